@@ -1,0 +1,102 @@
+using Microsoft.Extensions.Logging;
+using Microsoft.Extensions.Logging.Abstractions;
+
+namespace FastPlasma;
+
+/// <summary>What an attachment may do with a store.</summary>
+public enum StoreAccess
+{
+    /// <summary>Create, get, delete, evict, and recover what dead processes left.</summary>
+    ReadWrite = 0,
+
+    /// <summary>Get, wait and observe only. The process maps payload, index, entries and allocator words read-only.</summary>
+    ReadOnly = 1,
+}
+
+/// <summary>Whether the payload pages of a store are 2 MiB pages.</summary>
+public enum HugePages
+{
+    /// <summary>4 KiB pages.</summary>
+    Never = 0,
+
+    /// <summary>Asks for 2 MiB pages wherever the directory's file system or the kernel can give them; what was really got is in <see cref="StoreStats"/>.</summary>
+    Auto = 1,
+
+    /// <summary>As <see cref="Auto"/>, but memory that cannot be had in 2 MiB pages is an error.</summary>
+    Require = 2,
+}
+
+/// <summary>What may happen to a sealed object when memory is short.</summary>
+public enum Retention
+{
+    /// <summary>Stays until somebody deletes it.</summary>
+    Keep = 0,
+
+    /// <summary>May be dropped, least recently used first, when nobody reads it and memory is needed.</summary>
+    Evictable = 1,
+}
+
+/// <summary>How a store is created or opened. Geometry and rights count at creation only; an opener takes them from the store.</summary>
+public sealed record PlasmaOptions
+{
+    /// <summary>Limit of payload memory in bytes, rounded up to 2 MiB; memory is taken as it is needed. Default 1 GiB.</summary>
+    public long CapacityBytes { get; init; } = 1L << 30;
+
+    /// <summary>Limit of objects at one time; 0 (default) takes one per 32 KiB of capacity, at least 4,096 and at most 16,777,216.</summary>
+    public int ObjectCountMax { get; init; }
+
+    /// <summary>Page size of the payload memory. Default <see cref="HugePages.Never"/>.</summary>
+    public HugePages HugePages { get; init; }
+
+    /// <summary>Rights of the store's files; group rights make the members of <see cref="Group"/> writers. Default: owner only.</summary>
+    public UnixFileMode Mode { get; init; } = UnixFileMode.UserRead | UnixFileMode.UserWrite;
+
+    /// <summary>Group of the store's files; null keeps the creator's.</summary>
+    public string? Group { get; init; }
+
+    /// <summary>Rights of this attachment. Default <see cref="StoreAccess.ReadWrite"/>.</summary>
+    public StoreAccess Access { get; init; }
+
+    /// <summary>Folder of the store's files; null (default) is the system's shared memory (/dev/shm). A hugetlbfs mount holds the payload only; the rest then stays in shared memory.</summary>
+    public string? Directory { get; init; }
+
+    /// <summary>Retention of objects that do not say. Default <see cref="Retention.Keep"/>.</summary>
+    public Retention DefaultRetention { get; init; }
+
+    /// <summary>Payload memory that a background thread of this attachment keeps reserved and ready ahead of need, in bytes; null (default) is 0 below 4 GiB of capacity and 128 MiB from there on.</summary>
+    public long? PopulateAheadBytes { get; init; }
+
+    /// <summary>Slots of the event ring, rounded up to a power of two: how many events a subscriber may lag behind. Default 4,096.</summary>
+    public int EventCapacity { get; init; } = 4096;
+
+    /// <summary>How long a create waits for memory when its options do not say. Default zero: a full store answers at once.</summary>
+    public TimeSpan FullTimeout { get; init; }
+
+    /// <summary>Where recoveries, refused files and background work are reported.</summary>
+    public ILogger Logger { get; init; } = NullLogger.Instance;
+}
+
+/// <summary>How one object is created; the default value is a plain object of the store's default retention.</summary>
+public readonly ref struct ObjectOptions
+{
+    /// <summary>Bytes that travel with the payload and are read apart from it; empty by default, at most 16 MiB.</summary>
+    public ReadOnlySpan<byte> Metadata { get; init; }
+
+    /// <summary>A name to show, at most 4,096 bytes of UTF-8; it need not belong to the id.</summary>
+    public ReadOnlySpan<char> Name { get; init; }
+
+    /// <summary>A media type to show, at most 255 bytes of UTF-8.</summary>
+    public ReadOnlySpan<char> ContentType { get; init; }
+
+    /// <summary>Null takes the store's default.</summary>
+    public Retention? Retention { get; init; }
+
+    /// <summary>Address alignment of the payload in bytes: 64 (and 4,096 from 32 KiB on) when 0; else 64, 4,096 or 2,097,152.</summary>
+    public int AlignmentBytes { get; init; }
+
+    /// <summary>Whether a 64-bit XXH3 checksum over payload and metadata is stored at seal.</summary>
+    public bool Checksum { get; init; }
+
+    /// <summary>How long to wait for memory; null takes <see cref="PlasmaOptions.FullTimeout"/>.</summary>
+    public TimeSpan? Timeout { get; init; }
+}
