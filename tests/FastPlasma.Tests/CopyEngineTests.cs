@@ -108,6 +108,14 @@ public sealed unsafe class CopyEngineTests
         Assert.All(destination[bytes..], b => Assert.Equal(Untouched, b));
     }
 
+    [Fact]
+    public void Copying_nothing_touches_no_address()
+    {
+        CopyEngine.Copy(default, default(ReadOnlySpan<byte>));
+        CopyEngine.Copy(null, null, 0);
+        CopyEngine.Copy((byte*)1, (byte*)2, 0);
+    }
+
     [Theory]
     [InlineData(1)]
     [InlineData(768)]
