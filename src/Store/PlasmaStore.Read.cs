@@ -1,5 +1,4 @@
 using System.Diagnostics;
-using System.Diagnostics.CodeAnalysis;
 using System.Runtime.CompilerServices;
 using FastPlasma.Files;
 using FastPlasma.Format;
@@ -28,7 +27,7 @@ public sealed unsafe partial class PlasmaStore
         thread.Count(Counter.GetMisses);
         Leave(thread);
         if (status == PlasmaStatus.TooManyPins)
-            throw _slots.TooManyPins();
+            throw SlotTable.TooManyPins();
         return false;
     }
 
@@ -70,7 +69,7 @@ public sealed unsafe partial class PlasmaStore
         return status switch
         {
             PlasmaStatus.Ok => obj,
-            PlasmaStatus.TooManyPins => throw _slots.TooManyPins(),
+            PlasmaStatus.TooManyPins => throw SlotTable.TooManyPins(),
             _ => throw new TimeoutException(DescribeAbsence(id, timeout)),
         };
     }
@@ -138,16 +137,6 @@ public sealed unsafe partial class PlasmaStore
         }
     }
 
-    /// <summary>Pins an object without blocking a thread while it waits.</summary>
-    /// <exception cref="TimeoutException">The object was not sealed in time.</exception>
-    /// <exception cref="OperationCanceledException">The token was cancelled.</exception>
-    public ValueTask<PlasmaObject> GetAsync(ObjectId id, TimeSpan timeout, CancellationToken cancellationToken = default)
-    {
-        if (TryGet(id, out PlasmaObject obj))
-            return new ValueTask<PlasmaObject>(obj);
-        return new ValueTask<PlasmaObject>(GetAsyncSlow(id, timeout, cancellationToken));
-    }
-
     /// <summary>Whether a sealed object of that id exists now. Pins nothing.</summary>
     public bool Contains(in ObjectId id)
     {
@@ -207,6 +196,46 @@ public sealed unsafe partial class PlasmaStore
         }
         obj = default;
         return PlasmaStatus.NotFound;
+    }
+
+    /// <summary>Pins a record that a walk has met; false when it is no longer sealed in that generation.</summary>
+    internal bool TryPinEntry(uint entryIndex, uint generation, out PlasmaObject obj)
+    {
+        ThreadSlots thread = Enter();
+        try
+        {
+            obj = default;
+            ObjectEntry* entry = _memory.Entry(entryIndex);
+            if (!_slots.TryAcquire(thread, out int slot, out long sequence))
+                throw SlotTable.TooManyPins();
+            PinSlot* pin = _slots.Slot(slot);
+            pin->Since = CoarseClock.UtcTicks;
+            Interlocked.Exchange(ref pin->Word, new SlotWord(SlotKind.Pin, generation, entryIndex).Value); // PUBLISH pin, as in TryPin.
+            long bytes = entry->PayloadBytes;
+            if (new StateWord(Volatile.Read(ref entry->State)).IsSealed(generation) && bytes >= 0
+                && StoreMemory.IsInside(entry->DataOffset, ObjectEntry.BytesNeeded(bytes, entry->TailBytes), _capacity))
+            {
+                obj = new PlasmaObject(this, entry, _memory.Payload + entry->DataOffset, bytes, slot, sequence);
+                return true;
+            }
+            Volatile.Write(ref pin->Word, 0);
+            _slots.EndRelease(slot, sequence);
+            return false;
+        }
+        finally
+        {
+            Leave(thread);
+        }
+    }
+
+    internal bool TryReadTail(uint entryIndex, uint generation, out string name, out string contentType)
+    {
+        name = contentType = "";
+        if (!TryPinEntry(entryIndex, generation, out PlasmaObject obj))
+            return false;
+        using (obj)
+            (name, contentType) = (obj.Name, obj.ContentType);
+        return true;
     }
 
     /// <summary>Ends a pin; a second call with the same handle does nothing.</summary>
@@ -321,34 +350,6 @@ public sealed unsafe partial class PlasmaStore
         return $"process {block->ProcessId} ({ParticipantTable.CommandNameOf(block)}, {(_participants.IsAlive(index) ? "alive" : "dead")})";
     }
 
-    [SuppressMessage("Reliability", "CA2000", Justification = "The handle goes to the caller.")]
-    private async Task<PlasmaObject> GetAsyncSlow(ObjectId id, TimeSpan timeout, CancellationToken cancellationToken)
-    {
-        var deadline = new Deadline(timeout);
-        while (true) // Ends with the deadline, a cancellation or a pin; an object that is deleted right after its seal is waited for again.
-        {
-            using (Waiting.AsyncWaiters.Ticket ticket = Waiters.Add(id))
-            {
-                if (TryGet(id, out PlasmaObject obj))
-                    return obj;
-                if (deadline.HasPassed)
-                    throw new TimeoutException(DescribeAbsence(id, timeout));
-                try
-                {
-                    await ticket.Signalled.WaitAsync(TimeSpan.FromMilliseconds(deadline.SliceMs(int.MaxValue - 1)), cancellationToken).ConfigureAwait(false);
-                }
-                catch (TimeoutException)
-                {
-                    // Looked at once more above, then reported with its reason.
-                }
-            }
-        }
-    }
-
-    private AsyncWaiters Waiters => LazyInitializer.EnsureInitialized(ref _asyncWaiters, () => new AsyncWaiters(this))!;
-
-    private AsyncWaiters? _asyncWaiters;
-
     /// <summary>Frame of a wait for several ids: follows the event ring, so its time does not grow with what is not ready; looks at everything whenever something was lost, and every slice.</summary>
     private ref struct BatchWait(PlasmaStore store, Span<bool> ready)
     {
@@ -423,7 +424,7 @@ public sealed unsafe partial class PlasmaStore
                 return 0;
             PlasmaStatus status = store.TryPin(thread, ids[i], out _objects[i]);
             if (status == PlasmaStatus.TooManyPins)
-                throw store._slots.TooManyPins();
+                throw SlotTable.TooManyPins();
             return status == PlasmaStatus.Ok ? 1 : 0;
         }
     }

@@ -42,7 +42,7 @@ public sealed unsafe partial class PlasmaStore
             {
                 // SAFETY: the block holds PayloadBytes == payload.Length bytes from writer.Base on, and nobody else writes it before Seal.
                 if (options.Checksum)
-                    entry->Checksum = Checksum.CopyAndHash(writer.Base, source, (nuint)payload.Length, null, TailOf(entry, writer.Base), (nuint)entry->TailBytes);
+                    entry->Checksum = CopyWithChecksum(entry, writer.Base, source, (nuint)payload.Length);
                 else
                     CopyEngine.Copy(writer.Base, source, (nuint)payload.Length);
             }
@@ -248,6 +248,14 @@ public sealed unsafe partial class PlasmaStore
     }
 
     internal byte* TailOf(ObjectEntry* entry, byte* payload) => payload + entry->TailOffset;
+
+    private ulong CopyWithChecksum(ObjectEntry* entry, byte* destination, byte* source, nuint bytes)
+    {
+        Checksum checksum = Checksum.Start();
+        checksum.CopyAndAppend(destination, source, bytes);
+        checksum.Append(TailOf(entry, destination), (nuint)entry->TailBytes);
+        return checksum.Finish(bytes, (nuint)entry->TailBytes);
+    }
 
     internal void CountCopied(bool isGet, long bytes)
     {
@@ -613,7 +621,7 @@ public sealed unsafe partial class PlasmaStore
             case PlasmaStatus.Exists:
                 throw new PlasmaException(status, $"Object {id} exists already.");
             case PlasmaStatus.TooManyPins:
-                throw _slots.TooManyPins();
+                throw SlotTable.TooManyPins();
             case PlasmaStatus.TooManyObjects:
                 throw new PlasmaException(status, $"All {ObjectCountMax} object records of store '{Name}' are taken.");
             case PlasmaStatus.TooLarge:

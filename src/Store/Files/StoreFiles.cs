@@ -40,7 +40,7 @@ internal sealed unsafe class StoreFiles : IDisposable
 
     internal required StoreAccess Access { get; init; }
 
-    /// <summary>Default folder, and rules for another: absolute form, must exist. Payload goes to <paramref name="data"/>.</summary>
+    /// <summary>Default folder, and rules for another: absolute form, must exist. Payload goes to the second folder.</summary>
     internal static (string Meta, string Data) Resolve(string? directory)
     {
         if (directory is null)

@@ -157,7 +157,7 @@ internal sealed unsafe class ObjectIndex
         return same && state.Generation == generation;
     }
 
-    /// <summary>The committed entry of an id other than <paramref name="self"/>, if there is one now.</summary>
+    /// <summary>A committed or tentative entry of an id, if there is one now.</summary>
     internal bool TryFindCommitted(in ObjectId id, ulong hash, out StateWord state, out uint entryIndex)
     {
         CandidateWalk walk = Walk(hash);
@@ -252,9 +252,9 @@ internal sealed unsafe class ObjectIndex
     private bool TryPlace(ulong hash, IndexWord own, out ulong* place)
     {
         ulong* first = _buckets + (long)FirstBucket(hash) * StoreGeometry.WordsPerBucket, second = _buckets + (long)SecondBucket(hash) * StoreGeometry.WordsPerBucket;
-        if (CountTaken(second) < CountTaken(first))
-            (first, second) = (second, first);
-        return TryPlaceIn(first, StoreGeometry.WordsPerBucket, own, out place) || TryPlaceIn(second, StoreGeometry.WordsPerBucket, own, out place);
+        bool secondFirst = CountTaken(second) < CountTaken(first); // The emptier bucket keeps both from filling up.
+        return TryPlaceIn(secondFirst ? second : first, StoreGeometry.WordsPerBucket, own, out place)
+            || TryPlaceIn(secondFirst ? first : second, StoreGeometry.WordsPerBucket, own, out place);
     }
 
     private bool TryPlaceInStash(IndexWord own, out ulong* place)

@@ -106,7 +106,7 @@ internal sealed unsafe class SlotTable
             throw TooManyPins();
     }
 
-    internal PlasmaException TooManyPins() =>
+    internal static PlasmaException TooManyPins() =>
         new(PlasmaStatus.TooManyPins, $"All {ParticipantBlock.ChunkCountMax * SlotChunk.SlotCount} pin slots of this process are taken; dispose objects that are no longer read.");
 
     /// <summary>Frees the chunk of a thread that ended.</summary>
