@@ -69,10 +69,7 @@ internal static class CliApp
         {
             if (parse.Action is null or ParseErrorAction)
             {
-                foreach (string message in parse.Errors.Select(static error => error.Message).Distinct())
-                    context.WriteFailure(new Failure(ExitCodes.Usage, Failure.UsageStatus, message), command, json);
-                if (!json)
-                    context.Error.WriteLine($"Try '{command} --help'.");
+                context.WriteFailure(new Failure(ExitCodes.Usage, Failure.UsageStatus, $"{ParseErrors(parse)} (see '{command} --help')"), command, json);
                 return ExitCodes.Usage;
             }
 
@@ -102,6 +99,14 @@ internal static class CliApp
         }
 
         return helpOnly && exitCode == ExitCodes.Ok ? ExitCodes.Usage : exitCode;
+    }
+
+    /// <summary>All errors in one line. After an unknown command every further word is unknown too: only the first is told.</summary>
+    private static string ParseErrors(ParseResult parse)
+    {
+        if (parse.CommandResult.Command is RootCommand && parse.UnmatchedTokens.Count > 0)
+            return $"there is no command '{TextTable.Printable(parse.UnmatchedTokens[0])}'";
+        return TextTable.Printable(string.Join(" ", parse.Errors.Select(static error => error.Message).Distinct()));
     }
 
     /// <summary>The name with its parents, as it was typed: "fastplasma put".</summary>

@@ -1,3 +1,4 @@
+using System.Text.Encodings.Web;
 using System.Text.Json;
 using System.Text.Json.Serialization;
 
@@ -5,7 +6,7 @@ namespace FastPlasma.Cli;
 
 /// <summary>Serializers of everything that --json prints, generated at build time so that trimming and NativeAOT keep them.</summary>
 /// <remarks>Names are camelCase, enumerations words, sizes bytes, durations seconds, times ISO 8601. docs/cli.md shows the shapes.</remarks>
-[JsonSourceGenerationOptions(PropertyNamingPolicy = JsonKnownNamingPolicy.CamelCase, UseStringEnumConverter = true, WriteIndented = true,
+[JsonSourceGenerationOptions(PropertyNamingPolicy = JsonKnownNamingPolicy.CamelCase, UseStringEnumConverter = true,
     DefaultIgnoreCondition = JsonIgnoreCondition.Never, Converters = [typeof(ObjectIdConverter)])]
 [JsonSerializable(typeof(ErrorJson))]
 [JsonSerializable(typeof(StoreSummaryJson[]))]
@@ -23,11 +24,21 @@ namespace FastPlasma.Cli;
 [JsonSerializable(typeof(TopJson))]
 internal sealed partial class CliJson : JsonSerializerContext
 {
-    /// <summary>The same shapes, each on one line.</summary>
-    internal static CliJson Lines => s_lines ??= new CliJson(new JsonSerializerOptions(Default.Options) { WriteIndented = false });
-
     // Made at first use: the generated Default is not there yet while the static fields of this part are set.
-    private static CliJson? s_lines;
+    private static CliJson? s_documents, s_lines;
+
+    /// <summary>Indented, one document per run.</summary>
+    internal static CliJson Documents => s_documents ??= Make(indented: true);
+
+    /// <summary>Each value on one line.</summary>
+    internal static CliJson Lines => s_lines ??= Make(indented: false);
+
+    // The relaxed encoder leaves quotes and letters readable and still escapes every control character; the output is no HTML.
+    private static CliJson Make(bool indented) => new(new JsonSerializerOptions(Default.Options)
+    {
+        WriteIndented = indented,
+        Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping,
+    });
 }
 
 /// <summary>Ids as their hexadecimal text.</summary>

@@ -128,12 +128,12 @@ internal static class Sizes
         _ => $"{age.Days}d{age.Hours:00}h",
     };
 
-    /// <summary>A count with thin groups: 1,234,567.</summary>
+    /// <summary>A count in groups of three: 1,234,567.</summary>
     internal static string Count(double count) => count.ToString("#,0", CultureInfo.InvariantCulture);
 
-    /// <summary>Three significant digits without an exponent.</summary>
+    /// <summary>Three significant digits at most, without an exponent.</summary>
     internal static string Digits(double value) =>
-        value.ToString(Math.Abs(value) switch { >= 99.95 => "0", >= 9.995 => "0.0", 0 => "0", _ => "0.00" }, CultureInfo.InvariantCulture);
+        value.ToString(Math.Abs(value) switch { >= 99.95 => "0", >= 9.995 => "0.#", _ => "0.##" }, CultureInfo.InvariantCulture);
 
     private static int NumberLength(ReadOnlySpan<char> text)
     {

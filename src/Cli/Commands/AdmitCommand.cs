@@ -32,7 +32,7 @@ internal static class AdmitCommand
         }
 
         if (call.Json)
-            call.WriteJson(new AdmitJson(store.Name, readers), CliJson.Default.AdmitJson);
+            call.WriteJson(new AdmitJson(store.Name, readers), CliJson.Documents.AdmitJson);
         return ExitCodes.Ok;
     }
 }

@@ -88,7 +88,7 @@ internal static class CreateCommand
         {
             call.WriteJson(
                 new CreatedJson(stats.Name, stats.Uuid, stats.CapacityBytes, stats.ObjectCountMax, stats.HugePagesAsked, stats.BackedBytes, stats.MetaBytes),
-                CliJson.Default.CreatedJson);
+                CliJson.Documents.CreatedJson);
         }
         else
         {

@@ -21,7 +21,7 @@ internal static class DestroyCommand
         if (!PlasmaStore.Destroy(call.StoreName, call.Directory))
             throw call.StoreMissing(call.StoreName);
         if (call.Json)
-            call.WriteJson(new DestroyedJson(call.StoreName, true), CliJson.Default.DestroyedJson);
+            call.WriteJson(new DestroyedJson(call.StoreName, true), CliJson.Documents.DestroyedJson);
         else
             call.WriteLine($"destroyed {call.StoreName}");
         return ExitCodes.Ok;

@@ -26,7 +26,7 @@ internal static class EvictCommand
         using PlasmaStore store = call.Open(StoreAccess.ReadWrite);
         long freedBytes = store.Evict(bytes);
         if (call.Json)
-            call.WriteJson(new EvictJson(bytes, freedBytes), CliJson.Default.EvictJson);
+            call.WriteJson(new EvictJson(bytes, freedBytes), CliJson.Documents.EvictJson);
         else
             call.WriteLine($"freed {Sizes.Bytes(freedBytes)} of {Sizes.Bytes(bytes)}");
         return freedBytes >= bytes ? ExitCodes.Ok : ExitCodes.Negative;

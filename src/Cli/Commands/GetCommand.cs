@@ -52,7 +52,7 @@ internal static class GetCommand
         LongWork.Run(call, Path.GetFileName(file), progress => WriteToFile(source, file, progress));
         double seconds = Stopwatch.GetElapsedTime(began).TotalSeconds;
         if (call.Json)
-            call.WriteJson(new GetJson(found.Id, found.Name, file, found.Length, seconds), CliJson.Default.GetJson);
+            call.WriteJson(new GetJson(found.Id, found.Name, file, found.Length, seconds), CliJson.Documents.GetJson);
         else
             call.WriteLine($"{found.Id}  {Sizes.Bytes(found.Length)}  {Sizes.GigabytesPerSecond(found.Length, seconds)}  {TextTable.Printable(file)}");
         return ExitCodes.Ok;

@@ -20,7 +20,7 @@ internal static class ListCommand
         ObjectInfo[] objects = [.. store.List().OrderBy(static info => info.CreatedAt).ThenBy(static info => info.Id)];
         if (call.Json)
         {
-            call.WriteJson([.. objects.Select(info => ToJson(info, now))], CliJson.Default.ObjectJsonArray);
+            call.WriteJson([.. objects.Select(info => ToJson(info, now))], CliJson.Documents.ObjectJsonArray);
             return ExitCodes.Ok;
         }
 

@@ -76,7 +76,7 @@ internal static class PutCommand
         }
 
         if (call.Json)
-            call.WriteJson([.. done], CliJson.Default.PutJsonArray);
+            call.WriteJson([.. done], CliJson.Documents.PutJsonArray);
         return exitCode;
     }
 

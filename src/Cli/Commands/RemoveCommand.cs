@@ -37,7 +37,7 @@ internal static class RemoveCommand
         }
 
         if (call.Json)
-            call.WriteJson([.. results], CliJson.Default.RemovedJsonArray);
+            call.WriteJson([.. results], CliJson.Documents.RemovedJsonArray);
         return exitCode;
     }
 }

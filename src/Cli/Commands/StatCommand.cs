@@ -17,7 +17,7 @@ internal static class StatCommand
         StoreStats stats = store.Stats();
         if (call.Json)
         {
-            call.WriteJson(new StatJson(stats, CopyJson.Of(stats.Store)), CliJson.Default.StatJson);
+            call.WriteJson(new StatJson(stats, CopyJson.Of(stats.Store)), CliJson.Documents.StatJson);
             return ExitCodes.Ok;
         }
 

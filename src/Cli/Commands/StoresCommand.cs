@@ -15,7 +15,7 @@ internal static class StoresCommand
         StoreSummaryJson[] summaries = [.. PlasmaStore.ListStores(call.Directory).Order(StringComparer.Ordinal).Select(name => Summary(call, name))];
         if (call.Json)
         {
-            call.WriteJson(summaries, CliJson.Default.StoreSummaryJsonArray);
+            call.WriteJson(summaries, CliJson.Documents.StoreSummaryJsonArray);
             return ExitCodes.Ok;
         }
 

@@ -25,7 +25,7 @@ internal static class VerifyCommand
         if (call.Json)
         {
             call.WriteJson(
-                new VerifyJson(ok, report.Objects, report.ChecksumsVerified, report.PayloadBytes, elapsed.TotalSeconds, report.Problems), CliJson.Default.VerifyJson);
+                new VerifyJson(ok, report.Objects, report.ChecksumsVerified, report.PayloadBytes, elapsed.TotalSeconds, report.Problems), CliJson.Documents.VerifyJson);
         }
         else
         {

@@ -39,7 +39,7 @@ internal static class WaitCommand
         if (call.Json)
         {
             call.WriteJson(
-                new WaitJson(readyCount, count, seconds, [.. keys.Select((key, i) => new WaitObjectJson(key.Id, key.Text, ready[i]))]), CliJson.Default.WaitJson);
+                new WaitJson(readyCount, count, seconds, [.. keys.Select((key, i) => new WaitObjectJson(key.Id, key.Text, ready[i]))]), CliJson.Documents.WaitJson);
         }
         else
         {
