@@ -44,8 +44,8 @@ internal static class CliApp
             signal.Cancel = true;
             int code = signal.Signal == PosixSignal.SIGTERM ? ExitCodes.Terminated : ExitCodes.Interrupted;
             if (Interlocked.CompareExchange(ref signalCode, code, 0) != 0)
-                Environment.Exit(code); // The second signal does not wait.
-            Volatile.Write(ref s_cleanUp, new Timer(static state => Environment.Exit((int)state!), code, CleanUpTime, Timeout.InfiniteTimeSpan));
+                ExitNow(code); // The second signal does not wait.
+            Volatile.Write(ref s_cleanUp, new Timer(static state => ExitNow((int)state!), code, CleanUpTime, Timeout.InfiniteTimeSpan));
             cancellation.Cancel();
         }
 
@@ -53,6 +53,13 @@ internal static class CliApp
         using PosixSignalRegistration terminate = PosixSignalRegistration.Create(PosixSignal.SIGTERM, OnSignal);
         int exitCode = Run(args, CliContext.OfProcess(cancellation.Token));
         return signalCode != 0 ? signalCode : exitCode;
+    }
+
+    private static void ExitNow(int code)
+    {
+        if (!Console.IsErrorRedirected)
+            Console.Error.Write("\e[?25h"); // A progress bar or live view may have hidden the cursor.
+        Environment.Exit(code);
     }
 
     /// <summary>Runs one command line.</summary>
@@ -105,7 +112,7 @@ internal static class CliApp
     private static string ParseErrors(ParseResult parse)
     {
         if (parse.CommandResult.Command is RootCommand && parse.UnmatchedTokens.Count > 0)
-            return $"there is no command '{TextTable.Printable(parse.UnmatchedTokens[0])}'";
+            return $"there is no {(parse.UnmatchedTokens[0].StartsWith('-') ? "option" : "command")} '{TextTable.Printable(parse.UnmatchedTokens[0])}'";
         return TextTable.Printable(string.Join(" ", parse.Errors.Select(static error => error.Message).Distinct()));
     }
 

@@ -15,5 +15,12 @@ internal sealed class CliException(int exitCode, string status, string message, 
 
     /// <summary>A file operation failed: the line names the operation and the path.</summary>
     internal static CliException InputOutput(string operation, string path, Exception cause) =>
-        new(ExitCodes.InputOutput, Failure.InputOutputStatus, $"cannot {operation} '{path}': {Failure.MessageOf(cause)}", cause);
+        new(ExitCodes.InputOutput, Failure.InputOutputStatus, $"cannot {operation} '{TextTable.Printable(path)}': {Reason(cause, path)}", cause);
+
+    /// <summary>The message of the cause, without the path where .NET repeats it at the end.</summary>
+    private static string Reason(Exception cause, string path)
+    {
+        string message = Failure.MessageOf(cause), repeated = $" : '{TextTable.Printable(path)}'";
+        return message.EndsWith(repeated, StringComparison.Ordinal) ? message[..^repeated.Length] : message;
+    }
 }

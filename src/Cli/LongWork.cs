@@ -12,7 +12,7 @@ internal sealed class LongWork : IProgress<double>
 
     private LongWork(CancellationToken cancellation) => _cancellation = cancellation;
 
-    /// <summary>Reports the done share, 0 to 1, and ends the work when Ctrl-C was pressed.</summary>
+    /// <summary>Reports the done share, 0 to 1 or NaN while the whole is not known, and ends the work when Ctrl-C was pressed.</summary>
     /// <exception cref="OperationCanceledException">Ctrl-C.</exception>
     public void Report(double value)
     {
@@ -20,11 +20,11 @@ internal sealed class LongWork : IProgress<double>
         Volatile.Write(ref _fraction, value);
     }
 
-    /// <summary>Runs the work on this thread when nobody watches, else beside a bar.</summary>
-    internal static T Run<T>(Call call, string label, Func<LongWork, T> work)
+    /// <summary>Runs the work on this thread when nobody watches or <paramref name="quiet"/> is set, else beside a bar.</summary>
+    internal static T Run<T>(Call call, string label, Func<LongWork, T> work, bool quiet = false)
     {
         var progress = new LongWork(call.Cancellation);
-        if (call.Json || call.Context.ErrorTerminal is not { } terminal)
+        if (quiet || call.Json || call.Context.ErrorTerminal is not { } terminal)
             return work(progress);
         Task<T> task = Task.Factory.StartNew(() => work(progress), CancellationToken.None, TaskCreationOptions.LongRunning, TaskScheduler.Default);
         if (!Finished(task, QuietFor))
@@ -35,7 +35,11 @@ internal sealed class LongWork : IProgress<double>
                 {
                     ProgressTask bar = context.AddTask(Markup.Escape(TextTable.Printable(label)), maxValue: 1);
                     while (!Finished(task, RedrawEvery))
-                        bar.Value = Volatile.Read(ref progress._fraction);
+                    {
+                        double fraction = Volatile.Read(ref progress._fraction);
+                        bar.IsIndeterminate = double.IsNaN(fraction);
+                        bar.Value = bar.IsIndeterminate ? 0 : fraction;
+                    }
                 });
         }
 

@@ -102,9 +102,13 @@ internal static class Sizes
         return unit == 0 ? string.Create(CultureInfo.InvariantCulture, $"{bytes:0} B") : $"{Digits(bytes)} {Units[unit]}";
     }
 
-    /// <summary>Bytes over time in decimal gigabytes: 12.3 GB/s.</summary>
-    internal static string GigabytesPerSecond(long bytes, double seconds) =>
-        seconds <= 0 ? "-" : $"{Digits(bytes / seconds / 1e9)} GB/s";
+    /// <summary>Bytes over time in decimal units, gigabytes where they fit: 12.3 GB/s, 4.5 MB/s.</summary>
+    internal static string Rate(long bytes, double seconds) => (seconds <= 0 ? 0 : bytes / seconds) switch
+    {
+        >= 1e8 and var rate => $"{Digits(rate / 1e9)} GB/s",
+        >= 1e5 and var rate => $"{Digits(rate / 1e6)} MB/s",
+        var rate => $"{Digits(rate / 1e3)} kB/s",
+    };
 
     /// <summary>A duration in its two largest units, or as a decimal below a minute.</summary>
     internal static string Duration(TimeSpan duration) => duration switch

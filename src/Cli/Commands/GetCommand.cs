@@ -54,7 +54,7 @@ internal static class GetCommand
         if (call.Json)
             call.WriteJson(new GetJson(found.Id, found.Name, file, found.Length, seconds), CliJson.Documents.GetJson);
         else
-            call.WriteLine($"{found.Id}  {Sizes.Bytes(found.Length)}  {Sizes.GigabytesPerSecond(found.Length, seconds)}  {TextTable.Printable(file)}");
+            call.WriteLine($"{found.Id}  {Sizes.Bytes(found.Length)}  {Sizes.Rate(found.Length, seconds)}  {TextTable.Printable(file)}");
         return ExitCodes.Ok;
     }
 
@@ -135,7 +135,9 @@ internal static class GetCommand
                 return source.Length;
             }
 
-            string target = File.ResolveLinkTarget(file, returnFinalTarget: true)?.FullName ?? Path.GetFullPath(file);
+            // A link stays a link: its target is replaced.
+            var info = new FileInfo(file);
+            string target = (info.LinkTarget is null ? info : info.ResolveLinkTarget(returnFinalTarget: true) ?? info).FullName;
             string path = Path.Join(Path.GetDirectoryName(target), $".{Path.GetFileName(target)}.{Path.GetRandomFileName()}");
             using (SafeFileHandle handle = File.OpenHandle(path, FileMode.CreateNew, FileAccess.Write, FileShare.None, FileOptions.None, source.Length))
             {

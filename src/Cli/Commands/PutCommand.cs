@@ -39,7 +39,7 @@ internal static class PutCommand
         "gzip -dc ticks.gz | fastplasma put --name ticks --checksum -")
     {
         Files, Id, Name, Evictable, Checksum, Timeout,
-    }.NegativeWhen("the id exists already, or the deadline passed").Runs(Run);
+    }.NegativeWhen("the id exists already").Runs(Run);
 
     private static int Run(Call call)
     {
@@ -62,10 +62,12 @@ internal static class PutCommand
         {
             try
             {
-                PutJson put = LongWork.Run(call, file == Stdin ? "stdin" : Path.GetFileName(file), progress => Put(call, store, file, id, name, progress));
+                bool isTyped = file == Stdin && call.Context.InputIsTerminal; // A bar would get between the lines.
+                PutJson put = LongWork.Run(
+                    call, file == Stdin ? "stdin" : Path.GetFileName(file), progress => Put(call, store, file, id, name, progress), quiet: isTyped);
                 done.Add(put);
                 if (!call.Json)
-                    call.WriteLine($"{put.Id}  {Sizes.Bytes(put.SizeBytes)}  {Sizes.GigabytesPerSecond(put.SizeBytes, put.Seconds)}  {TextTable.Printable(put.Name)}".TrimEnd());
+                    call.WriteLine($"{put.Id}  {Sizes.Bytes(put.SizeBytes)}  {Sizes.Rate(put.SizeBytes, put.Seconds)}  {TextTable.Printable(put.Name)}".TrimEnd());
             }
             catch (Exception e) when (files.Length > 1 && Failure.Of(e).ExitCode is ExitCodes.Negative or ExitCodes.InputOutput or ExitCodes.Full)
             {
@@ -195,7 +197,7 @@ internal static class PutCommand
             while (stream.Read(collected.Free()) is > 0 and var read)
             {
                 collected.Advance(read);
-                progress.Report(0);
+                progress.Report(double.NaN);
                 if (collected.Length > store.CapacityBytes)
                     throw CliException.Of(PlasmaStatus.TooLarge, $"'{file}' has more than {Sizes.Bytes(store.CapacityBytes)}, which is the capacity of store '{store.Name}'");
             }
