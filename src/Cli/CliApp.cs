@@ -9,8 +9,11 @@ namespace FastPlasma.Cli;
 /// <summary>The command tree, and how a run ends: every failure becomes one line and an exit code.</summary>
 internal static class CliApp
 {
-    /// <summary>How long a command has to clean up after Ctrl-C. A store survives the death of a process at any instruction, so ending it is safe.</summary>
-    private static readonly TimeSpan CleanUpTime = TimeSpan.FromSeconds(1);
+    /// <summary>How long a command has to clean up after Ctrl-C, by whether it works alone or with child processes. A store survives the death of
+    /// a process at any instruction, so ending it is safe.</summary>
+    private static readonly TimeSpan CleanUpTime = TimeSpan.FromSeconds(1), CleanUpTimeWithChildren = TimeSpan.FromSeconds(10);
+
+    private static bool s_isStoreCommand = true;
 
     // A field, so that the collector leaves the running timer alone.
     private static Timer? s_cleanUp;
@@ -37,7 +40,7 @@ internal static class CliApp
     /// <summary>Runs with the process's own streams and signals.</summary>
     internal static int RunProcess(string[] args)
     {
-        using var cancellation = new CancellationTokenSource();
+        var cancellation = new CancellationTokenSource(); // Never disposed: a late signal may still cancel it.
         int signalCode = 0;
         void OnSignal(PosixSignalContext signal)
         {
@@ -45,7 +48,8 @@ internal static class CliApp
             int code = signal.Signal == PosixSignal.SIGTERM ? ExitCodes.Terminated : ExitCodes.Interrupted;
             if (Interlocked.CompareExchange(ref signalCode, code, 0) != 0)
                 ExitNow(code); // The second signal does not wait.
-            Volatile.Write(ref s_cleanUp, new Timer(static state => ExitNow((int)state!), code, CleanUpTime, Timeout.InfiniteTimeSpan));
+            TimeSpan grace = Volatile.Read(ref s_isStoreCommand) ? CleanUpTime : CleanUpTimeWithChildren;
+            Volatile.Write(ref s_cleanUp, new Timer(static state => ExitNow((int)state!), code, grace, Timeout.InfiniteTimeSpan));
             cancellation.Cancel();
         }
 
@@ -69,6 +73,7 @@ internal static class CliApp
         bool helpOnly = args.Length == 0;
         // A file may be called @x: response files are off.
         ParseResult parse = root.Parse(helpOnly ? ["--help"] : args, new ParserConfiguration { ResponseFileTokenReplacer = null });
+        Volatile.Write(ref s_isStoreCommand, parse.CommandResult.Command is StoreCommand or RootCommand);
         string command = NameOf(parse.CommandResult.Command);
         bool json = args.TakeWhile(static argument => argument != "--").Contains("--json");
         int exitCode;

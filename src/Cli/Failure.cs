@@ -4,7 +4,7 @@ namespace FastPlasma.Cli;
 internal readonly record struct Failure(int ExitCode, string Status, string Message, StoreFullReport? Report = null)
 {
     internal const string UsageStatus = "Usage", StoreMissingStatus = "StoreMissing", AccessDeniedStatus = "AccessDenied", FormatStatus = "Format",
-        StoreErrorStatus = "StoreError", InputOutputStatus = "InputOutput", CanceledStatus = "Canceled", InternalStatus = "Internal";
+        StoreErrorStatus = "StoreError", InputOutputStatus = "InputOutput", OutOfMemoryStatus = "OutOfMemory", CanceledStatus = "Canceled", InternalStatus = "Internal";
 
     /// <summary>Maps every exception; what no rule names is a bug of this program and keeps its type in the line.</summary>
     internal static Failure Of(Exception exception) => exception switch
@@ -21,7 +21,7 @@ internal readonly record struct Failure(int ExitCode, string Status, string Mess
         PlatformNotSupportedException e => new(ExitCodes.Store, StoreErrorStatus, MessageOf(e)),
         ArgumentException e => new(ExitCodes.Usage, UsageStatus, MessageOf(e)),
         FormatException e => new(ExitCodes.Usage, UsageStatus, MessageOf(e)),
-        OutOfMemoryException e => new(ExitCodes.Full, nameof(PlasmaStatus.StoreFull), MessageOf(e)),
+        OutOfMemoryException e => new(ExitCodes.Full, OutOfMemoryStatus, MessageOf(e)),
         _ => new(ExitCodes.Internal, InternalStatus, $"internal error, please report: {exception.GetType().Name}: {MessageOf(exception)}"),
     };
 

@@ -59,7 +59,7 @@ internal sealed class Call(ParseResult parse)
         {
             return PlasmaStore.Open(name, new PlasmaOptions { Access = access, Directory = Directory, PopulateAheadBytes = 0 });
         }
-        catch (Exception e) when (e is FileNotFoundException or DirectoryNotFoundException)
+        catch (FileNotFoundException e)
         {
             throw StoreMissing(name, e);
         }
