@@ -1,1 +1,1 @@
-return 0;
+return FastPlasma.Cli.CliApp.RunProcess(args);
