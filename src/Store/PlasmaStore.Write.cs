@@ -523,7 +523,7 @@ public sealed unsafe partial class PlasmaStore
             byte* payload = _memory.WritablePayload + entry->DataOffset;
             entry->Checksum = Checksum.HashOnly(payload, (nuint)entry->PayloadBytes, TailOf(entry, payload), (nuint)entry->TailBytes);
         }
-        entry->SealedAt = DateTime.UtcNow.Ticks;
+        entry->SealedAt = CoarseClock.UtcTicks + (long)(_events.Head & CoarseClock.OrderMask);
         ObjectId id = entry->Id;
         long payloadBytes = entry->PayloadBytes;
         int metadataBytes = entry->UserBytes;

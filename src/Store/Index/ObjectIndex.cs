@@ -69,20 +69,26 @@ internal sealed unsafe class ObjectIndex
 
     /// <summary>Places of a bucket whose word has the hash's tag, as a bit mask. Each lane is read at once, so a word is either the old or the new one.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private static uint Match(ulong* bucket, ulong hash)
+    private static uint Match(ulong* bucket, ulong hash) => Equal(bucket, 0xFFUL << IndexWord.TagShift, hash & (0xFFUL << IndexWord.TagShift));
+
+    /// <summary>Places of a bucket that hold no word.</summary>
+    private static uint Empty(ulong* bucket) => Equal(bucket, ulong.MaxValue, 0);
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static uint Equal(ulong* bucket, ulong mask, ulong value)
     {
         if (Vector256.IsHardwareAccelerated)
         {
-            Vector256<ulong> tag = Vector256.Create(hash & (0xFFUL << IndexWord.TagShift)), mask = Vector256.Create(0xFFUL << IndexWord.TagShift);
-            uint low = Vector256.Equals(Vector256.Load(bucket) & mask, tag).ExtractMostSignificantBits();
-            uint high = Vector256.Equals(Vector256.Load(bucket + 4) & mask, tag).ExtractMostSignificantBits();
+            Vector256<ulong> masks = Vector256.Create(mask), values = Vector256.Create(value);
+            uint low = Vector256.Equals(Vector256.Load(bucket) & masks, values).ExtractMostSignificantBits();
+            uint high = Vector256.Equals(Vector256.Load(bucket + 4) & masks, values).ExtractMostSignificantBits();
             return low | (high << 4);
         }
-        uint matches = 0;
+        uint equal = 0;
         for (int i = 0; i < StoreGeometry.WordsPerBucket; i++)
-            if ((bucket[i] ^ hash) >> IndexWord.TagShift == 0)
-                matches |= 1u << i;
-        return matches;
+            if ((Volatile.Read(ref bucket[i]) & mask) == value)
+                equal |= 1u << i;
+        return equal;
     }
 
     /// <summary>Words that may belong to an id, one after the other: both buckets, then the stash if it was ever used.</summary>
@@ -256,38 +262,35 @@ internal sealed unsafe class ObjectIndex
     private bool TryPlace(ulong hash, IndexWord own, out ulong* place)
     {
         ulong* first = _buckets + (long)FirstBucket(hash) * StoreGeometry.WordsPerBucket, second = _buckets + (long)SecondBucket(hash) * StoreGeometry.WordsPerBucket;
-        bool secondFirst = CountTaken(second) < CountTaken(first); // The emptier bucket keeps both from filling up.
-        return TryPlaceIn(secondFirst ? second : first, StoreGeometry.WordsPerBucket, own, out place)
-            || TryPlaceIn(secondFirst ? first : second, StoreGeometry.WordsPerBucket, own, out place);
+        bool secondFirst = BitOperations.PopCount(Empty(second)) > BitOperations.PopCount(Empty(first)); // The emptier bucket keeps both from filling up.
+        return TryPlaceIn(secondFirst ? second : first, own, out place) || TryPlaceIn(secondFirst ? first : second, own, out place);
     }
 
     private bool TryPlaceInStash(IndexWord own, out ulong* place)
     {
         // PUBLISH stash: before the first word, and never taken back; else somebody could overlook the word.
         Interlocked.Exchange(ref _memory.Header->StashUsed, 1);
-        return TryPlaceIn(_stash, StoreGeometry.StashCount, own, out place);
-    }
-
-    private static bool TryPlaceIn(ulong* words, int count, IndexWord own, out ulong* place)
-    {
-        for (int i = 0; i < count; i++)
-        {
-            // PUBLISH word: full fence; id and sizes are in the entry. OBSERVE in whoever reads the word.
-            if (Volatile.Read(ref words[i]) == 0 && Interlocked.CompareExchange(ref words[i], own.Value, 0) == 0)
-            {
-                place = words + i;
+        for (int i = 0; i < StoreGeometry.StashCount; i++)
+            if (TryStore(_stash + i, own, out place))
                 return true;
-            }
-        }
         place = null;
         return false;
     }
 
-    private static int CountTaken(ulong* bucket)
+    private static bool TryPlaceIn(ulong* bucket, IndexWord own, out ulong* place)
     {
-        int taken = 0;
-        for (int i = 0; i < StoreGeometry.WordsPerBucket; i++)
-            taken += bucket[i] != 0 ? 1 : 0;
-        return taken;
+        for (uint empty = Empty(bucket); empty != 0; empty &= empty - 1)
+            if (TryStore(bucket + BitOperations.TrailingZeroCount(empty), own, out place))
+                return true;
+        place = null;
+        return false;
+    }
+
+    private static bool TryStore(ulong* at, IndexWord own, out ulong* place)
+    {
+        place = at;
+
+        // PUBLISH word: full fence; id and sizes are in the entry. OBSERVE in whoever reads the word.
+        return Volatile.Read(ref *at) == 0 && Interlocked.CompareExchange(ref *at, own.Value, 0) == 0;
     }
 }

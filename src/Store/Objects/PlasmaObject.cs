@@ -135,7 +135,7 @@ public readonly unsafe struct PlasmaObject : IDisposable
         }
     }
 
-    /// <summary>When it was sealed, UTC.</summary>
+    /// <summary>When it was sealed, UTC, to 0.1 s.</summary>
     public DateTime SealedAt
     {
         get

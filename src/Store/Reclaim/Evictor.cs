@@ -51,7 +51,7 @@ internal sealed unsafe class Evictor
             long size = ObjectEntry.BytesNeeded(entry->PayloadBytes, entry->TailBytes); // A stale size of a vanished object only makes the estimate worse.
             long lastUse = entry->SealedAt;
             if (hints.TryGetValue(e, out uint tick))
-                lastUse = Math.Max(lastUse, (tick + 1L) * CoarseClock.PeriodMs * TimeSpan.TicksPerMillisecond);
+                lastUse = Math.Max(lastUse, (tick + 2L) * CoarseClock.PeriodMs * TimeSpan.TicksPerMillisecond); // Above every seal of the same period.
             candidates.Add(new Victim(e, state.Generation, Math.Max(size, 1), lastUse));
             found += Math.Max(size, 1);
         }

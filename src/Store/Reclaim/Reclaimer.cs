@@ -44,9 +44,13 @@ internal sealed unsafe class Reclaimer : IBlockOwners
     /// <summary>Frees one entry that is Condemned in <paramref name="generation"/>, unless somebody reads it. Returns bytes freed; <paramref name="pinned"/> says why not.</summary>
     internal long Finish(BlockCache? cache, uint entryIndex, uint generation, out bool pinned)
     {
-        Span<ulong> owners = [BlockOwner.Of(generation, entryIndex)];
-        long freed = FinishBatch(cache, owners);
-        pinned = owners[0] != 0;
+        // OBSERVE condemn: the caller has seen, or made, the state Condemned before this scan; pins that are validated later see it too.
+        pinned = _scan.IsPinned(generation, entryIndex);
+        if (pinned)
+            return 0;
+        long freed = Free(cache, entryIndex, generation);
+        if (freed > 0)
+            _waits.Wake(SpaceWord);
         return freed;
     }
 
