@@ -71,7 +71,7 @@ internal static class DemoCommand
             DemoResult result = await DemoProgress.RunAsync(
                 wanted: !json, progress => new DemoRun(root, files, consumers, timeout, progress).RunAsync(cancellation));
             if (json)
-                Console.WriteLine(JsonSerializer.Serialize(result, DemoResultJson.Default.DemoResult));
+                Console.WriteLine(JsonSerializer.Serialize(result, DemoResultJson.Readable.DemoResult));
             else
                 DemoReport.Write(result, AnsiConsole.Console);
             return result.Ok ? 0 : 1;

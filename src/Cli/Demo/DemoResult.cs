@@ -1,3 +1,5 @@
+using System.Text.Encodings.Web;
+using System.Text.Json;
 using System.Text.Json.Serialization;
 
 namespace FastPlasma.Cli.Demo;
@@ -85,4 +87,8 @@ internal sealed record DemoProcess(string Role, int ProcessId)
 
 [JsonSourceGenerationOptions(PropertyNamingPolicy = JsonKnownNamingPolicy.CamelCase, WriteIndented = true)]
 [JsonSerializable(typeof(DemoResult))]
-internal sealed partial class DemoResultJson : JsonSerializerContext;
+internal sealed partial class DemoResultJson : JsonSerializerContext
+{
+    /// <summary>Escapes only what JSON itself asks for: the text goes to a console or a file, not into a web page.</summary>
+    internal static DemoResultJson Readable => new(new JsonSerializerOptions(Default.Options) { Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping });
+}
