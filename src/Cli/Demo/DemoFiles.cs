@@ -3,6 +3,9 @@ namespace FastPlasma.Cli.Demo;
 /// <summary>The files of a directory that the demo uses, and those that it leaves out.</summary>
 internal sealed class DemoFiles
 {
+    /// <summary>Every consumer holds one pin on each file, and the pins of a process are limited (57,344).</summary>
+    private const int FileCountMax = 50_000;
+
     private readonly List<DemoFile> _files = [];
     private readonly List<string> _skipped = [];
     private readonly string _root;
@@ -27,6 +30,7 @@ internal sealed class DemoFiles
         DemoFiles found = new(Path.GetFullPath(root));
         found.ScanDirectory(new DirectoryInfo(found._root), cancellation);
         found._files.Sort((left, right) => string.CompareOrdinal(left.Path, right.Path));
+        found.SkipBeyondMax();
         for (int i = 0; i < found._files.Count; i++)
         {
             // A byte array cannot hold more; such a file can only be read straight into the store.
@@ -80,6 +84,14 @@ internal sealed class DemoFiles
         {
             Skip(file, "unreadable");
         }
+    }
+
+    private void SkipBeyondMax()
+    {
+        if (_files.Count <= FileCountMax)
+            return;
+        _skipped.Add($"{_files.Count - FileCountMax} files beyond the first {FileCountMax}");
+        _files.RemoveRange(FileCountMax, _files.Count - FileCountMax);
     }
 
     private void Skip(FileSystemInfo item, string reason) => _skipped.Add($"{Path.GetRelativePath(_root, item.FullName)}: {reason}");
