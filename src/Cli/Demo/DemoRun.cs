@@ -122,7 +122,7 @@ internal sealed class DemoRun
         return new DemoProcess(consumer.Label, consumer.Id) { Verified = verification.Verified, Waited = verification.Waited };
     }
 
-    /// <summary>Reads the store's counts, the holders of every object and the kernel's account, while all consumers hold all objects.</summary>
+    /// <summary>Reads the store's counts, the kernel's account and the holders of every object, while all consumers hold all objects.</summary>
     private void Observe(PlasmaStore store)
     {
         StoreStats stats = store.Stats();
@@ -136,12 +136,18 @@ internal sealed class DemoRun
                 new DemoOperation("get", counts.Gets, counts.GetBytes, counts.GetCopiedBytes),
             ],
             StoreUsedBytes = stats.UsedBytes,
-            ReadersAtOnceMax = store.List().Select(info => info.Holders.DistinctBy(holder => holder.ProcessId).Count()).DefaultIfEmpty().Max(),
             Producer = new DemoProcess(_producer!.Label, _producer.Id),
         };
-        if (FileOfPayload(store) is not { } file)
-            return;
-        DemoProcess producer = WithMemory(_result.Producer, file);
+        if (FileOfPayload(store) is { } file)
+            ObserveMemory(file);
+
+        // Last, because it reads the objects' names, which puts pages of the store into this process as well.
+        _result = _result with { ReadersAtOnceMax = store.List().Select(info => info.Holders.DistinctBy(holder => holder.ProcessId).Count()).DefaultIfEmpty().Max() };
+    }
+
+    private void ObserveMemory(string file)
+    {
+        DemoProcess producer = WithMemory(_result.Producer!, file);
         DemoProcess[] consumers = [.. _result.Consumers.Select(consumer => WithMemory(consumer, file))];
         _result = _result with
         {

@@ -3,7 +3,7 @@ namespace FastPlasma.Cli.Bench.Scenarios;
 /// <summary>Does memory stay usable while objects of all sizes come and go in a store that is nearly full, and how much of it is waste?</summary>
 /// <remarks>
 /// 91 % of the objects are 64 B to 16 KiB, 8 % up to 1 MiB and 1 % 8 to 16 MiB; the last are most of the bytes. Payloads are never written: the question is the
-/// allocator. Live payload is held at 90 % of capacity by deleting objects at random. The ratio is the largest share of a block that is not payload, over all sizes.
+/// allocator. Live payload is held at 90 % of capacity by deleting objects at random, and an object that the store refuses is tried again after deletes of as many bytes. The ratio is the largest share of a block that is not payload, over all sizes.
 /// </remarks>
 internal sealed class AllocChurnScenario : IBenchScenario
 {
@@ -36,7 +36,7 @@ internal sealed class AllocChurnScenario : IBenchScenario
         return new BenchFigures(times.Median, times.P99, waste)
         {
             Note = BenchResult.Text(
-                $"{(long)batches * BatchOperations:N0} creates and deletes, {churn.Failures - failuresBefore} failures{churn.LastFailure}; {stats.SealedCount:N0} objects, {stats.ObjectBytes * 100.0 / CapacityBytes:0.0} % full; waste {stats.WasteBytes * 100.0 / Math.Max(1, stats.UsedBytes):0.0} % of used memory; largest free run {stats.LargestFreeRunBytes / 1048576.0:0.0} MiB; worst block: {waste * 100:0.0} % waste at {wastedBytes:N0} B"),
+                $"{(long)batches * BatchOperations:N0} creates and deletes, {churn.Failures - failuresBefore} failures{churn.LastFailure}; {stats.SealedCount:N0} objects, {stats.ObjectBytes * 100.0 / CapacityBytes:0.0} % full; waste {stats.WasteBytes * 100.0 / Math.Max(1, stats.UsedBytes):0.0} % of used memory; free inside slabs {stats.SlabFreeBytes * 100.0 / CapacityBytes:0.0} % of capacity; largest free run {stats.LargestFreeRunBytes / 1048576.0:0.0} MiB; worst block: {waste * 100:0.0} % waste at {wastedBytes:N0} B"),
         };
     }
 
@@ -69,7 +69,8 @@ internal sealed class AllocChurnScenario : IBenchScenario
         private readonly (ulong Number, long Bytes)[] _objects = new (ulong, long)[ObjectCountMax];
         private ulong _numbers, _random = 1;
         private int _count;
-        private long _bytes, _next;
+        private long _bytes, _next, _bytesMax = LiveBytes;
+        private bool _nextHasFailed;
         private PlasmaStatus _lastFailure;
 
         internal bool IsFull { get; private set; }
@@ -85,10 +86,11 @@ internal sealed class AllocChurnScenario : IBenchScenario
                 // A large object that does not fit yet stays the next one; drawing again would leave only small ones.
                 if (_next == 0)
                     _next = NextBytes();
-                if (_count < _objects.Length && _bytes + _next <= LiveBytes)
+                if (_count < _objects.Length && _bytes + _next <= _bytesMax && TryCreate(_next))
                 {
-                    Create(_next);
                     _next = 0;
+                    _nextHasFailed = false;
+                    _bytesMax = LiveBytes;
                 }
                 else
                 {
@@ -98,22 +100,25 @@ internal sealed class AllocChurnScenario : IBenchScenario
             }
         }
 
-        private void Create(long bytes)
+        /// <summary>An object that the store refuses is one failure, however often it is tried again; that is after deletes of as many bytes as it has.</summary>
+        private bool TryCreate(long bytes)
         {
             PlasmaStatus status = store.TryCreate(BenchIds.Of(_numbers), bytes, out ObjectWriter writer);
             if (status == PlasmaStatus.Ok)
                 status = writer.TrySeal();
             if (status != PlasmaStatus.Ok)
             {
-                Failures++;
+                if (!_nextHasFailed)
+                    Failures++;
+                _nextHasFailed = true;
+                _bytesMax = _bytes;
                 _lastFailure = status;
-                IsFull = true;
-                Delete();
-                return;
+                return false;
             }
 
             _objects[_count++] = (_numbers++, bytes);
             _bytes += bytes;
+            return true;
         }
 
         private void Delete()

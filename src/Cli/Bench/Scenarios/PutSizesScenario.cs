@@ -1,4 +1,5 @@
 using System.Runtime.InteropServices;
+using FastPlasma.Copying;
 
 namespace FastPlasma.Cli.Bench.Scenarios;
 
