@@ -1,0 +1,584 @@
+using FastPlasma.Native;
+
+namespace FastPlasma.Allocator;
+
+/// <summary>How hard an allocation tries.</summary>
+internal enum Effort
+{
+    /// <summary>Hints, free chunks, and new memory from the system.</summary>
+    Normal,
+
+    /// <summary>Also chunks that have become empty, and blocks of larger classes.</summary>
+    Pressure,
+
+    /// <summary>Also reads every word again: corrects hints and frees what the dead left.</summary>
+    Exact,
+}
+
+/// <summary>Out-of-band allocator of the data file: one compare-exchange per block, no locks, nothing to repair but words of dead owners.</summary>
+/// <remarks>
+/// Invariant B1: a block belongs to the owner in its word and to nobody else. Invariant B2: a non-zero word that stays lies in a chunk whose use
+/// (class, or Large) is the one it was taken for. Everything else here is a hint. The proofs are in docs/concurrency.md, section 6.
+/// Any number of threads and processes may call at once; a <see cref="BlockCache"/> belongs to one thread.
+/// </remarks>
+internal sealed unsafe class BlockAllocator
+{
+    private readonly ChunkMap _map;
+    private readonly ChunkReserver _reserver;
+    private readonly IBlockOwners _owners;
+    private readonly int _participant;
+
+    internal BlockAllocator(ChunkMap map, ChunkReserver reserver, IBlockOwners owners, int participant)
+    {
+        _map = map;
+        _reserver = reserver;
+        _owners = owners;
+        _participant = participant;
+    }
+
+    internal ChunkMap Map => _map;
+
+    /// <summary>What the operating system answered when memory was asked of it and refused; null when it never did.</summary>
+    internal string? LastReservationError => _reserver.LastError;
+
+    /// <summary>Memory that a request really takes.</summary>
+    internal static long BlockBytesFor(long bytes, int alignmentBytes)
+    {
+        long slabBytes = RoundForAlignment(bytes, alignmentBytes);
+        return slabBytes <= SizeClasses.SlabMaxBytes && alignmentBytes <= ChunkMap.PageBytes
+            ? SizeClasses.BytesOf(SizeClasses.ClassOf(slabBytes))
+            : GrainsFor(bytes) * ChunkMap.GrainBytes;
+    }
+
+    /// <summary>Memory that a place stands for, from the present use of its chunk.</summary>
+    internal long BlockBytesAt(in BlockPlace place)
+    {
+        if (place.Count == 0 || !_map.Contains(place))
+            return 0;
+        if (place.IsLarge)
+            return (long)place.Count * ChunkMap.GrainBytes;
+        ChunkWord word = _map.ReadWord((long)place.Index / ChunkMap.WordsPerChunk);
+        return word.Class < SizeClasses.Count ? SizeClasses.BytesOf(word.Class) : 0;
+    }
+
+    /// <summary>Takes a block for <paramref name="owner"/>.</summary>
+    /// <param name="cache">The calling thread's hints.</param>
+    /// <param name="bytes">At least 1.</param>
+    /// <param name="alignmentBytes">64, 4,096 or 2 MiB.</param>
+    /// <param name="owner">Value for the block words; never 0, never used again after its blocks are freed.</param>
+    /// <param name="place">In shared memory, where recovery looks: holds the candidate before each exchange.</param>
+    /// <param name="effort">How hard to try.</param>
+    /// <param name="dataOffset">Where the block begins in the data file.</param>
+    internal bool TryAllocate(BlockCache cache, long bytes, int alignmentBytes, ulong owner, BlockPlace* place, Effort effort, out long dataOffset)
+    {
+        long slabBytes = RoundForAlignment(bytes, alignmentBytes);
+        if (slabBytes > SizeClasses.SlabMaxBytes || alignmentBytes > ChunkMap.PageBytes)
+            return TryAllocateLarge(bytes, alignmentBytes, owner, place, effort, out dataOffset);
+
+        int sizeClass = SizeClasses.ClassOf(slabBytes);
+        if (TryAllocateBlock(cache, sizeClass, owner, place, out dataOffset))
+            return true;
+        if (effort == Effort.Normal)
+            return Fail(place, out dataOffset);
+
+        if (effort == Effort.Exact)
+            RecountAll();
+        if (RetireEmpty() > 0 && TryAllocateBlock(cache, sizeClass, owner, place, out dataOffset))
+            return true;
+        if (effort == Effort.Exact && TryAllocateBlock(cache, sizeClass, owner, place, out dataOffset))
+            return true;
+        for (int larger = sizeClass + 1; larger < SizeClasses.Count; larger++)
+        {
+            if ((alignmentBytes <= SizeClasses.QuantumBytes || SizeClasses.BytesOf(larger) % alignmentBytes == 0)
+                && TryAllocateFromSlabs(cache, larger, owner, place, out dataOffset))
+                return true;
+        }
+        return TryAllocateLarge(bytes, alignmentBytes, owner, place, effort, out dataOffset);
+    }
+
+    /// <summary>Frees what <paramref name="owner"/> holds at a place; what it does not hold is left alone, so repeating a free is harmless. Returns bytes freed.</summary>
+    /// <param name="cache">Hints of the calling thread, or null.</param>
+    /// <param name="place">Validated by the caller with <see cref="ChunkMap.Contains"/>.</param>
+    /// <param name="owner">As given at allocation.</param>
+    internal long Free(BlockCache? cache, in BlockPlace place, ulong owner)
+    {
+        if (place.Count == 0)
+            return 0;
+        if (place.IsLarge)
+            return (long)FreeGrains((long)place.FirstGrain, place.Count, owner) * ChunkMap.GrainBytes;
+
+        long index = (long)place.Index, chunk = index / ChunkMap.WordsPerChunk;
+        int sizeClass = _map.ReadWord(chunk).Class;
+        // PUBLISH free: full fence; the last use of the block precedes it. OBSERVE in TryTake.
+        if (Interlocked.CompareExchange(ref *_map.Word(index), 0, owner) != owner)
+            return 0;
+        Interlocked.Increment(ref _map.Record(chunk)->FreeHint);
+        if (sizeClass >= SizeClasses.Count)
+            return 0; // A candidate that was never confirmed, in a chunk that has become something else.
+        cache?.Push(sizeClass, index);
+        return SizeClasses.BytesOf(sizeClass);
+    }
+
+    /// <summary>Chunks of a dead participant: what it was backing or punching is unbacked, what it was retiring is as it was before.</summary>
+    internal void Recover(int participant)
+    {
+        for (long chunk = 0; chunk < _map.ChunkCount; chunk++)
+        {
+            ChunkWord word = _map.ReadWord(chunk);
+            if (!word.IsTransient || word.Participant != participant)
+                continue;
+            ChunkWord repaired = word.State != ChunkState.Retiring
+                ? new ChunkWord(ChunkState.Unbacked)
+                : new ChunkWord(word.Class == ChunkWord.LargeClass ? ChunkState.Large : ChunkState.Slab, word.Class);
+            Interlocked.CompareExchange(ref _map.Record(chunk)->Word, repaired.Value, word.Value);
+        }
+    }
+
+    /// <summary>Backs up to <paramref name="bytes"/> bytes of chunks that nobody uses yet, so that later allocations find memory ready. Returns bytes backed.</summary>
+    internal long Populate(long bytes)
+    {
+        long done = 0;
+        for (long chunk = _map.ChunkCount - 1; chunk >= 0 && done < bytes; chunk--)
+        {
+            if (_map.ReadWord(chunk).State != ChunkState.Unbacked || !TryOwn(chunk, ChunkState.Unbacked))
+                continue;
+            bool ok = _reserver.TryReserveData(chunk, 1);
+            Disown(chunk, new ChunkWord(ok ? ChunkState.Free : ChunkState.Unbacked));
+            if (!ok)
+                break;
+            done += ChunkMap.ChunkBytes;
+        }
+        return done;
+    }
+
+    /// <summary>Gives free chunks back to the system. Returns bytes given back.</summary>
+    internal long Trim()
+    {
+        RetireEmpty();
+        long done = 0;
+        for (long chunk = 0; chunk < _map.ChunkCount; chunk++)
+        {
+            if (_map.ReadWord(chunk).State != ChunkState.Free)
+                continue;
+            var punching = new ChunkWord(ChunkState.Punching, 0, _participant);
+            if (!TryChange(chunk, new ChunkWord(ChunkState.Free), punching))
+                continue;
+            // CRASH chunk-punching: the chunk stays Punching(p); recovery makes it Unbacked, whether or not the pages are gone.
+            bool ok = _reserver.TryPunch(chunk);
+            TryChange(chunk, punching, new ChunkWord(ok ? ChunkState.Unbacked : ChunkState.Free));
+            if (ok)
+                done += ChunkMap.ChunkBytes;
+        }
+        return done;
+    }
+
+    /// <summary>Free memory by the hints: roughly what could be allocated if it lay together.</summary>
+    internal long FreeBytesEstimate()
+    {
+        long free = 0;
+        for (long chunk = 0; chunk < _map.ChunkCount; chunk++)
+        {
+            ChunkWord word = _map.ReadWord(chunk);
+            int hint = Volatile.Read(ref _map.Record(chunk)->FreeHint);
+            free += word.State switch
+            {
+                ChunkState.Unbacked or ChunkState.Free => ChunkMap.ChunkBytes,
+                ChunkState.Large => (long)hint * ChunkMap.GrainBytes,
+                ChunkState.Slab when word.Class < SizeClasses.Count => (long)hint * SizeClasses.BytesOf(word.Class),
+                _ => 0,
+            };
+        }
+        return free;
+    }
+
+    /// <summary>Memory in chunks that are backed and nobody's.</summary>
+    internal long FreeBackedBytes()
+    {
+        long free = 0;
+        for (long chunk = 0; chunk < _map.ChunkCount; chunk++)
+            if (_map.ReadWord(chunk).State == ChunkState.Free)
+                free += ChunkMap.ChunkBytes;
+        return free;
+    }
+
+    // ---- slabs -------------------------------------------------------------------------------------------------------------
+
+    private bool TryAllocateBlock(BlockCache cache, int sizeClass, ulong owner, BlockPlace* place, out long dataOffset)
+    {
+        while (cache.TryPop(sizeClass, out long word)) // Ends with the cache, which has a fixed depth.
+            if (TryTake(cache, word, sizeClass, owner, place, out dataOffset))
+                return true;
+        int preferred = cache.ChunkOf(sizeClass);
+        if (preferred >= 0 && TryScan(cache, preferred, sizeClass, owner, place, out dataOffset))
+            return true;
+        if (TryAllocateFromSlabs(cache, sizeClass, owner, place, out dataOffset))
+            return true;
+        // A new slab; others may fill it before us, so try again a few times before giving up.
+        for (int attempt = 0; attempt < 8 && TryMakeSlab(sizeClass, out int chunk); attempt++)
+            if (TryScan(cache, chunk, sizeClass, owner, place, out dataOffset))
+                return true;
+        dataOffset = 0;
+        return false;
+    }
+
+    private bool TryAllocateFromSlabs(BlockCache cache, int sizeClass, ulong owner, BlockPlace* place, out long dataOffset)
+    {
+        var wanted = new ChunkWord(ChunkState.Slab, sizeClass);
+        long low = Math.Max(0, Volatile.Read(ref _map.Header->SlabLow));
+        for (long chunk = _map.ChunkCount - 1; chunk >= low; chunk--)
+        {
+            // A stale hint only makes us look in vain, or overlook a block until effort Exact.
+            if (_map.ReadWord(chunk) == wanted && Volatile.Read(ref _map.Record(chunk)->FreeHint) > 0
+                && TryScan(cache, (int)chunk, sizeClass, owner, place, out dataOffset))
+                return true;
+        }
+        dataOffset = 0;
+        return false;
+    }
+
+    private bool TryScan(BlockCache cache, int chunk, int sizeClass, ulong owner, BlockPlace* place, out long dataOffset)
+    {
+        dataOffset = 0;
+        if (_map.ReadWord(chunk) != new ChunkWord(ChunkState.Slab, sizeClass))
+            return false;
+        ChunkRecord* record = _map.Record(chunk);
+        int hint = Volatile.Read(ref record->FreeHint);
+        int count = SizeClasses.BlocksPerChunk(sizeClass);
+        int start = cache.ChunkOf(sizeClass) == chunk ? cache.CursorOf(sizeClass) : 0;
+        ulong* words = _map.Word((long)chunk * ChunkMap.WordsPerChunk);
+        for (int step = 0; step < count; step++)
+        {
+            int i = start + step < count ? start + step : start + step - count;
+            if (words[i] != 0) // A stale zero fails in TryTake, a stale value skips one block.
+                continue;
+            if (TryTake(cache, (long)chunk * ChunkMap.WordsPerChunk + i, sizeClass, owner, place, out dataOffset))
+            {
+                cache.Prefer(sizeClass, chunk, i + 1 < count ? i + 1 : 0);
+                return true;
+            }
+        }
+        if (hint > 0)
+            Interlocked.CompareExchange(ref record->FreeHint, 0, hint); // Unless somebody has freed in the meantime.
+        return false;
+    }
+
+    private bool TryTake(BlockCache cache, long index, int sizeClass, ulong owner, BlockPlace* place, out long dataOffset)
+    {
+        dataOffset = 0;
+        long chunk = index / ChunkMap.WordsPerChunk;
+        place->Index = (ulong)index;
+        place->Count = 1;
+        // CRASH block-candidate: the place names a block whose word does not name us; recovery's exchange finds that and does nothing.
+        // OBSERVE free: full fence. Everything that the last owner did with the block happened before.
+        if (Interlocked.CompareExchange(ref *_map.Word(index), owner, 0) != 0)
+            return false;
+        // CRASH block-taken: place and word agree; recovery frees the block.
+        // OBSERVE retire: the word above was stored before this read, so either the retirer saw it or we see its change (docs/concurrency.md, 6).
+        if (_map.ReadWord(chunk) == new ChunkWord(ChunkState.Slab, sizeClass))
+        {
+            ChunkRecord* record = _map.Record(chunk);
+            Interlocked.Decrement(ref record->FreeHint);
+            dataOffset = chunk * ChunkMap.ChunkBytes + index % ChunkMap.WordsPerChunk * SizeClasses.BytesOf(sizeClass);
+            return true;
+        }
+        Interlocked.CompareExchange(ref *_map.Word(index), 0, owner);
+        place->Count = 0;
+        return false;
+    }
+
+    private bool TryMakeSlab(int sizeClass, out int chunk)
+    {
+        // Backed memory first (it is warm), then new memory; from the end of the file, to leave long runs at its start.
+        for (int pass = 0; pass < 2; pass++)
+        {
+            ChunkState from = pass == 0 ? ChunkState.Free : ChunkState.Unbacked;
+            for (long c = _map.ChunkCount - 1; c >= 0; c--)
+            {
+                if (_map.ReadWord(c).State != from || !TryOwn(c, from))
+                    continue;
+                ChunkRecord* record = _map.Record(c);
+                bool backed = from == ChunkState.Free || _reserver.TryReserveData(c, 1);
+                if (!backed || !_reserver.TryReserveWords(record, c, SizeClasses.BlocksPerChunk(sizeClass)))
+                {
+                    Disown(c, new ChunkWord(backed ? ChunkState.Free : ChunkState.Unbacked));
+                    chunk = -1;
+                    return false;
+                }
+                Lower(ref _map.Header->SlabLow, c);
+                Volatile.Write(ref record->FreeHint, SizeClasses.BlocksPerChunk(sizeClass));
+                Disown(c, new ChunkWord(ChunkState.Slab, sizeClass));
+                chunk = (int)c;
+                return true;
+            }
+        }
+        chunk = -1;
+        return false;
+    }
+
+    // ---- large runs --------------------------------------------------------------------------------------------------------
+
+    private bool TryAllocateLarge(long bytes, int alignmentBytes, ulong owner, BlockPlace* place, Effort effort, out long dataOffset)
+    {
+        dataOffset = 0;
+        long grains = GrainsFor(bytes);
+        if (grains > _map.GrainCount)
+            return Fail(place, out dataOffset);
+        bool chunkAligned = alignmentBytes > ChunkMap.PageBytes;
+        bool mayReserve = true;
+        for (int pass = 0; pass < 4; pass++)
+        {
+            if (pass == 1 && effort == Effort.Normal)
+                break;
+            if (pass == 1)
+            {
+                if (effort == Effort.Exact)
+                    RecountAll();
+                if (RetireEmpty() == 0 && effort != Effort.Exact)
+                    break;
+            }
+            if (TryAllocateRun(grains, chunkAligned, owner, place, effort == Effort.Exact, ref mayReserve, out dataOffset))
+                return true;
+            if (mayReserve && pass >= 1)
+                break;
+        }
+        return Fail(place, out dataOffset);
+    }
+
+    private bool TryAllocateRun(long grains, bool chunkAligned, ulong owner, BlockPlace* place, bool exact, ref bool mayReserve, out long dataOffset)
+    {
+        long runStart = 0, run = 0;
+        for (long chunk = 0; chunk < _map.ChunkCount; chunk++)
+        {
+            ChunkWord word = _map.ReadWord(chunk);
+            long first = chunk * ChunkMap.GrainsPerChunk;
+            if (word.State == ChunkState.Free || (word.State == ChunkState.Unbacked && mayReserve))
+            {
+                Extend(first, ChunkMap.GrainsPerChunk, ref runStart, ref run);
+            }
+            else if (word.State == ChunkState.Large && (exact || Volatile.Read(ref _map.Record(chunk)->FreeHint) > 0))
+            {
+                ulong* words = _map.Grain(first);
+                for (int i = 0; i < ChunkMap.GrainsPerChunk && run < grains; i++)
+                {
+                    if (words[i] != 0 || (chunkAligned && run == 0 && i != 0)) // A stale value is found out by the exchange.
+                        run = 0;
+                    else
+                        Extend(first + i, 1, ref runStart, ref run);
+                }
+            }
+            else
+            {
+                run = 0;
+            }
+
+            if (run < grains)
+                continue;
+            if (TryClaimRun(runStart, grains, owner, place, ref mayReserve, out long conflict))
+            {
+                dataOffset = runStart * ChunkMap.GrainBytes;
+                return true;
+            }
+            // Go on behind what was in the way. Each round moves on by at least one chunk or one grain, so this ends.
+            chunk = Math.Max(chunk, conflict / ChunkMap.GrainsPerChunk);
+            run = 0;
+        }
+        dataOffset = 0;
+        return false;
+    }
+
+    private static void Extend(long first, long count, ref long runStart, ref long run)
+    {
+        if (run == 0)
+            runStart = first;
+        run += count;
+    }
+
+    private bool TryClaimRun(long start, long grains, ulong owner, BlockPlace* place, ref bool mayReserve, out long conflict)
+    {
+        long firstChunk = start / ChunkMap.GrainsPerChunk, lastChunk = (start + grains - 1) / ChunkMap.GrainsPerChunk;
+        for (long chunk = firstChunk; chunk <= lastChunk; chunk++)
+        {
+            if (_map.ReadWord(chunk).State != ChunkState.Large && !TryMakeLarge(ref chunk, lastChunk, ref mayReserve))
+            {
+                conflict = chunk * ChunkMap.GrainsPerChunk;
+                return false;
+            }
+        }
+
+        place->Index = (ulong)start | BlockPlace.LargeFlag;
+        place->Count = (uint)grains;
+        // CRASH grains-candidate, grains-partly: recovery walks the place and frees the grains that name us.
+        for (long i = 0; i < grains; i++)
+        {
+            if (Interlocked.CompareExchange(ref *_map.Grain(start + i), owner, 0) != 0)
+            {
+                FreeGrains(start, i, owner, countHint: false);
+                place->Count = 0;
+                conflict = start + i;
+                return false;
+            }
+        }
+        for (long chunk = firstChunk; chunk <= lastChunk; chunk++)
+        {
+            // OBSERVE retire, as in TryTake.
+            if (_map.ReadWord(chunk).State != ChunkState.Large)
+            {
+                FreeGrains(start, grains, owner, countHint: false);
+                place->Count = 0;
+                conflict = chunk * ChunkMap.GrainsPerChunk;
+                return false;
+            }
+        }
+        AddHints(start, grains, -1);
+        conflict = 0;
+        return true;
+    }
+
+    /// <summary>Makes Large of the chunks from <paramref name="chunk"/> on that are free or unbacked, backing neighbours in one system call; moves it to the last one made.</summary>
+    private bool TryMakeLarge(ref long chunk, long lastChunk, ref bool mayReserve)
+    {
+        ChunkState from = _map.ReadWord(chunk).State;
+        if (from is not (ChunkState.Free or ChunkState.Unbacked) || (from == ChunkState.Unbacked && !mayReserve))
+            return false;
+        long first = chunk, end = chunk;
+        while (end <= lastChunk && _map.ReadWord(end).State == from && TryOwn(end, from))
+            end++;
+        if (end == first)
+            return false;
+
+        bool backed = from == ChunkState.Free;
+        // CRASH chunks-reserving: the chunks stay Reserving(p); recovery makes them Unbacked.
+        bool ok = backed || _reserver.TryReserveData(first, end - first);
+        if (!ok)
+            mayReserve = false;
+        backed |= ok;
+        for (long c = first; c < end; c++)
+        {
+            ok = ok && _reserver.TryReserveWords(_map.Record(c), c, ChunkMap.GrainsPerChunk);
+            if (ok)
+            {
+                Raise(ref _map.Header->LargeHigh, c + 1);
+                Volatile.Write(ref _map.Record(c)->FreeHint, ChunkMap.GrainsPerChunk);
+            }
+            Disown(c, ok ? new ChunkWord(ChunkState.Large, ChunkWord.LargeClass) : new ChunkWord(backed ? ChunkState.Free : ChunkState.Unbacked));
+        }
+        chunk = end - 1;
+        return ok;
+    }
+
+    private int FreeGrains(long start, long count, ulong owner, bool countHint = true)
+    {
+        int freed = 0;
+        for (long i = 0; i < count; i++)
+        {
+            // PUBLISH free, as in Free.
+            if (Interlocked.CompareExchange(ref *_map.Grain(start + i), 0, owner) != owner)
+                continue;
+            freed++;
+            if (countHint)
+                Interlocked.Increment(ref _map.Record((start + i) / ChunkMap.GrainsPerChunk)->FreeHint);
+        }
+        return freed;
+    }
+
+    private void AddHints(long start, long count, int sign)
+    {
+        while (count > 0)
+        {
+            long inChunk = Math.Min(count, ChunkMap.GrainsPerChunk - start % ChunkMap.GrainsPerChunk);
+            Interlocked.Add(ref _map.Record(start / ChunkMap.GrainsPerChunk)->FreeHint, sign * (int)inChunk);
+            start += inChunk;
+            count -= inChunk;
+        }
+    }
+
+    // ---- pressure ----------------------------------------------------------------------------------------------------------
+
+    /// <summary>Makes Free of slabs and large chunks that hold nothing. Returns how many.</summary>
+    internal int RetireEmpty()
+    {
+        int retired = 0;
+        for (long chunk = 0; chunk < _map.ChunkCount; chunk++)
+        {
+            ChunkWord word = _map.ReadWord(chunk);
+            int blocks = ChunkMap.BlockCountOf(word);
+            if (word.State is not (ChunkState.Slab or ChunkState.Large) || Volatile.Read(ref _map.Record(chunk)->FreeHint) < blocks)
+                continue;
+            var retiring = new ChunkWord(ChunkState.Retiring, word.Class, _participant);
+            // PUBLISH retire: full fence before the words are read. OBSERVE in TryTake and TryClaimRun.
+            if (!TryChange(chunk, word, retiring))
+                continue;
+            // CRASH chunk-retiring: recovery puts the chunk back to what it was.
+            bool empty = !AnyWordSet(chunk, blocks);
+            TryChange(chunk, retiring, empty ? new ChunkWord(ChunkState.Free) : word);
+            retired += empty ? 1 : 0;
+        }
+        return retired;
+    }
+
+    /// <summary>Reads every word again: frees those of dead owners and corrects the hints.</summary>
+    private void RecountAll()
+    {
+        for (long chunk = 0; chunk < _map.ChunkCount; chunk++)
+        {
+            ChunkWord word = _map.ReadWord(chunk);
+            if (word.State is not (ChunkState.Slab or ChunkState.Large))
+                continue;
+            int blocks = ChunkMap.BlockCountOf(word), free = 0;
+            ulong* words = _map.Word(chunk * ChunkMap.WordsPerChunk);
+            int before = Volatile.Read(ref _map.Record(chunk)->FreeHint);
+            for (int i = 0; i < blocks; i++)
+            {
+                ulong value = Volatile.Read(ref words[i]);
+                if (value == 0 || (_owners.IsDead(value) && Interlocked.CompareExchange(ref words[i], 0, value) == value))
+                    free++;
+            }
+            if (free != before)
+                Interlocked.CompareExchange(ref _map.Record(chunk)->FreeHint, free, before);
+        }
+    }
+
+    private bool AnyWordSet(long chunk, int blocks)
+    {
+        ulong* words = _map.Word(chunk * ChunkMap.WordsPerChunk);
+        for (int i = 0; i < blocks; i++)
+            if (Volatile.Read(ref words[i]) != 0)
+                return true;
+        return false;
+    }
+
+    // ---- words -------------------------------------------------------------------------------------------------------------
+
+    private bool TryOwn(long chunk, ChunkState from) => TryChange(chunk, new ChunkWord(from), new ChunkWord(ChunkState.Reserving, 0, _participant));
+
+    private void Disown(long chunk, ChunkWord to) => TryChange(chunk, new ChunkWord(ChunkState.Reserving, 0, _participant), to);
+
+    private bool TryChange(long chunk, ChunkWord from, ChunkWord to) =>
+        Interlocked.CompareExchange(ref _map.Record(chunk)->Word, to.Value, from.Value) == from.Value;
+
+    private static void Lower(ref long word, long value)
+    {
+        for (long old = Volatile.Read(ref word); value < old; old = Volatile.Read(ref word)) // Ends: the word only falls.
+            if (Interlocked.CompareExchange(ref word, value, old) == old)
+                return;
+    }
+
+    private static void Raise(ref long word, long value)
+    {
+        for (long old = Volatile.Read(ref word); value > old; old = Volatile.Read(ref word)) // Ends: the word only rises.
+            if (Interlocked.CompareExchange(ref word, value, old) == old)
+                return;
+    }
+
+    private static bool Fail(BlockPlace* place, out long dataOffset)
+    {
+        place->Count = 0;
+        dataOffset = 0;
+        return false;
+    }
+
+    private static long GrainsFor(long bytes) => (bytes + ChunkMap.GrainBytes - 1) / ChunkMap.GrainBytes;
+
+    private static long RoundForAlignment(long bytes, int alignmentBytes) =>
+        alignmentBytes <= SizeClasses.QuantumBytes ? bytes : (bytes + alignmentBytes - 1) / alignmentBytes * alignmentBytes;
+}

@@ -1,0 +1,79 @@
+using FastPlasma.Native;
+
+namespace FastPlasma.Allocator;
+
+/// <summary>Backs chunks with memory and gives it back. The caller owns the chunks (Reserving or Punching) before it calls.</summary>
+internal sealed class ChunkReserver
+{
+    /// <summary>What has to be left in the control group after a reservation: room for page tables and managed heaps of those who use it.</summary>
+    internal const long HeadroomMinBytes = 16L << 20;
+
+    private readonly SharedFile _data;
+    private readonly SharedFile _meta;
+    private readonly long _wordsOffset;
+    private readonly MappedView? _writeView;
+    private readonly bool _collapse;
+    private readonly bool _requireHuge;
+
+    /// <param name="data">The data file.</param>
+    /// <param name="meta">The file with the block words.</param>
+    /// <param name="wordsOffset">Where they begin in it.</param>
+    /// <param name="writeView">Writable mapping of the data file, for huge pages.</param>
+    /// <param name="collapse">Whether to make 2 MiB pages of what was reserved.</param>
+    /// <param name="requireHuge">Whether failing to do so fails the reservation.</param>
+    internal ChunkReserver(SharedFile data, SharedFile meta, long wordsOffset, MappedView? writeView, bool collapse, bool requireHuge)
+    {
+        (_data, _meta, _wordsOffset, _writeView, _collapse, _requireHuge) = (data, meta, wordsOffset, writeView, collapse, requireHuge);
+    }
+
+    /// <summary>Why the last reservation failed, in words; null when none did.</summary>
+    internal string? LastError { get; private set; }
+
+    /// <summary>Backs <paramref name="count"/> chunks from <paramref name="chunk"/> on.</summary>
+    internal bool TryReserveData(long chunk, long count)
+    {
+        long offset = chunk * ChunkMap.ChunkBytes, bytes = count * ChunkMap.ChunkBytes;
+        long headroom = CgroupMemory.HeadroomBytes();
+        if (headroom != long.MaxValue && headroom - HeadroomMinBytes < bytes)
+        {
+            LastError = $"the memory control group has {headroom} bytes left, {bytes} are needed and {HeadroomMinBytes} stay free";
+            return false;
+        }
+        int errno = _data.TryReserve(offset, bytes);
+        if (errno != 0)
+        {
+            LastError = $"reserve {bytes} bytes at {offset} of {_data.Path}: {OsException.Describe(errno)}";
+            return false;
+        }
+        if (_collapse && _writeView is not null)
+        {
+            errno = _writeView.TryCollapse(offset, bytes);
+            if (errno != 0 && _requireHuge)
+            {
+                LastError = $"2 MiB pages for {bytes} bytes at {offset} of {_data.Path}: {OsException.Describe(errno)}";
+                return false;
+            }
+        }
+        return true;
+    }
+
+    /// <summary>Backs the block words of a chunk for <paramref name="blockCount"/> blocks. They are never given back, so a delayed exchange on one touches a real page.</summary>
+    internal unsafe bool TryReserveWords(ChunkRecord* record, long chunk, int blockCount)
+    {
+        uint bytes = (uint)((blockCount * ChunkMap.WordBytes + ChunkMap.PageBytes - 1) / ChunkMap.PageBytes * ChunkMap.PageBytes);
+        if (record->WordsReservedBytes >= bytes)
+            return true;
+        long offset = _wordsOffset + chunk * ChunkMap.WordsPerChunk * ChunkMap.WordBytes;
+        int errno = _meta.TryReserve(offset, bytes);
+        if (errno != 0)
+        {
+            LastError = $"reserve {bytes} bytes at {offset} of {_meta.Path}: {OsException.Describe(errno)}";
+            return false;
+        }
+        record->WordsReservedBytes = bytes;
+        return true;
+    }
+
+    /// <summary>Gives the pages of one chunk back to the system.</summary>
+    internal bool TryPunch(long chunk) => _data.TryPunch(chunk * ChunkMap.ChunkBytes, ChunkMap.ChunkBytes) == 0;
+}

@@ -1,0 +1,64 @@
+using System.CommandLine;
+
+namespace FastPlasma.Cli.Commands;
+
+/// <summary>fastplasma ls</summary>
+internal static class ListCommand
+{
+    private const int ShortIdDigits = 12;
+
+    internal static Command Create() => new StoreCommand(
+        "ls", "List the objects of a store, oldest first. A terminal shows the first digits of an id that follows from the object's name.",
+        "fastplasma ls",
+        "fastplasma ls --json | jq -r '.[] | select(.pins > 0) | .name'")
+        .Runs(Run);
+
+    private static int Run(Call call)
+    {
+        using PlasmaStore store = call.Open(StoreAccess.ReadOnly);
+        DateTimeOffset now = DateTimeOffset.UtcNow;
+        ObjectInfo[] objects = [.. store.List().OrderBy(static info => info.CreatedAt).ThenBy(static info => info.Id)];
+        if (call.Json)
+        {
+            call.WriteJson([.. objects.Select(info => ToJson(info, now))], CliJson.Documents.ObjectJsonArray);
+            return ExitCodes.Ok;
+        }
+
+        var table = new TextTable("ID", "NAME", ">SIZE", "STATE", ">AGE", ">PINS", "HOLDERS");
+        foreach (ObjectInfo info in objects)
+        {
+            table.Add(
+                IdText(call, info), info.Name, Sizes.Bytes(info.PayloadBytes), StateText(info), Sizes.Age(now - info.CreatedAt),
+                Sizes.Count(info.Holders.Sum(static holder => holder.Pins)), HoldersText(info, now));
+        }
+
+        table.Write(call.Context);
+        return ExitCodes.Ok;
+    }
+
+    private static ObjectJson ToJson(ObjectInfo info, DateTimeOffset now) => new(
+        info.Id, info.Name, info.ContentType, info.State, info.Retention, info.PayloadBytes, info.MetadataBytes, info.BlockBytes, info.CreatedAt,
+        info.SealedAt, Math.Max(0, (now - info.CreatedAt).TotalSeconds), info.Incarnation.ToString("x16"), info.CreatorProcessId,
+        info.Holders.Sum(static holder => holder.Pins), info.Holders);
+
+    /// <summary>What the user can type to get the object is always visible: the whole id, or a part of it beside the name.</summary>
+    private static string IdText(Call call, ObjectInfo info)
+    {
+        string id = info.Id.ToString();
+        return call.Context.OutTerminal is not null && info.Name.Length > 0 && ObjectId.FromName(info.Name) == info.Id ? $"{id[..ShortIdDigits]}…" : id;
+    }
+
+    private static string StateText(ObjectInfo info)
+    {
+        string state = info.State.ToString().ToLowerInvariant();
+        return info.State switch
+        {
+            ObjectState.Creating or ObjectState.Tentative when info.CreatorProcessId != 0 => $"{state} by {info.CreatorProcessId}",
+            ObjectState.Sealed when info.Retention == Retention.Evictable => $"{state}, evictable",
+            _ => state,
+        };
+    }
+
+    private static string HoldersText(ObjectInfo info, DateTimeOffset now) => string.Join(
+        ", ", info.Holders.Select(holder => $"{holder.ProcessName}[{holder.ProcessId}] ×{holder.Pins} {Sizes.Age(now - holder.Since)}"));
+}

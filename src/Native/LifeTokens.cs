@@ -1,0 +1,46 @@
+using System.Runtime.InteropServices;
+
+namespace FastPlasma.Native;
+
+/// <summary>Life tokens: one byte of a lock file per participant, locked with an open-file-description lock that the kernel drops when the holder dies.</summary>
+/// <remarks>
+/// Each instance is one open file description. A lock never conflicts with locks of the same description, so a process holds its own token on one
+/// instance and probes others on a second one. The descriptor is neither mapped nor duplicated nor inherited, so nothing but death or
+/// <see cref="Release"/> ends a lock. Source: fcntl(2), "Open file description locks".
+/// </remarks>
+internal sealed unsafe class LifeTokens : IDisposable
+{
+    private readonly SharedFile _file;
+
+    /// <summary>Takes ownership of <paramref name="file"/>, which must be a description of its own, open for writing.</summary>
+    internal LifeTokens(SharedFile file) => _file = file;
+
+    /// <summary>Takes token <paramref name="index"/> unless somebody else holds it.</summary>
+    internal bool TryAcquire(int index)
+    {
+        var request = new Libc.Flock { Type = Libc.F_WRLCK, Start = index, Length = 1 };
+        if (Libc.fcntl(_file.Descriptor, Libc.F_OFD_SETLK, &request) == 0)
+            return true;
+        int errno = Marshal.GetLastPInvokeError();
+        return errno is Libc.EAGAIN or Libc.EACCES ? false : throw new OsException("lock", $"byte {index} of {_file.Path}", errno);
+    }
+
+    /// <summary>Gives token <paramref name="index"/> back.</summary>
+    internal void Release(int index)
+    {
+        var request = new Libc.Flock { Type = Libc.F_UNLCK, Start = index, Length = 1 };
+        if (Libc.fcntl(_file.Descriptor, Libc.F_OFD_SETLK, &request) != 0)
+            throw OsException.FromLastError("unlock", $"byte {index} of {_file.Path}");
+    }
+
+    /// <summary>Whether another description holds token <paramref name="index"/>. Only a hint: what it says may be over at once.</summary>
+    internal bool IsHeldElsewhere(int index)
+    {
+        var request = new Libc.Flock { Type = Libc.F_WRLCK, Start = index, Length = 1 };
+        if (Libc.fcntl(_file.Descriptor, Libc.F_OFD_GETLK, &request) != 0)
+            throw OsException.FromLastError("query lock of", $"byte {index} of {_file.Path}");
+        return request.Type != Libc.F_UNLCK;
+    }
+
+    public void Dispose() => _file.Dispose();
+}

@@ -1,0 +1,22 @@
+using System.Runtime.InteropServices;
+using Mono.Unix;
+using Mono.Unix.Native;
+
+namespace FastPlasma.Native;
+
+/// <summary>The operating system refused something; the message names the operation, its object, the sizes and the errno.</summary>
+internal sealed class OsException : IOException
+{
+    internal OsException(string operation, string subject, int errno)
+        : base($"{operation} {subject}: {Describe(errno)}", errno) => ErrorNumber = errno;
+
+    /// <summary>errno of the failed call.</summary>
+    internal int ErrorNumber { get; }
+
+    /// <summary>Takes errno of the call that has just failed.</summary>
+    internal static OsException FromLastError(string operation, string subject) => new(operation, subject, Marshal.GetLastPInvokeError());
+
+    /// <summary>"ENOSPC (No space left on device)".</summary>
+    internal static string Describe(int errno) =>
+        NativeConvert.TryToErrno(errno, out Errno name) ? $"{name} ({UnixMarshal.GetErrorDescription(name)})" : $"errno {errno}";
+}

@@ -1,0 +1,189 @@
+using System.Diagnostics;
+using System.Runtime.InteropServices;
+using Microsoft.Win32.SafeHandles;
+using Mono.Unix.Native;
+
+namespace FastPlasma.Native;
+
+/// <summary>What the kernel says about an open file.</summary>
+internal readonly record struct FileFacts(bool IsRegular, uint OwnerUid, uint GroupGid, uint Mode, long SizeBytes, long AllocatedBytes, ulong LinkCount);
+
+/// <summary>One open file of a store: a shm_open name, a file in another directory, or a memfd. Owns its descriptor.</summary>
+internal sealed unsafe class SharedFile : IDisposable
+{
+    /// <summary>Where shm_open names live on Linux.</summary>
+    internal const string SharedMemoryDirectory = "/dev/shm";
+
+    /// <summary>Reserving in pieces of this size keeps one fallocate call short, so that a signal cannot make it start all over again for ever.</summary>
+    private const long ReservePieceBytes = 64L << 20;
+
+    private readonly SafeFileHandle _handle;
+
+    private SharedFile(int fd, string path)
+    {
+        _handle = new SafeFileHandle(fd, ownsHandle: true);
+        Path = path;
+    }
+
+    internal string Path { get; }
+
+    internal int Descriptor => (int)_handle.DangerousGetHandle();
+
+    /// <summary>Creates a file that must not exist yet. Symbolic links are not followed.</summary>
+    /// <exception cref="OsException">EEXIST and whatever open(2) says.</exception>
+    internal static SharedFile Create(string directory, string name, uint mode)
+    {
+        int fd = OpenDescriptor(directory, name, Libc.O_RDWR | Libc.O_CREAT | Libc.O_EXCL, mode);
+        return fd >= 0 ? new SharedFile(fd, Combine(directory, name)) : throw OsException.FromLastError("create", Combine(directory, name));
+    }
+
+    /// <summary>Opens an existing file; null when there is none. Symbolic links are refused.</summary>
+    /// <exception cref="OsException">EACCES, ELOOP (a symbolic link) and whatever open(2) says.</exception>
+    internal static SharedFile? TryOpen(string directory, string name, bool writable)
+    {
+        int fd = OpenDescriptor(directory, name, writable ? Libc.O_RDWR : Libc.O_RDONLY, 0);
+        if (fd >= 0)
+            return new SharedFile(fd, Combine(directory, name));
+        return Marshal.GetLastPInvokeError() == Libc.ENOENT ? null : throw OsException.FromLastError("open", Combine(directory, name));
+    }
+
+    /// <summary>As <see cref="TryOpen"/>, but a missing file is an error.</summary>
+    internal static SharedFile Open(string directory, string name, bool writable) =>
+        TryOpen(directory, name, writable) ?? throw new OsException("open", Combine(directory, name), Libc.ENOENT);
+
+    /// <summary>An unnamed memory file, for stores inside one process.</summary>
+    internal static SharedFile CreateAnonymous(string label)
+    {
+        int fd = Libc.memfd_create(label, Libc.MFD_CLOEXEC);
+        return fd >= 0 ? new SharedFile(fd, $"memfd:{label}") : throw OsException.FromLastError("memfd_create", label);
+    }
+
+    /// <summary>A second, independent open file description of the same file: what locks need, which never conflict with themselves.</summary>
+    internal SharedFile Reopen(bool writable)
+    {
+        string path = $"/proc/self/fd/{Descriptor}";
+        int fd = Libc.open(path, (writable ? Libc.O_RDWR : Libc.O_RDONLY) | Libc.O_CLOEXEC, 0);
+        return fd >= 0 ? new SharedFile(fd, Path) : throw OsException.FromLastError("reopen", Path);
+    }
+
+    internal static string Combine(string directory, string name) => System.IO.Path.Combine(directory, name);
+
+    internal FileFacts Facts()
+    {
+        if (Syscall.fstat(Descriptor, out Stat stat) != 0)
+            throw OsException.FromLastError("fstat", Path);
+        return new FileFacts(
+            (stat.st_mode & FilePermissions.S_IFMT) == FilePermissions.S_IFREG, stat.st_uid, stat.st_gid,
+            (uint)(stat.st_mode & FilePermissions.ALLPERMS), stat.st_size, stat.st_blocks * 512, stat.st_nlink);
+    }
+
+    internal void SetSize(long bytes)
+    {
+        if (Libc.ftruncate(Descriptor, bytes) != 0)
+            throw OsException.FromLastError("ftruncate", $"{Path} to {bytes} bytes");
+    }
+
+    internal void SetMode(uint mode)
+    {
+        if (Syscall.fchmod(Descriptor, (FilePermissions)mode) != 0)
+            throw OsException.FromLastError("fchmod", $"{Path} to {Convert.ToString(mode, 8)}");
+    }
+
+    internal void SetGroup(uint gid)
+    {
+        if (Syscall.fchown(Descriptor, uint.MaxValue, gid) != 0)
+            throw OsException.FromLastError("fchown", $"{Path} to group {gid}");
+    }
+
+    /// <summary>Backs a range with pages, so that touching it can raise no SIGBUS. 0 on success, else errno (ENOSPC, ENOMEM, ...).</summary>
+    /// <remarks>What is backed already stays as it is; after a failure a part of the range may be backed.</remarks>
+    internal int TryReserve(long offset, long bytes)
+    {
+        Debug.Assert(offset >= 0 && bytes >= 0);
+        while (bytes > 0)
+        {
+            long piece = Math.Min(bytes, ReservePieceBytes);
+            if (Libc.fallocate(Descriptor, 0, offset, piece) != 0)
+            {
+                int errno = Marshal.GetLastPInvokeError();
+                if (errno == Libc.EINTR)
+                    continue; // Ends with the signals: the runtime sends a bounded number of them.
+                return errno;
+            }
+            offset += piece;
+            bytes -= piece;
+        }
+        return 0;
+    }
+
+    /// <summary>As <see cref="TryReserve"/>, with an exception.</summary>
+    internal void Reserve(long offset, long bytes)
+    {
+        int errno = TryReserve(offset, bytes);
+        if (errno != 0)
+            throw new OsException("reserve", $"{bytes} bytes at {offset} of {Path}", errno);
+    }
+
+    /// <summary>Gives the pages of a range back to the system; it reads as zeroes afterwards. 0 or errno.</summary>
+    internal int TryPunch(long offset, long bytes) =>
+        Libc.fallocate(Descriptor, Libc.FALLOC_FL_PUNCH_HOLE | Libc.FALLOC_FL_KEEP_SIZE, offset, bytes) == 0 ? 0 : Marshal.GetLastPInvokeError();
+
+    /// <summary>Reads at an offset without mapping; returns how much there was, which is less than asked for at the end of a truncated file.</summary>
+    internal int ReadAt(long offset, Span<byte> buffer)
+    {
+        fixed (byte* p = buffer)
+        {
+            int done = 0;
+            while (done < buffer.Length)
+            {
+                nint n = Libc.pread(Descriptor, p + done, (nuint)(buffer.Length - done), offset + done);
+                if (n == 0)
+                    break;
+                if (n < 0)
+                {
+                    if (Marshal.GetLastPInvokeError() == Libc.EINTR)
+                        continue;
+                    throw OsException.FromLastError("read", $"{buffer.Length} bytes at {offset} of {Path}");
+                }
+                done += (int)n;
+            }
+            return done;
+        }
+    }
+
+    internal void WriteAt(long offset, ReadOnlySpan<byte> buffer)
+    {
+        fixed (byte* p = buffer)
+        {
+            if (Libc.pwrite(Descriptor, p, (nuint)buffer.Length, offset) != buffer.Length)
+                throw OsException.FromLastError("write", $"{buffer.Length} bytes at {offset} of {Path}");
+        }
+    }
+
+    /// <summary>Gives the file its final name in one step; false when that name is taken.</summary>
+    internal static bool TryLink(string directory, string from, string to)
+    {
+        if (Syscall.link(Combine(directory, from), Combine(directory, to)) == 0)
+            return true;
+        return Marshal.GetLastPInvokeError() is var errno && errno == Libc.EEXIST
+            ? false
+            : throw new OsException("link", $"{Combine(directory, from)} to {to}", errno);
+    }
+
+    /// <summary>Removes a name; false when there was none.</summary>
+    internal static bool TryUnlink(string directory, string name)
+    {
+        if (Syscall.unlink(Combine(directory, name)) == 0)
+            return true;
+        return Marshal.GetLastPInvokeError() is var errno && errno == Libc.ENOENT
+            ? false
+            : throw new OsException("unlink", Combine(directory, name), errno);
+    }
+
+    public void Dispose() => _handle.Dispose();
+
+    private static int OpenDescriptor(string directory, string name, int flags, uint mode) =>
+        directory == SharedMemoryDirectory
+            ? Libc.shm_open("/" + name, flags | Libc.O_CLOEXEC | Libc.O_NOFOLLOW, mode)
+            : Libc.open(Combine(directory, name), flags | Libc.O_CLOEXEC | Libc.O_NOFOLLOW, mode);
+}

@@ -1,0 +1,92 @@
+using System.Runtime.InteropServices;
+
+namespace FastPlasma.Format;
+
+/// <summary>First page of a domain's pins file.</summary>
+/// <remarks><code>
+/// off bytes field             written by
+///   0    8  Magic             creator
+///   8   16  StoreUuid         creator
+///  24    4  Domain            creator
+///  28    4  ParticipantMax    creator
+///  64    4  ParticipantHigh   atomic maximum, before the first use of a block at or above it
+/// </code></remarks>
+[StructLayout(LayoutKind.Explicit, Size = SizeBytes)]
+internal struct PinsHeader
+{
+    internal const int SizeBytes = 4096;
+    internal const ulong MagicValue = 0x534E495050545346; // "FSTPPINS" in byte order
+    [FieldOffset(0)] internal ulong Magic;
+    [FieldOffset(8)] internal Guid StoreUuid;
+    [FieldOffset(24)] internal int Domain;
+    [FieldOffset(28)] internal int ParticipantMax;
+    [FieldOffset(64)] internal int ParticipantHigh;
+}
+
+/// <summary>What one participant announces to the others.</summary>
+/// <remarks><code>
+///     off bytes field          written by                                  read by
+///       0    4  Attached       the participant; recoverer under its token   anyone
+///       4    4  Access         the participant                              anyone
+///       8    8  AttachCount    the participant                              anyone
+///      16    4  ProcessId      the participant                              anyone, to show
+///      24    8  AttachedAt     the participant (UTC ticks)                  anyone, to show
+///      32   16  CommandName    the participant, UTF-8                       anyone, to show
+///      64    4  ChunkHigh      atomic maximum, before the first use         reclaimers
+///     128    8  Recoveries     recoverer, counted in its own block          statistics
+///     512 3584  Hints          gets of the process, lossy: tick 32 | entry 32   evictors
+///    4096 2048  Condemned      compare-exchange 0 → owner word → 0          anyone who finishes
+///    6144 2048  reserved for requests to a node service
+///    8192       slot chunks
+/// </code></remarks>
+[StructLayout(LayoutKind.Explicit, Size = HeadBytes)]
+internal unsafe struct ParticipantBlock
+{
+    internal const int HintsOffset = 512, HintCount = 448, CondemnedOffset = 4096, CondemnedCount = 256, SlotsOffset = 8192, HeadBytes = SlotsOffset;
+    internal const int ChunkCountMax = 1024;
+    internal const int SizeBytes = SlotsOffset + ChunkCountMax * SlotChunk.SizeBytes;
+    internal const int CommandNameBytes = 16;
+
+    internal const byte CheckHintsFit = HintsOffset + HintCount * 8 <= CondemnedOffset ? 0 : -1;
+    internal const byte CheckPages = SizeBytes % 4096 == 0 ? 0 : -1;
+
+    [FieldOffset(0)] internal int Attached;
+    [FieldOffset(4)] internal int Access;
+    [FieldOffset(8)] internal ulong AttachCount;
+    [FieldOffset(16)] internal int ProcessId;
+    [FieldOffset(24)] internal long AttachedAt;
+    [FieldOffset(32)] internal fixed byte CommandName[CommandNameBytes];
+    [FieldOffset(64)] internal int ChunkHigh;
+    [FieldOffset(128)] internal long Recoveries;
+}
+
+/// <summary>Slots and counters of one thread at a time: 16 counters, then 56 slots. Only the thread that holds the chunk fills slots and counts; any thread of the process may empty a slot.</summary>
+[StructLayout(LayoutKind.Explicit, Size = SizeBytes)]
+internal struct SlotChunk
+{
+    internal const int SizeBytes = 1024, CountersBytes = 128, CounterCount = CountersBytes / 8, SlotCount = (SizeBytes - CountersBytes) / PinSlot.SizeBytes;
+    internal const int ChunksPerPage = 4096 / SizeBytes;
+}
+
+/// <summary>One announcement.</summary>
+/// <remarks><code>
+/// off bytes field   written by
+///   0    8  Word    the participant; recoverer under its token
+///   8    8  Since   the participant, before Word: coarse UTC ticks, to show
+/// </code></remarks>
+[StructLayout(LayoutKind.Explicit, Size = SizeBytes)]
+internal struct PinSlot
+{
+    internal const int SizeBytes = 16;
+    [FieldOffset(0)] internal ulong Word;
+    [FieldOffset(8)] internal long Since;
+}
+
+/// <summary>Counters of a slot chunk; cumulative over all threads and processes that ever held it.</summary>
+internal enum Counter
+{
+    Gets, GetMisses, GetBytes, GetCopiedBytes,
+    Puts, PutBytes, PutCopiedBytes,
+    Creates, CreateBytes, CreateCopiedBytes,
+    Aborts, Deletes, Evictions, EvictedBytes, Recoveries,
+}

@@ -1,0 +1,230 @@
+using System.Buffers;
+using System.Diagnostics.CodeAnalysis;
+using System.Runtime.CompilerServices;
+using System.Text;
+using FastPlasma.Copying;
+using FastPlasma.Files;
+using FastPlasma.Format;
+
+namespace FastPlasma;
+
+/// <summary>A pin on a sealed object: its bytes, in place and read-only, until <see cref="Dispose"/>.</summary>
+/// <remarks>
+/// A value without allocation; copies of it are the same handle, and disposing any of them ends all. After that every member throws <see cref="ObjectDisposedException"/>,
+/// but a span taken before is a bare pointer: do not use it later. Writing through it, by whatever means, is an access violation, because the pages are mapped read-only.
+/// Members may be called from any thread; the handle may be disposed on another thread than the one that got it.
+/// </remarks>
+[SuppressMessage("Performance", "CA1815", Justification = "Handles are not compared.")]
+public readonly unsafe struct PlasmaObject : IDisposable
+{
+    private readonly PlasmaStore? _store;
+    private readonly ObjectEntry* _entry;
+    private readonly byte* _payload;
+    private readonly long _length;
+    private readonly long _sequence;
+    private readonly int _slot;
+
+    internal PlasmaObject(PlasmaStore store, ObjectEntry* entry, byte* payload, long length, int slot, long sequence)
+    {
+        _store = store;
+        _entry = entry;
+        _payload = payload;
+        _length = length;
+        _slot = slot;
+        _sequence = sequence;
+    }
+
+    /// <summary>Whether this handle pins an object now.</summary>
+    public bool IsValid => _store is not null && _store.Slots!.IsHeld(_slot, _sequence);
+
+    /// <summary>Length of the payload in bytes.</summary>
+    public long Length
+    {
+        get
+        {
+            ThrowIfReleased();
+            return _length;
+        }
+    }
+
+    /// <summary>The payload.</summary>
+    /// <exception cref="InvalidOperationException">It is longer than a span can be; use <see cref="GetSpan"/>, <see cref="AsSequence"/> or <see cref="OpenStream"/>.</exception>
+    public ReadOnlySpan<byte> Span
+    {
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
+        get
+        {
+            ThrowIfReleased();
+            if (_length > int.MaxValue)
+                ThrowTooLong();
+            // SAFETY: TryPin checked that the payload lies inside the mapping; the pin, still held, keeps it there.
+            return new ReadOnlySpan<byte>(_payload, (int)_length);
+        }
+    }
+
+    /// <summary>Address of the payload in this process, valid while the handle is; read-only memory.</summary>
+    public byte* Pointer
+    {
+        get
+        {
+            ThrowIfReleased();
+            return _payload;
+        }
+    }
+
+    /// <summary>The object's id.</summary>
+    public ObjectId Id
+    {
+        get
+        {
+            ThrowIfReleased();
+            return _entry->Id;
+        }
+    }
+
+    /// <summary>The user metadata.</summary>
+    public ReadOnlySpan<byte> Metadata
+    {
+        get
+        {
+            ReadOnlySpan<byte> tail = Tail(out int name, out int type);
+            return tail[(name + type)..];
+        }
+    }
+
+    /// <summary>The name given at creation, or empty. Allocates the string; see <see cref="NameUtf8"/>.</summary>
+    public string Name => Encoding.UTF8.GetString(NameUtf8);
+
+    /// <summary>The name in place.</summary>
+    public ReadOnlySpan<byte> NameUtf8
+    {
+        get
+        {
+            ReadOnlySpan<byte> tail = Tail(out int name, out _);
+            return tail[..name];
+        }
+    }
+
+    /// <summary>The media type given at creation, or empty.</summary>
+    public string ContentType
+    {
+        get
+        {
+            ReadOnlySpan<byte> tail = Tail(out int name, out int type);
+            return Encoding.UTF8.GetString(tail.Slice(name, type));
+        }
+    }
+
+    /// <summary>The checksum stored at seal, or null.</summary>
+    public ulong? Checksum
+    {
+        get
+        {
+            ThrowIfReleased();
+            return new StateWord(Volatile.Read(ref _entry->State)).HasChecksum ? _entry->Checksum : null;
+        }
+    }
+
+    /// <summary>Unique number of this creation of the id.</summary>
+    public ulong Incarnation
+    {
+        get
+        {
+            ThrowIfReleased();
+            return _entry->Incarnation;
+        }
+    }
+
+    /// <summary>When it was sealed, UTC.</summary>
+    public DateTime SealedAt
+    {
+        get
+        {
+            ThrowIfReleased();
+            return new DateTime(Math.Clamp(_entry->SealedAt, 0, DateTime.MaxValue.Ticks), DateTimeKind.Utc);
+        }
+    }
+
+    /// <summary>A part of the payload.</summary>
+    /// <exception cref="ArgumentOutOfRangeException">The part is not inside the payload.</exception>
+    public ReadOnlySpan<byte> GetSpan(long offset, int length)
+    {
+        ThrowIfReleased();
+        if (length < 0 || !StoreMemory.IsInside(offset, length, _length))
+            throw new ArgumentOutOfRangeException(nameof(offset), offset, $"{length} bytes at {offset} are not inside a payload of {_length} bytes.");
+        return new ReadOnlySpan<byte>(_payload + offset, length);
+    }
+
+    /// <summary>Copies the payload out; counted as a copy.</summary>
+    /// <exception cref="ArgumentException">The destination is shorter than the payload.</exception>
+    public void CopyTo(Span<byte> destination)
+    {
+        ThrowIfReleased();
+        if (destination.Length < _length)
+            throw new ArgumentException($"The payload has {_length} bytes, the destination {destination.Length}.", nameof(destination));
+        CopyTo(0, destination[..(int)_length]);
+    }
+
+    /// <summary>Copies the part of the payload at <paramref name="offset"/> that fills <paramref name="destination"/>; counted as a copy.</summary>
+    /// <exception cref="ArgumentOutOfRangeException">The part is not inside the payload.</exception>
+    public void CopyTo(long offset, Span<byte> destination)
+    {
+        CopyEngine.Copy(destination, GetSpan(offset, destination.Length));
+        _store!.CountCopied(isGet: true, destination.Length);
+    }
+
+    /// <summary>Computes the checksum of what is there and compares it with the stored one; true also when none was stored.</summary>
+    public bool VerifyChecksum()
+    {
+        if (Checksum is not ulong stored)
+            return true;
+        return Copying.Checksum.HashOnly(_payload, (nuint)_length, _payload + _entry->TailOffset, (nuint)_entry->TailBytes) == stored;
+    }
+
+    /// <summary>The payload as memory for APIs that want it; access after <see cref="Dispose"/> throws. Allocates one small object.</summary>
+    /// <exception cref="InvalidOperationException">It is longer than 2 GiB; use <see cref="AsSequence"/>.</exception>
+    public ReadOnlyMemory<byte> AsMemory()
+    {
+        _ = Span;
+        return new PinnedMemory(this, 0, (int)_length).Memory;
+    }
+
+    /// <summary>The payload, of any length, as a sequence of segments of up to 1 GiB; access after <see cref="Dispose"/> throws.</summary>
+    public ReadOnlySequence<byte> AsSequence()
+    {
+        ThrowIfReleased();
+        return PinnedMemory.Sequence(this, _length);
+    }
+
+    /// <summary>A read-only, seekable stream over the payload. It does not own the handle; its reads copy and are counted.</summary>
+    public Stream OpenStream()
+    {
+        ThrowIfReleased();
+        return new PlasmaObjectStream(this);
+    }
+
+    /// <summary>Ends the pin. A second call, also on a copy of the handle, does nothing.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public void Dispose() => _store?.Release(_slot, _sequence, _entry);
+
+    private ReadOnlySpan<byte> Tail(out int name, out int type)
+    {
+        ThrowIfReleased();
+        name = _entry->NameBytes;
+        type = _entry->ContentTypeBytes;
+        // SAFETY: TryPin checked that payload and tail lie inside the mapping.
+        return new ReadOnlySpan<byte>(_payload + _entry->TailOffset, name + type + _entry->UserBytes);
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private void ThrowIfReleased()
+    {
+        if (_store is null || !_store.Slots!.IsHeld(_slot, _sequence) || _store.IsClosing)
+            Throw(_store);
+
+        static void Throw(PlasmaStore? store) =>
+            throw new ObjectDisposedException(nameof(PlasmaObject), store is null ? "The handle is empty." : store.IsClosing ? "The store is closed in this process." : "The object has been released.");
+    }
+
+    private void ThrowTooLong() => throw new InvalidOperationException($"The payload has {_length} bytes, more than one span can hold; use GetSpan(offset, length), AsSequence or OpenStream.");
+}

@@ -1,0 +1,78 @@
+using FastPlasma.Native;
+using Microsoft.Extensions.Logging;
+
+namespace FastPlasma.Participants;
+
+/// <summary>The one background thread of the process: moves the coarse clock ten times a second and maintains every open store once a second. Ends when no store is open.</summary>
+internal static class Maintainer
+{
+    private const int TicksPerMaintenance = 1000 / CoarseClock.PeriodMs;
+
+    private static readonly Lock s_lock = new();
+    private static readonly List<WeakReference<PlasmaStore>> s_stores = [];
+    private static bool s_running;
+
+    internal static void Register(PlasmaStore store)
+    {
+        lock (s_lock)
+        {
+            s_stores.Add(new WeakReference<PlasmaStore>(store));
+            if (s_running)
+                return;
+            s_running = true;
+            CoarseClock.Advance();
+            new Thread(Run) { IsBackground = true, Name = "fastplasma" }.Start();
+        }
+    }
+
+    internal static void Unregister(PlasmaStore store)
+    {
+        lock (s_lock)
+            s_stores.RemoveAll(w => !w.TryGetTarget(out PlasmaStore? s) || s == store);
+    }
+
+    private static void Run()
+    {
+        for (int tick = 0; ; tick++) // Ends when the last store is gone.
+        {
+            Thread.Sleep(CoarseClock.PeriodMs);
+            CoarseClock.Advance();
+            if (tick % TicksPerMaintenance != 0)
+                continue;
+            foreach (WeakReference<PlasmaStore> weak in Snapshot())
+                if (weak.TryGetTarget(out PlasmaStore? store))
+                    Maintain(store);
+            lock (s_lock)
+            {
+                s_stores.RemoveAll(static w => !w.TryGetTarget(out _));
+                if (s_stores.Count == 0)
+                {
+                    s_running = false;
+                    return;
+                }
+            }
+        }
+    }
+
+    private static WeakReference<PlasmaStore>[] Snapshot()
+    {
+        lock (s_lock)
+            return [.. s_stores];
+    }
+
+    private static void Maintain(PlasmaStore store)
+    {
+        try
+        {
+            store.Maintain();
+        }
+        catch (ObjectDisposedException)
+        {
+            // Closed between snapshot and call: nothing is left to do.
+        }
+        catch (Exception e) when (e is IOException or PlasmaFormatException or PlasmaException)
+        {
+            store.Logger.LogWarning(e, "Background maintenance of store '{Store}' failed.", store.Name);
+        }
+    }
+}

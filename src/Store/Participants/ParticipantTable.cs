@@ -1,0 +1,171 @@
+using System.Runtime.InteropServices;
+using System.Text;
+using FastPlasma.Allocator;
+using FastPlasma.Files;
+using FastPlasma.Format;
+using FastPlasma.Native;
+
+namespace FastPlasma.Participants;
+
+/// <summary>The participants of the own domain: the mapped pins file, the own block, the own life token, and probes of others.</summary>
+/// <remarks>
+/// Order of life: token first, block second, token last. <see cref="ProbeLock"/> serializes everything that locks through the probe descriptor, because locks of one
+/// description do not conflict with each other; it is never taken twice by one thread, so no recovery starts another.
+/// </remarks>
+internal sealed unsafe class ParticipantTable : IDisposable
+{
+    private readonly SharedFile _pinsFile;
+    private readonly MappedView _view;
+    private readonly LifeTokens _token;
+    private readonly LifeTokens _probe;
+    private readonly byte* _base;
+
+    private ParticipantTable(SharedFile pinsFile, MappedView view, LifeTokens token, LifeTokens probe, int domain, int max)
+    {
+        (_pinsFile, _view, _token, _probe, Domain, Max) = (pinsFile, view, token, probe, domain, max);
+        _base = view.Pointer;
+    }
+
+    internal int Domain { get; }
+
+    internal int Max { get; }
+
+    /// <summary>Own place in the domain.</summary>
+    internal int Index { get; private set; } = -1;
+
+    /// <summary>Own block.</summary>
+    internal ParticipantBlock* Own => Block(Index);
+
+    /// <summary>Held while anything is locked through the probe descriptor.</summary>
+    internal Lock ProbeLock { get; } = new();
+
+    internal SharedFile PinsFile => _pinsFile;
+
+    /// <summary>Blocks at or above were never used.</summary>
+    internal int High => Math.Clamp(Volatile.Read(ref ((PinsHeader*)_base)->ParticipantHigh), 0, Max);
+
+    // SAFETY: index is below Max, the view has room for Max blocks.
+    internal ParticipantBlock* Block(int index) => (ParticipantBlock*)(_base + PinsHeader.SizeBytes + (long)index * ParticipantBlock.SizeBytes);
+
+    internal static SlotChunk* Chunk(ParticipantBlock* block, int chunk) => (SlotChunk*)((byte*)block + ParticipantBlock.SlotsOffset + (long)chunk * SlotChunk.SizeBytes);
+
+    internal static ulong* Counters(SlotChunk* chunk) => (ulong*)chunk;
+
+    internal static PinSlot* Slots(SlotChunk* chunk) => (PinSlot*)((byte*)chunk + SlotChunk.CountersBytes);
+
+    internal static ulong* Hints(ParticipantBlock* block) => (ulong*)((byte*)block + ParticipantBlock.HintsOffset);
+
+    internal static ulong* Condemned(ParticipantBlock* block) => (ulong*)((byte*)block + ParticipantBlock.CondemnedOffset);
+
+    internal static int ChunkHigh(ParticipantBlock* block) => Math.Clamp(Volatile.Read(ref block->ChunkHigh), 0, ParticipantBlock.ChunkCountMax);
+
+    /// <summary>Maps the domain's pins file; takes over the two files. <see cref="Attach"/> follows.</summary>
+    internal static ParticipantTable Open(StoreFiles files)
+    {
+        Span<byte> head = stackalloc byte[128];
+        int read = files.Pins.ReadAt(0, head);
+        PinsHeader header = default;
+        head[..Math.Min(read, head.Length)].CopyTo(MemoryMarshal.AsBytes(new Span<PinsHeader>(ref header)));
+        int limit = files.Domain == 0 ? StoreGeometry.ParticipantCountMax : StoreGeometry.ReaderParticipantCountMax;
+        if (header.Magic != PinsHeader.MagicValue || header.StoreUuid != files.Uuid || header.Domain != files.Domain || header.ParticipantMax != limit)
+            throw new PlasmaFormatException($"{files.Pins.Path} is not the pins file of domain {files.Domain} of this store.");
+        long bytes = PinsHeader.SizeBytes + (long)limit * ParticipantBlock.SizeBytes;
+        if (files.Pins.Facts().SizeBytes < bytes)
+            throw new PlasmaFormatException($"{files.Pins.Path} is {files.Pins.Facts().SizeBytes} bytes long, {bytes} are needed: truncated or damaged.");
+        MappedView view = MappedView.Map(files.Pins, 0, bytes, writable: true);
+        return new ParticipantTable(files.Pins, view, new LifeTokens(files.Lock.Reopen(writable: true)), new LifeTokens(files.Lock.Reopen(writable: true)), files.Domain, limit);
+    }
+
+    /// <summary>Takes the first free place. <paramref name="repair"/> is called, under the token, when its last owner has left something; false from it means "try another place".</summary>
+    /// <exception cref="PlasmaException">All places are taken.</exception>
+    internal void Attach(StoreAccess access, Func<int, bool> repair)
+    {
+        for (int index = 0; index < Max; index++)
+        {
+            if (!_token.TryAcquire(index))
+                continue;
+            bool kept = false;
+            try
+            {
+                ParticipantBlock* block = Block(index);
+
+                // CRASH attach-token: the token falls, the block is as it was.
+                _pinsFile.Reserve(PinsHeader.SizeBytes + (long)index * ParticipantBlock.SizeBytes, ParticipantBlock.HeadBytes + ChunkMap.PageBytes);
+                if (Volatile.Read(ref block->Attached) != 0 && !repair(index))
+                    continue;
+                AtomicMax(ref ((PinsHeader*)_base)->ParticipantHigh, index + 1);
+                block->Access = (int)access;
+                block->AttachCount++;
+                block->ProcessId = Environment.ProcessId;
+                block->AttachedAt = DateTime.UtcNow.Ticks;
+                var name = new Span<byte>(block->CommandName, ParticipantBlock.CommandNameBytes);
+                name.Clear();
+                Encoding.UTF8.TryGetBytes(OsIdentity.CommandName, name[..(ParticipantBlock.CommandNameBytes - 1)], out _);
+
+                // PUBLISH attach: full fence. From here on scans look at this block; no pin precedes it.
+                Interlocked.Exchange(ref block->Attached, 1);
+                Index = index;
+                kept = true;
+                return;
+            }
+            finally
+            {
+                if (!kept)
+                    _token.Release(index);
+            }
+        }
+        throw new PlasmaException(PlasmaStatus.TooManyPins, $"All {Max} participants of domain {Domain} are taken ({_pinsFile.Path}).");
+    }
+
+    /// <summary>Says good-bye: the caller has emptied the block. The token falls when the descriptors are closed.</summary>
+    internal void MarkDetached() => Interlocked.Exchange(ref Own->Attached, 0);
+
+    /// <summary>Whether a participant's token is held: a pure look that takes nothing.</summary>
+    internal bool IsAlive(int index) => index == Index || _probe.IsHeldElsewhere(index);
+
+    /// <summary>Runs <paramref name="recover"/> under the token of a dead participant. False when it is alive, or somebody else recovers it, or there is nothing to do.</summary>
+    internal bool TryRecover(int index, Action<int> recover)
+    {
+        if (index == Index || index < 0 || index >= High || ProbeLock.IsHeldByCurrentThread)
+            return false;
+        lock (ProbeLock)
+        {
+            if (Volatile.Read(ref Block(index)->Attached) == 0 || !_probe.TryAcquire(index))
+                return false;
+            try
+            {
+                // Again under the token: another process may have recovered it and a new one come and gone.
+                if (Volatile.Read(ref Block(index)->Attached) == 0)
+                    return false;
+                recover(index);
+                return true;
+            }
+            finally
+            {
+                _probe.Release(index);
+            }
+        }
+    }
+
+    internal static string CommandNameOf(ParticipantBlock* block)
+    {
+        var bytes = new ReadOnlySpan<byte>(block->CommandName, ParticipantBlock.CommandNameBytes);
+        int end = bytes.IndexOf((byte)0);
+        return Encoding.UTF8.GetString(end < 0 ? bytes : bytes[..end]);
+    }
+
+    internal static void AtomicMax(ref int word, int value)
+    {
+        for (int old = Volatile.Read(ref word); value > old; old = Volatile.Read(ref word)) // Ends: the word only rises.
+            if (Interlocked.CompareExchange(ref word, value, old) == old)
+                return;
+    }
+
+    public void Dispose()
+    {
+        _view.Dispose();
+        _pinsFile.Dispose();
+        _probe.Dispose();
+        _token.Dispose(); // Last: it says that all the rest is done.
+    }
+}

@@ -1,0 +1,146 @@
+using System.Runtime.InteropServices;
+using FastPlasma.Allocator;
+using FastPlasma.Files;
+using FastPlasma.Format;
+using FastPlasma.Native;
+using FastPlasma.Reclaim;
+using FastPlasma.Waiting;
+using Microsoft.Extensions.Logging;
+
+namespace FastPlasma.Participants;
+
+/// <summary>Undoes or finishes what dead participants left. Every step is idempotent: a recoverer that dies gives the token back and the next one repeats.</summary>
+internal sealed unsafe class Recovery
+{
+    private readonly StoreMemory _memory;
+    private readonly StoreFiles _files;
+    private readonly ParticipantTable _participants;
+    private readonly SlotScan _scan;
+    private readonly Reclaimer _reclaimer;
+    private readonly EventRing _events;
+    private readonly WaitWords _waits;
+    private readonly ILogger _logger;
+
+    internal Recovery(
+        StoreMemory memory, StoreFiles files, ParticipantTable participants, SlotScan scan, Reclaimer reclaimer, EventRing events, WaitWords waits, ILogger logger)
+    {
+        (_memory, _files, _participants, _scan, _reclaimer, _events, _waits, _logger) = (memory, files, participants, scan, reclaimer, events, waits, logger);
+    }
+
+    /// <summary>Recovers one participant of the writers' domain if it is dead. True when this call did it.</summary>
+    internal bool TryRecover(int index) => _participants.TryRecover(index, RecoverUnderToken);
+
+    /// <summary>Looks at all participants of all domains. Returns how many were recovered.</summary>
+    internal int RecoverAll()
+    {
+        int recovered = 0;
+        int high = _participants.High;
+        for (int k = 0; k < high; k++)
+            if (k != _participants.Index && Volatile.Read(ref _participants.Block(k)->Attached) != 0 && TryRecover(k))
+                recovered++;
+        for (int d = 1; d < _scan.DomainCount; d++)
+            recovered += RecoverForeign(d);
+        return recovered;
+    }
+
+    /// <summary>The repair of one participant. The caller holds its token.</summary>
+    internal void RecoverUnderToken(int index)
+    {
+        ParticipantBlock* block = _participants.Block(index);
+        int processId = block->ProcessId;
+        int chunks = ParticipantTable.ChunkHigh(block), creations = 0, pins = 0;
+        for (int c = 0; c < chunks; c++)
+        {
+            PinSlot* slots = ParticipantTable.Slots(ParticipantTable.Chunk(block, c));
+            for (int i = 0; i < SlotChunk.SlotCount; i++)
+            {
+                var word = new SlotWord(Volatile.Read(ref slots[i].Word));
+                switch (word.Kind)
+                {
+                    case SlotKind.Own when word.Entry < (uint)_memory.Geometry.ObjectCountMax:
+                        creations += AbortCreation(index, word) ? 1 : 0;
+                        break;
+                    case SlotKind.Condemn when word.Entry < (uint)_memory.Geometry.ObjectCountMax:
+                        // Finishing needs a scan of all slots, and this pins nothing: whoever is next short of memory does it.
+                        _reclaimer.RequestWalk();
+                        break;
+                    case SlotKind.Pin:
+                        pins++;
+                        break;
+                }
+            }
+        }
+        _reclaimer.Allocator.Recover(index);
+        _events.Recover(index);
+
+        // CRASH recovery-half: everything above is repeated by the next recoverer; slots and list are cleared only now.
+        ulong* condemned = ParticipantTable.Condemned(block);
+        bool anyCondemned = false;
+        for (int i = 0; i < ParticipantBlock.CondemnedCount; i++)
+            anyCondemned |= Volatile.Read(ref condemned[i]) != 0;
+        if (anyCondemned)
+            _reclaimer.RequestWalk(); // Before the list forgets them.
+        for (int i = 0; i < ParticipantBlock.CondemnedCount; i++)
+            Volatile.Write(ref condemned[i], 0);
+        for (int c = 0; c < chunks; c++)
+        {
+            PinSlot* slots = ParticipantTable.Slots(ParticipantTable.Chunk(block, c));
+            for (int i = 0; i < SlotChunk.SlotCount; i++)
+                Volatile.Write(ref slots[i].Word, 0);
+        }
+        Interlocked.Exchange(ref block->Attached, 0);
+        _waits.WakeAll(); // It may have died between a change and its wake.
+        if (_participants.Index >= 0)
+            Interlocked.Increment(ref _participants.Own->Recoveries);
+        _logger.LogInformation(
+            "Recovered participant {Index} (process {ProcessId}, dead): {Creations} unfinished objects removed, {Pins} pins released.", index, processId, creations, pins);
+    }
+
+    private bool AbortCreation(int participant, SlotWord word)
+    {
+        ObjectEntry* entry = _memory.Entry(word.Entry);
+        var state = new StateWord(Volatile.Read(ref entry->State));
+        if (state.Generation != word.Generation || state.Participant != participant)
+            return false;
+        if (state.State is ObjectState.Tentative or ObjectState.Creating)
+        {
+            // A rival may abort a Tentative entry at the same time; either way it is Aborted afterwards.
+            Interlocked.CompareExchange(ref entry->State, state.With(ObjectState.Aborted).Value, state.Value);
+            state = new StateWord(Volatile.Read(ref entry->State));
+        }
+        if (state.Generation != word.Generation || state.State != ObjectState.Aborted)
+            return false;
+        _reclaimer.Free(null, word.Entry, word.Generation);
+        return true;
+    }
+
+    private int RecoverForeign(int domain)
+    {
+        int recovered = 0;
+        uint uid = _memory.Domains[domain].Uid;
+        SharedFile pins = _scan.ForeignPins(domain);
+        using var tokens = new LifeTokens(_files.OpenReaderLock(uid));
+        Span<byte> head = stackalloc byte[128];
+        byte[] zero = [];
+        for (int k = 0; k < StoreGeometry.ReaderParticipantCountMax; k++)
+        {
+            long at = PinsHeader.SizeBytes + (long)k * ParticipantBlock.SizeBytes;
+            if (pins.ReadAt(at, head) < head.Length)
+                break;
+            if (MemoryMarshal.Read<int>(head) == 0 || !tokens.TryAcquire(k))
+                continue;
+            if (pins.ReadAt(at, head) == head.Length && MemoryMarshal.Read<int>(head) != 0)
+            {
+                int chunks = Math.Clamp(MemoryMarshal.Read<int>(head[64..]), 0, ParticipantBlock.ChunkCountMax);
+                if (zero.Length == 0)
+                    zero = new byte[SlotChunk.SizeBytes - SlotChunk.CountersBytes];
+                for (int c = 0; c < chunks; c++)
+                    pins.WriteAt(at + ParticipantBlock.SlotsOffset + (long)c * SlotChunk.SizeBytes + SlotChunk.CountersBytes, zero);
+                pins.WriteAt(at, zero.AsSpan(0, sizeof(int)));
+                recovered++;
+            }
+            tokens.Release(k);
+        }
+        return recovered;
+    }
+}

@@ -1,0 +1,121 @@
+using System.Runtime.InteropServices;
+using FastPlasma.Files;
+using FastPlasma.Format;
+using FastPlasma.Native;
+
+namespace FastPlasma.Participants;
+
+/// <summary>Who announces something: place in its domain, and what the block says to show.</summary>
+internal readonly record struct SlotOwner(int Domain, int Index, int ProcessId, string? CommandName);
+
+/// <summary>Looks at announcements.</summary>
+internal interface ISlotVisitor
+{
+    /// <summary>Whether <see cref="SlotOwner.CommandName"/> is wanted, which costs a string per participant.</summary>
+    static abstract bool WantsNames { get; }
+
+    /// <summary>A slot that was not free when it was read.</summary>
+    void Visit(in SlotOwner owner, SlotWord word, long since);
+}
+
+/// <summary>Walks the slots of all attached participants of all domains. Foreign domains are read, never mapped: their users could truncate the file under us.</summary>
+internal sealed unsafe class SlotScan : IDisposable
+{
+    private const int ReadBytes = 16 * SlotChunk.SizeBytes;
+
+    private readonly StoreMemory _memory;
+    private readonly StoreFiles _files;
+    private readonly ParticipantTable _own;
+    private readonly SharedFile?[] _foreignPins = new SharedFile?[DomainRecord.CountMax];
+    private readonly Lock _opening = new();
+
+    internal SlotScan(StoreMemory memory, StoreFiles files, ParticipantTable own) => (_memory, _files, _own) = (memory, files, own);
+
+    /// <summary>Domains in the table; a clamped number from shared memory.</summary>
+    internal int DomainCount => (int)Math.Min(Volatile.Read(ref _memory.Header->DomainCount), DomainRecord.CountMax);
+
+    /// <summary>Whether participants exist that cannot announce sleepers.</summary>
+    internal bool HasForeignDomains => Volatile.Read(ref _memory.Header->DomainCount) > 1;
+
+    internal void Visit<TVisitor>(ref TVisitor visitor)
+        where TVisitor : ISlotVisitor, allows ref struct
+    {
+        int high = _own.High;
+        for (int k = 0; k < high; k++)
+        {
+            ParticipantBlock* block = _own.Block(k);
+
+            // Not attached: no pin of it has been validated, because attaching is published before the first pin (docs/concurrency.md, 2).
+            if (Volatile.Read(ref block->Attached) == 0)
+                continue;
+            var owner = new SlotOwner(_own.Domain, k, block->ProcessId, TVisitor.WantsNames ? ParticipantTable.CommandNameOf(block) : null);
+            int chunks = ParticipantTable.ChunkHigh(block);
+            for (int c = 0; c < chunks; c++)
+                VisitChunk(ref visitor, owner, ParticipantTable.Chunk(block, c));
+        }
+        if (_own.Domain != 0)
+            return; // A reader's view ends at its own domain.
+        int domains = DomainCount;
+        for (int d = 1; d < domains; d++)
+            VisitForeign(ref visitor, d);
+    }
+
+    private static void VisitChunk<TVisitor>(ref TVisitor visitor, in SlotOwner owner, SlotChunk* chunk)
+        where TVisitor : ISlotVisitor, allows ref struct
+    {
+        PinSlot* slots = ParticipantTable.Slots(chunk);
+        for (int i = 0; i < SlotChunk.SlotCount; i++)
+        {
+            ulong word = Volatile.Read(ref slots[i].Word);
+            if (word != 0)
+                visitor.Visit(owner, new SlotWord(word), slots[i].Since);
+        }
+    }
+
+    private void VisitForeign<TVisitor>(ref TVisitor visitor, int domain)
+        where TVisitor : ISlotVisitor, allows ref struct
+    {
+        SharedFile pins = ForeignPins(domain);
+        Span<byte> head = stackalloc byte[128];
+        byte* buffer = stackalloc byte[ReadBytes];
+        if (pins.ReadAt(0, head) < head.Length)
+            return; // Truncated by its own user, who has lost its pins with it.
+        int high = Math.Clamp(MemoryMarshal.Read<int>(head[64..]), 0, StoreGeometry.ReaderParticipantCountMax);
+        for (int k = 0; k < high; k++)
+        {
+            long at = PinsHeader.SizeBytes + (long)k * ParticipantBlock.SizeBytes;
+            if (pins.ReadAt(at, head) < head.Length)
+                return;
+            ParticipantBlock block = default;
+            head.CopyTo(new Span<byte>(&block, head.Length));
+            if (block.Attached == 0)
+                continue;
+            var owner = new SlotOwner(domain, k, block.ProcessId, TVisitor.WantsNames ? ParticipantTable.CommandNameOf(&block) : null);
+            long bytes = (long)Math.Clamp(block.ChunkHigh, 0, ParticipantBlock.ChunkCountMax) * SlotChunk.SizeBytes;
+            for (long done = 0; done < bytes;)
+            {
+                int read = pins.ReadAt(at + ParticipantBlock.SlotsOffset + done, new Span<byte>(buffer, (int)Math.Min(ReadBytes, bytes - done)));
+                for (int c = 0; c + SlotChunk.SizeBytes <= read; c += SlotChunk.SizeBytes)
+                    VisitChunk(ref visitor, owner, (SlotChunk*)(buffer + c));
+                if (read < SlotChunk.SizeBytes)
+                    break;
+                done += read / SlotChunk.SizeBytes * SlotChunk.SizeBytes;
+            }
+        }
+    }
+
+    internal SharedFile ForeignPins(int domain)
+    {
+        SharedFile? file = Volatile.Read(ref _foreignPins[domain]);
+        if (file is not null)
+            return file;
+        lock (_opening)
+            return _foreignPins[domain] ??= _files.OpenReaderPins(_memory.Domains[domain].Uid);
+    }
+
+    public void Dispose()
+    {
+        foreach (SharedFile? file in _foreignPins)
+            file?.Dispose();
+    }
+}

@@ -1,0 +1,243 @@
+using System.Runtime.CompilerServices;
+using FastPlasma.Allocator;
+using FastPlasma.Format;
+using FastPlasma.Native;
+
+namespace FastPlasma.Participants;
+
+/// <summary>One thread's private view of a store: its slot chunk, its allocator hints, its free entries. Never touched by two threads at once.</summary>
+internal sealed unsafe class ThreadSlots
+{
+    internal const int EntryCacheMax = 64;
+
+    internal readonly PlasmaStore Owner;
+    internal readonly BlockCache Blocks = new();
+    internal readonly uint[] FreeEntries = new uint[EntryCacheMax];
+
+    internal ulong* Counters;
+    internal PinSlot* Slots;
+    internal int Chunk = -1;
+    internal int LastSlot;
+    internal int FreeEntryCount;
+    internal uint EntryCursor;
+
+    /// <summary>Calls of this thread in progress; the closer of the store waits for 0 behind a process-wide barrier.</summary>
+    internal int Busy;
+
+    internal ThreadSlots(PlasmaStore owner) => Owner = owner;
+
+    /// <summary>The thread has ended: its chunk is free for the next one. Touches no shared memory, which may be unmapped by now.</summary>
+    ~ThreadSlots() => Owner.Slots?.Abandon(Chunk);
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    internal void Count(Counter counter, long amount = 1) => Counters[(int)counter] += (ulong)amount; // One writer; readers may be late.
+}
+
+/// <summary>The slots of this participant: which are taken, by process-private sequences that make a second release do nothing.</summary>
+/// <remarks>
+/// A slot number is chunk * 64 + place. Its sequence: version 62 | phase 2, phase 0 free, 1 held, 2 being released. Free → held by the thread that has the chunk; held → releasing
+/// by compare-exchange, so exactly one release wins; releasing → free of the next version by that one.
+/// </remarks>
+internal sealed unsafe class SlotTable
+{
+    internal const int SlotsPerChunkStride = 64;
+    internal const long PhaseMask = 3, Held = 1, Releasing = 2, VersionStep = 4;
+    internal const byte CheckStride = SlotsPerChunkStride >= SlotChunk.SlotCount ? 0 : -1;
+
+    private const int ProbesBeforeGrowth = 16;
+
+    private readonly ParticipantBlock* _block;
+    private readonly ParticipantTable _table;
+    private readonly long[] _sequences = GC.AllocateArray<long>(ParticipantBlock.ChunkCountMax * SlotsPerChunkStride, pinned: true);
+    private readonly int[] _chunkTaken = new int[ParticipantBlock.ChunkCountMax];
+    private readonly List<WeakReference<ThreadSlots>> _threads = [];
+    private readonly Lock _growth = new();
+    private int _next;
+
+    internal SlotTable(ParticipantTable table)
+    {
+        _table = table;
+        _block = table.Own;
+    }
+
+    // SAFETY: slot numbers come from TryAcquire and never leave the process; chunk is below ChunkHigh, whose pages are reserved.
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    internal PinSlot* Slot(int slot) => ParticipantTable.Slots(ParticipantTable.Chunk(_block, slot / SlotsPerChunkStride)) + slot % SlotsPerChunkStride;
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    internal ref long Sequence(int slot) => ref _sequences[slot];
+
+    /// <summary>Whether a handle still holds its slot.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    internal bool IsHeld(int slot, long sequence) => Volatile.Read(ref _sequences[slot]) == sequence;
+
+    /// <summary>Takes a free slot of the thread's chunk; false when all slots of the participant are taken.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    internal bool TryAcquire(ThreadSlots thread, out int slot, out long sequence)
+    {
+        // Last in, first out: get, release, get meets the same line again.
+        slot = thread.Chunk * SlotsPerChunkStride + thread.LastSlot;
+        sequence = Volatile.Read(ref _sequences[slot]);
+        if ((sequence & PhaseMask) != 0)
+            return TryAcquireSlow(thread, out slot, out sequence);
+        _sequences[slot] = sequence |= Held;
+        return true;
+    }
+
+    /// <summary>First half of a release: true for exactly one caller per acquire.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    internal bool TryBeginRelease(int slot, long sequence) =>
+        Interlocked.CompareExchange(ref _sequences[slot], sequence + (Releasing - Held), sequence) == sequence;
+
+    /// <summary>Second half: the slot word is cleared already.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    internal void EndRelease(int slot, long sequence) => Volatile.Write(ref _sequences[slot], (sequence & ~PhaseMask) + VersionStep);
+
+    /// <summary>Gives a newcomer its chunk.</summary>
+    /// <exception cref="PlasmaException">All slots are taken.</exception>
+    internal void Register(ThreadSlots thread)
+    {
+        lock (_growth)
+        {
+            _threads.RemoveAll(static w => !w.TryGetTarget(out _));
+            _threads.Add(new WeakReference<ThreadSlots>(thread));
+        }
+        if (!TrySwapChunk(thread))
+            throw TooManyPins();
+    }
+
+    internal static PlasmaException TooManyPins() =>
+        new(PlasmaStatus.TooManyPins, $"All {ParticipantBlock.ChunkCountMax * SlotChunk.SlotCount} pin slots of this process are taken; dispose objects that are no longer read.");
+
+    /// <summary>Frees the chunk of a thread that ended.</summary>
+    internal void Abandon(int chunk)
+    {
+        if (chunk >= 0)
+            Volatile.Write(ref _chunkTaken[chunk], 0);
+    }
+
+    /// <summary>Whether any call is in progress or any handle is open. Exact once new calls are refused and a process-wide barrier has passed.</summary>
+    internal bool AnyInUse()
+    {
+        lock (_growth)
+        {
+            foreach (WeakReference<ThreadSlots> weak in _threads)
+                if (weak.TryGetTarget(out ThreadSlots? thread) && Volatile.Read(ref thread.Busy) != 0)
+                    return true;
+        }
+        return CountHeld() > 0;
+    }
+
+    internal int CountHeld()
+    {
+        int held = 0, high = ParticipantTable.ChunkHigh(_block) * SlotsPerChunkStride;
+        for (int slot = 0; slot < high; slot++)
+            if ((Volatile.Read(ref _sequences[slot]) & PhaseMask) != 0)
+                held++;
+        return held;
+    }
+
+    /// <summary>Slot of this process that announces <paramref name="word"/>, or -1.</summary>
+    internal int Find(SlotWord word)
+    {
+        int high = ParticipantTable.ChunkHigh(_block);
+        for (int chunk = 0; chunk < high; chunk++)
+            for (int i = 0; i < SlotChunk.SlotCount; i++)
+                if (Volatile.Read(ref ParticipantTable.Slots(ParticipantTable.Chunk(_block, chunk))[i].Word) == word.Value)
+                    return chunk * SlotsPerChunkStride + i;
+        return -1;
+    }
+
+    private bool TryAcquireSlow(ThreadSlots thread, out int slot, out long sequence)
+    {
+        for (int round = 0; round < 2; round++)
+        {
+            for (int step = 1; step <= SlotChunk.SlotCount; step++)
+            {
+                int place = (thread.LastSlot + step) % SlotChunk.SlotCount;
+                slot = thread.Chunk * SlotsPerChunkStride + place;
+                sequence = Volatile.Read(ref _sequences[slot]);
+                if ((sequence & PhaseMask) != 0)
+                    continue;
+                _sequences[slot] = sequence |= Held;
+                thread.LastSlot = place;
+                return true;
+            }
+            if (round == 0 && !TrySwapChunk(thread))
+                break;
+        }
+        slot = -1;
+        sequence = 0;
+        return false;
+    }
+
+    /// <summary>Leaves the present chunk to others and takes one with a free slot: one of the next few, else a new one, else any.</summary>
+    private bool TrySwapChunk(ThreadSlots thread)
+    {
+        int old = thread.Chunk;
+        int high = ParticipantTable.ChunkHigh(_block);
+        if (TryTakeAmong(thread, Math.Min(high, ProbesBeforeGrowth), high) || TryGrow(thread) || TryTakeAmong(thread, high, high))
+        {
+            Abandon(old);
+            return true;
+        }
+        return false;
+    }
+
+    private bool TryTakeAmong(ThreadSlots thread, int probes, int high)
+    {
+        for (int i = 0; i < probes; i++)
+        {
+            int chunk = (int)((uint)Interlocked.Increment(ref _next) % (uint)high);
+            if (chunk == thread.Chunk || Interlocked.CompareExchange(ref _chunkTaken[chunk], 1, 0) != 0)
+                continue;
+            if (HasFreeSlot(chunk))
+            {
+                Use(thread, chunk);
+                return true;
+            }
+            Abandon(chunk);
+        }
+        return false;
+    }
+
+    private bool TryGrow(ThreadSlots thread)
+    {
+        lock (_growth)
+        {
+            int chunk = ParticipantTable.ChunkHigh(_block);
+            if (chunk == ParticipantBlock.ChunkCountMax)
+                return false;
+            if (chunk % SlotChunk.ChunksPerPage == 0)
+            {
+                long offset = PinsHeader.SizeBytes + (long)_table.Index * ParticipantBlock.SizeBytes + ParticipantBlock.SlotsOffset + (long)chunk * SlotChunk.SizeBytes;
+                int errno = _table.PinsFile.TryReserve(offset, ChunkMap.PageBytes);
+                if (errno != 0)
+                    throw new OsException("reserve", $"pin slots at {offset} of {_table.PinsFile.Path}", errno);
+            }
+            Volatile.Write(ref _chunkTaken[chunk], 1);
+
+            // PUBLISH chunk high: full fence, before the first slot of the chunk is filled; a scan that read the old mark ran after its condemn.
+            ParticipantTable.AtomicMax(ref _block->ChunkHigh, chunk + 1);
+            Use(thread, chunk);
+            return true;
+        }
+    }
+
+    private bool HasFreeSlot(int chunk)
+    {
+        for (int i = 0; i < SlotChunk.SlotCount; i++)
+            if ((Volatile.Read(ref _sequences[chunk * SlotsPerChunkStride + i]) & PhaseMask) == 0)
+                return true;
+        return false;
+    }
+
+    private void Use(ThreadSlots thread, int chunk)
+    {
+        SlotChunk* shared = ParticipantTable.Chunk(_block, chunk);
+        thread.Counters = ParticipantTable.Counters(shared);
+        thread.Slots = ParticipantTable.Slots(shared);
+        thread.Chunk = chunk;
+        thread.LastSlot = 0;
+    }
+}

@@ -1,0 +1,45 @@
+using System.Diagnostics.CodeAnalysis;
+using FastPlasma.Waiting;
+
+namespace FastPlasma;
+
+public sealed partial class PlasmaStore
+{
+    private AsyncWaiters? _asyncWaiters;
+
+    /// <summary>Pins an object without blocking a thread while it waits.</summary>
+    /// <exception cref="TimeoutException">The object was not sealed in time.</exception>
+    /// <exception cref="OperationCanceledException">The token was cancelled.</exception>
+    public ValueTask<PlasmaObject> GetAsync(ObjectId id, TimeSpan timeout, CancellationToken cancellationToken = default)
+    {
+        if (TryGet(id, out PlasmaObject obj))
+            return new ValueTask<PlasmaObject>(obj);
+        return new ValueTask<PlasmaObject>(GetAsyncSlow(id, timeout, cancellationToken));
+    }
+
+    [SuppressMessage("Reliability", "CA2000", Justification = "The handle goes to the caller.")]
+    private async Task<PlasmaObject> GetAsyncSlow(ObjectId id, TimeSpan timeout, CancellationToken cancellationToken)
+    {
+        var deadline = new Deadline(timeout);
+        while (true) // Ends with the deadline, a cancellation or a pin; an object that is deleted right after its seal is waited for again.
+        {
+            using (Waiting.AsyncWaiters.Ticket ticket = Waiters.Add(id))
+            {
+                if (TryGet(id, out PlasmaObject obj))
+                    return obj;
+                if (deadline.HasPassed)
+                    throw new TimeoutException(DescribeAbsence(id, timeout));
+                try
+                {
+                    await ticket.Signalled.WaitAsync(TimeSpan.FromMilliseconds(deadline.SliceMs(int.MaxValue - 1)), cancellationToken).ConfigureAwait(false);
+                }
+                catch (TimeoutException)
+                {
+                    // Looked at once more above, then reported with its reason.
+                }
+            }
+        }
+    }
+
+    private AsyncWaiters Waiters => LazyInitializer.EnsureInitialized(ref _asyncWaiters, () => new AsyncWaiters(this))!;
+}

@@ -1,0 +1,499 @@
+using System.Diagnostics;
+using System.Runtime.CompilerServices;
+using FastPlasma.Files;
+using FastPlasma.Format;
+using FastPlasma.Index;
+using FastPlasma.Participants;
+using FastPlasma.Reclaim;
+using FastPlasma.Waiting;
+
+namespace FastPlasma;
+
+public sealed unsafe partial class PlasmaStore
+{
+    /// <summary>Pins a sealed object for reading. Wait-free; no system call, no allocation, no copy.</summary>
+    /// <returns>False when no sealed object of that id exists now.</returns>
+    /// <exception cref="PlasmaException">All pin slots of this process are taken (<see cref="PlasmaStatus.TooManyPins"/>).</exception>
+    /// <exception cref="ObjectDisposedException">The store is closed.</exception>
+    public bool TryGet(in ObjectId id, out PlasmaObject obj)
+    {
+        ThreadSlots thread = Enter();
+        PlasmaStatus status = TryPin(thread, id, out obj);
+        if (status == PlasmaStatus.Ok)
+        {
+            Leave(thread);
+            return true;
+        }
+        thread.Count(Counter.GetMisses);
+        Leave(thread);
+        if (status == PlasmaStatus.TooManyPins)
+            throw SlotTable.TooManyPins();
+        return false;
+    }
+
+    /// <summary>Pins an object, waiting for its seal if need be.</summary>
+    /// <param name="id">The object.</param>
+    /// <param name="timeout">Longest wait; zero looks once, <see cref="Timeout.InfiniteTimeSpan"/> waits for ever.</param>
+    /// <param name="obj">The pin.</param>
+    /// <param name="spin">How long to look again and again before sleeping; costs a core and saves the wake-up.</param>
+    /// <param name="cancellationToken">Ends the wait at once.</param>
+    /// <returns><see cref="PlasmaStatus.Ok"/>, <see cref="PlasmaStatus.NotFound"/> (timeout zero), <see cref="PlasmaStatus.Timeout"/> or <see cref="PlasmaStatus.TooManyPins"/>.</returns>
+    /// <exception cref="OperationCanceledException">The token was cancelled.</exception>
+    public PlasmaStatus TryGet(in ObjectId id, TimeSpan timeout, out PlasmaObject obj, TimeSpan spin = default, CancellationToken cancellationToken = default)
+    {
+        ThreadSlots thread = Enter();
+        try
+        {
+            PlasmaStatus status = TryPin(thread, id, out obj);
+            if (status != PlasmaStatus.NotFound)
+                return status;
+            thread.Count(Counter.GetMisses);
+            if (timeout == TimeSpan.Zero)
+                return status;
+            return WaitFor(thread, id, new Deadline(timeout), spin, out obj, cancellationToken);
+        }
+        finally
+        {
+            Leave(thread);
+            if (Volatile.Read(ref _closing) != 0)
+                TryDetach();
+        }
+    }
+
+    /// <summary>As <see cref="TryGet(in ObjectId, TimeSpan, out PlasmaObject, TimeSpan, CancellationToken)"/>, with exceptions.</summary>
+    /// <exception cref="TimeoutException">The object was not sealed in time; the message says what is known of it.</exception>
+    /// <exception cref="PlasmaException">All pin slots are taken.</exception>
+    public PlasmaObject Get(in ObjectId id, TimeSpan timeout, TimeSpan spin = default, CancellationToken cancellationToken = default)
+    {
+        PlasmaStatus status = TryGet(id, timeout, out PlasmaObject obj, spin, cancellationToken);
+        return status switch
+        {
+            PlasmaStatus.Ok => obj,
+            PlasmaStatus.TooManyPins => throw SlotTable.TooManyPins(),
+            _ => throw new TimeoutException(DescribeAbsence(id, timeout)),
+        };
+    }
+
+    /// <summary>Pins several objects at once.</summary>
+    /// <param name="ids">May contain an id several times; each place gets its own pin.</param>
+    /// <param name="objects">As long as <paramref name="ids"/>; places of missing objects get an invalid handle.</param>
+    /// <param name="timeout">How long to wait for the missing ones.</param>
+    /// <param name="cancellationToken">Ends the wait at once; nothing stays pinned then.</param>
+    /// <returns>How many are pinned.</returns>
+    /// <exception cref="ArgumentException"><paramref name="objects"/> is shorter than <paramref name="ids"/>.</exception>
+    public int Get(ReadOnlySpan<ObjectId> ids, Span<PlasmaObject> objects, TimeSpan timeout = default, CancellationToken cancellationToken = default)
+    {
+        if (objects.Length < ids.Length)
+            throw new ArgumentException($"{ids.Length} handles are needed, there is room for {objects.Length}.", nameof(objects));
+        objects[..ids.Length].Clear();
+        ThreadSlots thread = Enter();
+        bool completed = false;
+        try
+        {
+            int found = new BatchGet(this, thread, objects).Run(ids, ids.Length, timeout, cancellationToken);
+            completed = true;
+            return found;
+        }
+        finally
+        {
+            if (!completed)
+            {
+                foreach (ref PlasmaObject obj in objects[..ids.Length])
+                {
+                    obj.Dispose();
+                    obj = default;
+                }
+            }
+            Leave(thread);
+            if (Volatile.Read(ref _closing) != 0)
+                TryDetach();
+        }
+    }
+
+    /// <summary>Waits until at least <paramref name="count"/> of the objects are sealed. Pins nothing.</summary>
+    /// <param name="ids">What to wait for.</param>
+    /// <param name="count">0 to the number of ids.</param>
+    /// <param name="timeout">Longest wait.</param>
+    /// <param name="ready">As long as <paramref name="ids"/>; says which were seen sealed.</param>
+    /// <param name="cancellationToken">Ends the wait at once.</param>
+    /// <returns>How many are ready; less than <paramref name="count"/> when the time is over.</returns>
+    public int Wait(ReadOnlySpan<ObjectId> ids, int count, TimeSpan timeout, Span<bool> ready, CancellationToken cancellationToken = default)
+    {
+        if (ready.Length < ids.Length)
+            throw new ArgumentException($"{ids.Length} places are needed, there is room for {ready.Length}.", nameof(ready));
+        if (count < 0 || count > ids.Length)
+            throw new ArgumentOutOfRangeException(nameof(count), count, $"count is {count}; it can be 0 to {ids.Length}, the number of ids.");
+        ready[..ids.Length].Clear();
+        ThreadSlots thread = Enter();
+        try
+        {
+            return new BatchWait(this, ready).Run(ids, count, timeout, cancellationToken);
+        }
+        finally
+        {
+            Leave(thread);
+            if (Volatile.Read(ref _closing) != 0)
+                TryDetach();
+        }
+    }
+
+    /// <summary>Whether a sealed object of that id exists now. Pins nothing.</summary>
+    public bool Contains(in ObjectId id)
+    {
+        ThreadSlots thread = Enter();
+        bool found = ContainsCore(id);
+        Leave(thread);
+        return found;
+    }
+
+    internal bool ContainsCore(in ObjectId id)
+    {
+        ObjectIndex.CandidateWalk walk = _index.Walk(_index.HashOf(id));
+        while (walk.Next(out IndexWord word, out _))
+            if (ObjectIndex.CarriesId(_memory.Entry(word.Entry), word.Generation, id, out StateWord state) && state.State == ObjectState.Sealed)
+                return true;
+        return false;
+    }
+
+    /// <summary>The read path: docs/concurrency.md, section 2.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private PlasmaStatus TryPin(ThreadSlots thread, in ObjectId id, out PlasmaObject obj)
+    {
+        ObjectIndex.CandidateWalk walk = _index.Walk(_index.HashOf(id));
+        while (walk.Next(out IndexWord word, out _))
+        {
+            ObjectEntry* entry = _memory.Entry(word.Entry);
+            uint generation = word.Generation;
+            var state = new StateWord(Volatile.Read(ref entry->State));
+            if (!state.IsSealed(generation))
+                continue;
+            if (!_slots.TryAcquire(thread, out int slot, out long sequence))
+            {
+                obj = default;
+                return PlasmaStatus.TooManyPins;
+            }
+            PinSlot* pin = thread.Slots + slot % SlotTable.SlotsPerChunkStride;
+            pin->Since = CoarseClock.UtcTicks;
+
+            // PUBLISH pin: full fence, before State is read again. OBSERVE in Reclaimer.FinishBatch: either its scan sees the pin or we see Condemned.
+            Interlocked.Exchange(ref pin->Word, new SlotWord(SlotKind.Pin, generation, word.Entry).Value);
+            if (new StateWord(Volatile.Read(ref entry->State)).IsSealed(generation) && entry->Id == id)
+            {
+                long offset = entry->DataOffset, bytes = entry->PayloadBytes;
+                if (!StoreMemory.IsInside(offset, ObjectEntry.BytesNeeded(bytes, entry->TailBytes), _capacity) | bytes < 0)
+                    _memory.ThrowBroken($"object {id} lies at {offset} with length", bytes, _capacity);
+                if (state.IsEvictable)
+                    Evictor.Hint(ParticipantTable.Hints(_participants.Own), word.Entry);
+                thread.Count(Counter.Gets);
+                thread.Count(Counter.GetBytes, bytes);
+                obj = new PlasmaObject(this, entry, _memory.Payload + offset, bytes, slot, sequence);
+                return PlasmaStatus.Ok;
+            }
+
+            // A failed validation is a miss: at that instant the object was gone. Another id behind the same tag: on to the next word.
+            Volatile.Write(ref pin->Word, 0);
+            _slots.EndRelease(slot, sequence);
+        }
+        obj = default;
+        return PlasmaStatus.NotFound;
+    }
+
+    /// <summary>Pins a record that a walk has met; false when it is no longer sealed in that generation.</summary>
+    internal bool TryPinEntry(uint entryIndex, uint generation, out PlasmaObject obj)
+    {
+        ThreadSlots thread = Enter();
+        try
+        {
+            obj = default;
+            ObjectEntry* entry = _memory.Entry(entryIndex);
+            if (!_slots.TryAcquire(thread, out int slot, out long sequence))
+                throw SlotTable.TooManyPins();
+            PinSlot* pin = _slots.Slot(slot);
+            pin->Since = CoarseClock.UtcTicks;
+            Interlocked.Exchange(ref pin->Word, new SlotWord(SlotKind.Pin, generation, entryIndex).Value); // PUBLISH pin, as in TryPin.
+            long bytes = entry->PayloadBytes;
+            if (new StateWord(Volatile.Read(ref entry->State)).IsSealed(generation) && bytes >= 0
+                && StoreMemory.IsInside(entry->DataOffset, ObjectEntry.BytesNeeded(bytes, entry->TailBytes), _capacity))
+            {
+                obj = new PlasmaObject(this, entry, _memory.Payload + entry->DataOffset, bytes, slot, sequence);
+                return true;
+            }
+            Volatile.Write(ref pin->Word, 0);
+            _slots.EndRelease(slot, sequence);
+            return false;
+        }
+        finally
+        {
+            Leave(thread);
+        }
+    }
+
+    internal bool TryReadTail(uint entryIndex, uint generation, out string name, out string contentType)
+    {
+        name = contentType = "";
+        if (!TryPinEntry(entryIndex, generation, out PlasmaObject obj))
+            return false;
+        using (obj)
+            (name, contentType) = (obj.Name, obj.ContentType);
+        return true;
+    }
+
+    /// <summary>Ends a pin; a second call with the same handle does nothing.</summary>
+    internal void Release(int slot, long sequence, ObjectEntry* entry)
+    {
+        if (!_slots.TryBeginRelease(slot, sequence))
+            return;
+        PinSlot* pin = _slots.Slot(slot);
+        var word = new SlotWord(pin->Word);
+        Volatile.Write(ref pin->Word, 0);
+
+        // Without a fence: a condemn or a wish for space that comes at this very moment is found by the next finisher or slice instead.
+        ulong state = Volatile.Read(ref entry->State);
+        if ((state & StateWord.StateMask) != (ulong)ObjectState.Sealed << StateWord.StateShift || (Volatile.Read(ref *_reclaimer.SpaceWord) & WaitWord.WaitersFlag) != 0)
+            ReleaseSlow(word);
+        _slots.EndRelease(slot, sequence);
+        if (Volatile.Read(ref _closing) != 0)
+            TryDetach();
+    }
+
+    [MethodImpl(MethodImplOptions.NoInlining)]
+    private void ReleaseSlow(SlotWord word)
+    {
+        if (Access == StoreAccess.ReadWrite)
+        {
+            Interlocked.MemoryBarrier();
+            var state = new StateWord(Volatile.Read(ref _memory.Entry(word.Entry)->State));
+            if (state.State == ObjectState.Condemned && state.Generation == word.Generation)
+                _reclaimer.Finish(null, word.Entry, word.Generation, out _);
+        }
+        if ((Volatile.Read(ref *_reclaimer.SpaceWord) & WaitWord.WaitersFlag) != 0)
+        {
+            if (_memory.CanWriteWaits)
+                _waits.Wake(_reclaimer.SpaceWord);
+            else
+                Native.Futex.WakeAll((uint*)_reclaimer.SpaceWord);
+        }
+    }
+
+    private PlasmaStatus WaitFor(ThreadSlots thread, in ObjectId id, Deadline deadline, TimeSpan spin, out PlasmaObject obj, CancellationToken cancellationToken)
+    {
+        PlasmaStatus status;
+        if (spin > TimeSpan.Zero)
+        {
+            long spinUntil = Stopwatch.GetTimestamp() + (long)(spin.TotalSeconds * Stopwatch.Frequency);
+            do
+            {
+                for (int i = 0; i < 16; i++)
+                {
+                    if (ContainsCore(id) && (status = TryPin(thread, id, out obj)) != PlasmaStatus.NotFound)
+                        return status;
+                    Thread.SpinWait(1);
+                }
+                cancellationToken.ThrowIfCancellationRequested();
+                if (Volatile.Read(ref _closing) != 0)
+                    break;
+            }
+            while (Stopwatch.GetTimestamp() < spinUntil && !deadline.HasPassed);
+        }
+
+        ulong* word = _memory.WaitOf(_index.HashOf(id));
+        while (true) // Ends with the deadline, a cancellation or the seal; each sleep is at most one slice.
+        {
+            uint sequence = _waits.Announce(word);
+            status = TryPin(thread, id, out obj);
+            if (status != PlasmaStatus.NotFound)
+                return status;
+            cancellationToken.ThrowIfCancellationRequested();
+            ObjectDisposedException.ThrowIf(Volatile.Read(ref _closing) != 0, this);
+            if (deadline.HasPassed)
+                return PlasmaStatus.Timeout;
+            long before = Environment.TickCount64;
+            WaitWords.Sleep(word, sequence, deadline.SliceMs(WaitWords.SliceMs), cancellationToken);
+            if (Environment.TickCount64 - before >= WaitWords.SliceMs - 1)
+                RecoverDeadCreator(id);
+        }
+    }
+
+    /// <summary>Whoever waits for a creator that has died makes the id free for the next one.</summary>
+    private void RecoverDeadCreator(in ObjectId id)
+    {
+        if (Access == StoreAccess.ReadWrite && _index.TryFindCommitted(id, _index.HashOf(id), out StateWord state, out _)
+            && state.State is ObjectState.Creating or ObjectState.Tentative && !_participants.IsAlive(state.Participant))
+            _recovery.TryRecover(state.Participant);
+    }
+
+    private string DescribeAbsence(in ObjectId id, TimeSpan timeout)
+    {
+        BeginSlowCall();
+        try
+        {
+            string known = "nobody has begun to create it";
+            if (_index.TryFindCommitted(id, _index.HashOf(id), out StateWord state, out _))
+            {
+                known = state.State == ObjectState.Sealed
+                    ? "it has been sealed since"
+                    : $"it is {state.State}, by {DescribeParticipant(state.Participant)}";
+            }
+            return $"Object {id} was not sealed within {timeout}: {known}.";
+        }
+        finally
+        {
+            EndSlowCall();
+        }
+    }
+
+    private string DescribeParticipant(int index)
+    {
+        if (_participants.Domain != 0 || index >= _participants.High)
+            return $"participant {index}";
+        ParticipantBlock* block = _participants.Block(index);
+        return $"process {block->ProcessId} ({ParticipantTable.CommandNameOf(block)}, {(_participants.IsAlive(index) ? "alive" : "dead")})";
+    }
+
+    /// <summary>Frame of a wait for several ids: follows the event ring, so its time does not grow with what is not ready; looks at everything whenever something was lost, and every slice.</summary>
+    private ref struct BatchWait(PlasmaStore store, Span<bool> ready)
+    {
+        private readonly Span<bool> _ready = ready;
+
+        internal int Run(ReadOnlySpan<ObjectId> ids, int count, TimeSpan timeout, CancellationToken cancellationToken)
+        {
+            int found = 0;
+            using var follower = new Follower(store, ids, timeout);
+            do
+            {
+                if (follower.LookAtAll)
+                {
+                    for (int i = 0; i < ids.Length; i++)
+                        if (!_ready[i] && store.ContainsCore(ids[i]))
+                        {
+                            _ready[i] = true;
+                            found++;
+                        }
+                }
+                else
+                {
+                    foreach (int i in follower.Hits)
+                        if (!_ready[i])
+                        {
+                            _ready[i] = true;
+                            found++;
+                        }
+                }
+            }
+            while (found < count && follower.Next(cancellationToken));
+            return found;
+        }
+    }
+
+    private readonly ref struct BatchGet(PlasmaStore store, ThreadSlots thread, Span<PlasmaObject> objects)
+    {
+        private readonly Span<PlasmaObject> _objects = objects;
+
+        internal int Run(ReadOnlySpan<ObjectId> ids, int count, TimeSpan timeout, CancellationToken cancellationToken)
+        {
+            int found = 0;
+            for (int i = 0; i < ids.Length; i++)
+                found += TryOne(ids, i);
+            if (found >= count || timeout == TimeSpan.Zero)
+            {
+                thread.Count(Counter.GetMisses, ids.Length - found);
+                return found;
+            }
+            using var follower = new Follower(store, ids, timeout);
+            do
+            {
+                if (follower.LookAtAll)
+                {
+                    for (int i = 0; i < ids.Length; i++)
+                        found += TryOne(ids, i);
+                }
+                else
+                {
+                    foreach (int i in follower.Hits)
+                        found += TryOne(ids, i);
+                }
+            }
+            while (found < count && follower.Next(cancellationToken));
+            thread.Count(Counter.GetMisses, ids.Length - found);
+            return found;
+        }
+
+        private int TryOne(ReadOnlySpan<ObjectId> ids, int i)
+        {
+            if (_objects[i].IsValid)
+                return 0;
+            PlasmaStatus status = store.TryPin(thread, ids[i], out _objects[i]);
+            if (status == PlasmaStatus.TooManyPins)
+                throw SlotTable.TooManyPins();
+            return status == PlasmaStatus.Ok ? 1 : 0;
+        }
+    }
+
+    /// <summary>Rounds of a wait for several ids.</summary>
+    private sealed class Follower : IDisposable
+    {
+        private readonly PlasmaStore _store;
+        private readonly Dictionary<ObjectId, int> _first = [];
+        private readonly int[] _nextSame;
+        private readonly Deadline _deadline;
+        private EventCursor _cursor;
+        private long _lostSeen;
+        private long _lookedAtMs;
+
+        internal Follower(PlasmaStore store, ReadOnlySpan<ObjectId> ids, TimeSpan timeout)
+        {
+            _store = store;
+            _deadline = new Deadline(timeout);
+            _cursor = new EventCursor(store._events); // Before the first look at all, so nothing falls between.
+            _nextSame = new int[ids.Length];
+            for (int i = 0; i < ids.Length; i++)
+            {
+                _nextSame[i] = _first.TryGetValue(ids[i], out int same) ? same : -1;
+                _first[ids[i]] = i;
+            }
+            LookAtAll = true;
+            _lookedAtMs = Environment.TickCount64;
+        }
+
+        /// <summary>Whether this round has to look at every id.</summary>
+        internal bool LookAtAll { get; private set; }
+
+        /// <summary>Places whose id was sealed since the last round.</summary>
+        internal List<int> Hits { get; } = [];
+
+        /// <summary>Waits for the next round; false when the time is over.</summary>
+        internal bool Next(CancellationToken cancellationToken)
+        {
+            Hits.Clear();
+            LookAtAll = false;
+            while (true) // Ends with a hit, a slice, the deadline or a cancellation.
+            {
+                cancellationToken.ThrowIfCancellationRequested();
+                ObjectDisposedException.ThrowIf(Volatile.Read(ref _store._closing) != 0, _store);
+                uint sequence = _store._waits.Announce(_store._events.WaitWordOfRing);
+                bool pending;
+                while (_cursor.TryNext(out PlasmaEvent e, out pending))
+                {
+                    if (e.Kind != PlasmaEventKind.Sealed || !_first.TryGetValue(e.Id, out int i))
+                        continue;
+                    for (; i >= 0; i = _nextSame[i])
+                        Hits.Add(i);
+                }
+                long now = Environment.TickCount64;
+                LookAtAll = _cursor.Lost != _lostSeen || now - _lookedAtMs >= WaitWords.SliceMs;
+                if (LookAtAll)
+                {
+                    _lostSeen = _cursor.Lost;
+                    _lookedAtMs = now;
+                }
+                if (Hits.Count > 0 || LookAtAll)
+                    return true;
+                if (_deadline.HasPassed)
+                    return false;
+                WaitWords.Sleep(_store._events.WaitWordOfRing, sequence, _deadline.SliceMs(pending ? 1 : WaitWords.SliceMs), cancellationToken);
+            }
+        }
+
+        public void Dispose() => Hits.Clear();
+    }
+}

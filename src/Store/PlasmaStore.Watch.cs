@@ -1,0 +1,127 @@
+using FastPlasma.Files;
+using FastPlasma.Participants;
+using FastPlasma.Waiting;
+
+namespace FastPlasma;
+
+public sealed unsafe partial class PlasmaStore
+{
+    /// <summary>Follows seals, deletes and evictions from now on.</summary>
+    public PlasmaSubscription Subscribe()
+    {
+        ObjectDisposedException.ThrowIf(IsClosing, this);
+        return new PlasmaSubscription(this);
+    }
+
+    internal bool IsClosing => Volatile.Read(ref _closing) != 0;
+
+    /// <summary>Next event of a cursor, waiting for it until the deadline.</summary>
+    internal bool ReadEvent(ref EventCursor cursor, Deadline deadline, out PlasmaEvent e, CancellationToken cancellationToken)
+    {
+        BeginSlowCall();
+        try
+        {
+            while (true) // Ends with an event, the deadline, a cancellation or the store's end.
+            {
+                cancellationToken.ThrowIfCancellationRequested();
+                ObjectDisposedException.ThrowIf(IsClosing, this);
+                uint sequence = _waits.Announce(_events.WaitWordOfRing);
+                if (cursor.TryNext(out e, out bool pending))
+                    return true;
+                if (deadline.HasPassed)
+                    return false;
+                WaitWords.Sleep(_events.WaitWordOfRing, sequence, deadline.SliceMs(pending ? 1 : WaitWords.SliceMs), cancellationToken);
+            }
+        }
+        finally
+        {
+            EndSlowCall();
+        }
+    }
+
+    internal bool TryReadEvent(ref EventCursor cursor, out PlasmaEvent e)
+    {
+        BeginSlowCall();
+        try
+        {
+            return cursor.TryNext(out e, out _);
+        }
+        finally
+        {
+            EndSlowCall();
+        }
+    }
+
+    internal EventCursor NewCursor() => new(_events);
+
+    /// <summary>Body of the thread behind asynchronous gets: tells every seal, and calls <paramref name="lookAtAll"/> once per slice and after losses, until that says false.</summary>
+    internal void FollowSeals(Func<ObjectId, bool> onSealed, Func<Func<ObjectId, bool>, bool> lookAtAll)
+    {
+        BeginSlowCall();
+        try
+        {
+            EventCursor cursor = NewCursor();
+            long lostSeen = 0, lookedAtMs = 0;
+            while (true) // Ends when nobody waits, or the store is closed.
+            {
+                ObjectDisposedException.ThrowIf(IsClosing, this);
+                uint sequence = _waits.Announce(_events.WaitWordOfRing);
+                bool pending;
+                while (cursor.TryNext(out PlasmaEvent e, out pending))
+                    if (e.Kind == PlasmaEventKind.Sealed)
+                        onSealed(e.Id);
+                long now = Environment.TickCount64;
+                if (cursor.Lost != lostSeen || now - lookedAtMs >= WaitWords.SliceMs)
+                {
+                    lostSeen = cursor.Lost;
+                    lookedAtMs = now;
+                    if (!lookAtAll(id => ContainsCore(id)))
+                        return;
+                }
+                WaitWords.Sleep(_events.WaitWordOfRing, sequence, pending ? 1 : WaitWords.SliceMs, CancellationToken.None);
+            }
+        }
+        finally
+        {
+            EndSlowCall();
+        }
+    }
+
+    /// <summary>Recovers dead participants and frees what nobody reads any more; runs by itself once a second in every writer. Returns participants recovered.</summary>
+    public int Maintain()
+    {
+        if (Access != StoreAccess.ReadWrite)
+            return 0;
+        BeginSlowCall();
+        try
+        {
+            int recovered = _recovery.RecoverAll();
+            _reclaimer.FinishAll(null);
+            PopulateAhead();
+            return recovered;
+        }
+        finally
+        {
+            EndSlowCall();
+        }
+    }
+
+    private void PopulateAhead()
+    {
+        long target = _memory.Header->PopulateTargetBytes;
+        if (target <= 0)
+            return;
+
+        // In steps, so that a full file system or a closing store ends it soon; free backed chunks count as ready.
+        long ready = _allocator.FreeBackedBytes();
+        const long stepBytes = 8L << 20;
+        while (ready < target && !IsClosing)
+        {
+            long done = _allocator.Populate(Math.Min(stepBytes, target - ready));
+            if (done == 0)
+                return;
+            ready += done;
+            Interlocked.Add(ref _memory.Header->PopulatedBytes, done);
+        }
+    }
+}

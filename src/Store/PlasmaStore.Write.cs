@@ -1,0 +1,634 @@
+using System.Runtime.CompilerServices;
+using System.Text;
+using FastPlasma.Allocator;
+using FastPlasma.Copying;
+using FastPlasma.Format;
+using FastPlasma.Index;
+using FastPlasma.Native;
+using FastPlasma.Participants;
+using FastPlasma.Reclaim;
+using FastPlasma.Waiting;
+
+namespace FastPlasma;
+
+public sealed unsafe partial class PlasmaStore
+{
+    /// <summary>Longest user metadata in bytes.</summary>
+    public const int MetadataBytesMax = 16 << 20;
+
+    /// <summary>Longest name in bytes of UTF-8.</summary>
+    public const int NameBytesMax = 4096;
+
+    /// <summary>Longest media type in bytes of UTF-8.</summary>
+    public const int ContentTypeBytesMax = 255;
+
+    /// <summary>Copies <paramref name="payload"/> into a new sealed object: one user-space copy.</summary>
+    /// <exception cref="PlasmaException">The id is taken, or there is no memory (<see cref="StoreFullException"/>), no record or no slot.</exception>
+    /// <exception cref="ArgumentException">An option is outside its limits.</exception>
+    public void Put(in ObjectId id, ReadOnlySpan<byte> payload, in ObjectOptions options = default) =>
+        ThrowUnlessOk(TryPut(id, payload, options), id, payload.Length, options);
+
+    /// <summary>As <see cref="Put"/>, with a status: Ok, Exists, StoreFull, TooLarge, TooManyObjects or TooManyPins.</summary>
+    public PlasmaStatus TryPut(in ObjectId id, ReadOnlySpan<byte> payload, in ObjectOptions options = default)
+    {
+        ThreadSlots thread = Enter();
+        try
+        {
+            PlasmaStatus status = TryCreateCore(thread, id, payload.Length, options, out ObjectWriter writer);
+            if (status != PlasmaStatus.Ok)
+                return status;
+            ObjectEntry* entry = writer.Entry;
+            fixed (byte* source = payload)
+            {
+                // SAFETY: the block holds PayloadBytes == payload.Length bytes from writer.Base on, and nobody else writes it before Seal.
+                if (options.Checksum)
+                    entry->Checksum = CopyWithChecksum(entry, writer.Base, source, (nuint)payload.Length);
+                else
+                    CopyEngine.Copy(writer.Base, source, (nuint)payload.Length);
+            }
+            status = SealCore(thread, writer.Slot, writer.Sequence, entry, checksumDone: true);
+            thread.Count(Counter.Puts);
+            thread.Count(Counter.PutBytes, payload.Length);
+            thread.Count(Counter.PutCopiedBytes, payload.Length);
+            return status;
+        }
+        finally
+        {
+            Leave(thread);
+        }
+    }
+
+    /// <summary>Begins an object whose payload the caller writes in place: no copy. Seal publishes it; Dispose without Seal aborts it.</summary>
+    /// <exception cref="PlasmaException">As for <see cref="Put"/>.</exception>
+    public ObjectWriter Create(in ObjectId id, long payloadBytes, in ObjectOptions options = default)
+    {
+        ThrowUnlessOk(TryCreate(id, payloadBytes, out ObjectWriter writer, options), id, payloadBytes, options);
+        return writer;
+    }
+
+    /// <summary>As <see cref="Create(in ObjectId, long, in ObjectOptions)"/>, with a status.</summary>
+    /// <remarks>The memory holds what its last owner left: write all of it.</remarks>
+    public PlasmaStatus TryCreate(in ObjectId id, long payloadBytes, out ObjectWriter writer, in ObjectOptions options = default)
+    {
+        ThreadSlots thread = Enter();
+        try
+        {
+            PlasmaStatus status = TryCreateCore(thread, id, payloadBytes, options, out writer);
+            if (status == PlasmaStatus.Ok)
+            {
+                thread.Count(Counter.Creates);
+                thread.Count(Counter.CreateBytes, payloadBytes);
+            }
+            return status;
+        }
+        finally
+        {
+            Leave(thread);
+        }
+    }
+
+    /// <summary>Puts many objects; one that fails does not stop the others.</summary>
+    /// <param name="ids">Their ids.</param>
+    /// <param name="payloads">As many payloads.</param>
+    /// <param name="statuses">As long; what became of each.</param>
+    /// <param name="options">For all of them.</param>
+    /// <returns>How many are Ok.</returns>
+    public int CreateAndSeal(ReadOnlySpan<ObjectId> ids, ReadOnlySpan<ReadOnlyMemory<byte>> payloads, Span<PlasmaStatus> statuses, in ObjectOptions options = default)
+    {
+        if (payloads.Length != ids.Length || statuses.Length < ids.Length)
+            throw new ArgumentException($"{ids.Length} ids need as many payloads and statuses, not {payloads.Length} and {statuses.Length}.", nameof(payloads));
+        int ok = 0;
+        for (int i = 0; i < ids.Length; i++)
+            ok += (statuses[i] = TryPut(ids[i], payloads[i].Span, options)) == PlasmaStatus.Ok ? 1 : 0;
+        return ok;
+    }
+
+    /// <summary>Gives up an object that this attachment is creating. No thread may still be writing it.</summary>
+    /// <returns>Ok, NotFound, AlreadySealed or NotOwner (another participant creates it).</returns>
+    public PlasmaStatus Abort(in ObjectId id)
+    {
+        RequireWriter();
+        ThreadSlots thread = Enter();
+        try
+        {
+            if (!_index.TryFindCommitted(id, _index.HashOf(id), out StateWord state, out uint entryIndex))
+                return PlasmaStatus.NotFound;
+            if (state.State is not (ObjectState.Creating or ObjectState.Tentative))
+                return PlasmaStatus.AlreadySealed;
+            if (state.Participant != _participants.Index)
+                return PlasmaStatus.NotOwner;
+            int slot = _slots.Find(new SlotWord(SlotKind.Own, state.Generation, entryIndex));
+            if (slot < 0)
+                return PlasmaStatus.AlreadySealed; // Sealed or aborted by another thread in this very moment.
+            long sequence = Volatile.Read(ref _slots.Sequence(slot));
+            if ((sequence & SlotTable.PhaseMask) != SlotTable.Held)
+                return PlasmaStatus.AlreadySealed;
+            return AbortCore(thread, slot, sequence, _memory.Entry(entryIndex));
+        }
+        finally
+        {
+            Leave(thread);
+        }
+    }
+
+    /// <summary>Removes a sealed object: gone for new gets at once; its memory is freed after the last pin. The id may be created again meanwhile.</summary>
+    /// <returns>Ok, NotFound, or NotSealed (it is being created).</returns>
+    public PlasmaStatus Delete(in ObjectId id)
+    {
+        RequireWriter();
+        ThreadSlots thread = Enter();
+        try
+        {
+            ulong hash = _index.HashOf(id);
+            if (!_slots.TryAcquire(thread, out int slot, out long sequence))
+                return PlasmaStatus.TooManyPins;
+            PinSlot* announcement = _slots.Slot(slot);
+            PlasmaStatus result = PlasmaStatus.NotFound;
+            ObjectIndex.CandidateWalk walk = _index.Walk(hash);
+            while (walk.Next(out IndexWord word, out _))
+            {
+                if (!ObjectIndex.CarriesId(_memory.Entry(word.Entry), word.Generation, id, out StateWord state))
+                    continue;
+                if (state.State == ObjectState.Creating)
+                    result = PlasmaStatus.NotSealed;
+                if (state.State != ObjectState.Sealed)
+                    continue;
+                announcement->Since = CoarseClock.UtcTicks;
+                if (TryCondemn(announcement, word.Entry, word.Generation, PlasmaEventKind.Deleted, out _))
+                {
+                    // CRASH delete-condemned: recovery asks for a walk, which finishes the entry.
+                    _reclaimer.Finish(thread.Blocks, word.Entry, word.Generation, out bool pinned);
+                    if (pinned)
+                        _reclaimer.Remember(word.Entry, word.Generation);
+                    else
+                        CacheFreeEntry(thread, word.Entry);
+                    thread.Count(Counter.Deletes);
+                    result = PlasmaStatus.Ok;
+                    break;
+                }
+            }
+            Volatile.Write(ref announcement->Word, 0);
+            _slots.EndRelease(slot, sequence);
+            return result;
+        }
+        finally
+        {
+            Leave(thread);
+        }
+    }
+
+    /// <summary>Drops evictable objects that nobody reads, those used longest ago first.</summary>
+    /// <param name="bytes">How much memory is wanted; as many objects as that takes.</param>
+    /// <returns>Bytes freed; less than wanted when there is no more.</returns>
+    public long Evict(long bytes)
+    {
+        RequireWriter();
+        ArgumentOutOfRangeException.ThrowIfNegative(bytes);
+        ThreadSlots thread = Enter();
+        try
+        {
+            long freed = 0;
+            while (freed < bytes) // Ends: each round frees something, or there is nothing left to free.
+            {
+                long now = EvictOnce(thread, bytes - freed, allowLess: true);
+                if (now == 0)
+                    break;
+                freed += now;
+            }
+            return freed;
+        }
+        finally
+        {
+            Leave(thread);
+        }
+    }
+
+    /// <summary>Gives free payload memory back to the operating system. Returns bytes given back.</summary>
+    public long Trim()
+    {
+        RequireWriter();
+        BeginSlowCall();
+        try
+        {
+            return _allocator.Trim();
+        }
+        finally
+        {
+            EndSlowCall();
+        }
+    }
+
+    internal PlasmaStatus Seal(int slot, long sequence, ObjectEntry* entry)
+    {
+        ThreadSlots thread = Enter();
+        try
+        {
+            return SealCore(thread, slot, sequence, entry, checksumDone: false);
+        }
+        finally
+        {
+            Leave(thread);
+            if (Volatile.Read(ref _closing) != 0)
+                TryDetach();
+        }
+    }
+
+    internal void AbortWriter(int slot, long sequence, ObjectEntry* entry)
+    {
+        if (!_slots.IsHeld(slot, sequence))
+            return;
+
+        // Not Enter: a writer may be disposed after the store, and must be, to give its memory back.
+        ThreadSlots? thread = Volatile.Read(ref _closing) == 0 ? Enter() : null;
+        AbortCore(thread, slot, sequence, entry);
+        if (thread is not null)
+            Leave(thread);
+        if (Volatile.Read(ref _closing) != 0)
+            TryDetach();
+    }
+
+    internal byte* TailOf(ObjectEntry* entry, byte* payload) => payload + entry->TailOffset;
+
+    private ulong CopyWithChecksum(ObjectEntry* entry, byte* destination, byte* source, nuint bytes)
+    {
+        Checksum checksum = Checksum.Start();
+        checksum.CopyAndAppend(destination, source, bytes);
+        checksum.Append(TailOf(entry, destination), (nuint)entry->TailBytes);
+        return checksum.Finish(bytes, (nuint)entry->TailBytes);
+    }
+
+    internal void CountCopied(bool isGet, long bytes)
+    {
+        ThreadSlots thread = Enter();
+        thread.Count(isGet ? Counter.GetCopiedBytes : Counter.CreateCopiedBytes, bytes);
+        Leave(thread);
+    }
+
+    private PlasmaStatus TryCreateCore(ThreadSlots thread, in ObjectId id, long payloadBytes, in ObjectOptions options, out ObjectWriter writer)
+    {
+        RequireWriter();
+        _memory.ThrowIfFaulted();
+        ArgumentOutOfRangeException.ThrowIfNegative(payloadBytes);
+        int nameBytes = CheckText(options.Name, NameBytesMax, "Name"), typeBytes = CheckText(options.ContentType, ContentTypeBytesMax, "ContentType");
+        if (options.Metadata.Length > MetadataBytesMax)
+            throw new ArgumentException($"Metadata is {options.Metadata.Length} bytes long, at most {MetadataBytesMax} are allowed.", nameof(options));
+        if (options.AlignmentBytes is not (0 or SizeClasses.QuantumBytes or ChunkMap.PageBytes or (int)ChunkMap.ChunkBytes))
+            throw new ArgumentException($"AlignmentBytes is {options.AlignmentBytes}; it can be 64, 4096 or 2097152.", nameof(options));
+        int alignment = options.AlignmentBytes == 0 ? SizeClasses.QuantumBytes : options.AlignmentBytes;
+        writer = default;
+        if (payloadBytes > _capacity)
+            return PlasmaStatus.TooLarge;
+        long needed = ObjectEntry.BytesNeeded(payloadBytes, (long)nameBytes + typeBytes + options.Metadata.Length);
+        if (needed > 0 && BlockAllocator.BlockBytesFor(needed, alignment) > _capacity)
+            return PlasmaStatus.TooLarge;
+
+        ulong hash = _index.HashOf(id);
+        PlasmaStatus status = TryMake(thread, id, hash, payloadBytes, needed, alignment, nameBytes, typeBytes, options, out writer);
+        if (status is not (PlasmaStatus.StoreFull or PlasmaStatus.TooManyObjects))
+            return status;
+        TimeSpan timeout = options.Timeout ?? _options.FullTimeout;
+        if (timeout == TimeSpan.Zero)
+            return status;
+        var deadline = new Deadline(timeout);
+        while (true) // Ends with memory, with the id appearing, or with the deadline.
+        {
+            uint sequence = _waits.Announce(_reclaimer.SpaceWord);
+            status = TryMake(thread, id, hash, payloadBytes, needed, alignment, nameBytes, typeBytes, options, out writer);
+            if (status is not (PlasmaStatus.StoreFull or PlasmaStatus.TooManyObjects) || deadline.HasPassed)
+                return status;
+            ObjectDisposedException.ThrowIf(Volatile.Read(ref _closing) != 0, this);
+            WaitWords.Sleep(_reclaimer.SpaceWord, sequence, deadline.SliceMs(WaitWords.SliceMs), CancellationToken.None);
+        }
+    }
+
+    private PlasmaStatus TryMake(
+        ThreadSlots thread, in ObjectId id, ulong hash, long payloadBytes, long needed, int alignment, int nameBytes, int typeBytes, in ObjectOptions options, out ObjectWriter writer)
+    {
+        writer = default;
+        while (true) // Ends: each repetition means that a rival for the same id made progress, or that a dead creator was recovered.
+        {
+            if (_index.TryFindCommitted(id, hash, out StateWord existing, out _) && existing.IsCommitted && !IsLeftByDead(existing))
+                return PlasmaStatus.Exists;
+            if (!_slots.TryAcquire(thread, out int slot, out long sequence))
+                return PlasmaStatus.TooManyPins;
+            PinSlot* announcement = _slots.Slot(slot);
+            if (!TryTakeEntry(thread, announcement, out uint entryIndex, out uint generation, options))
+            {
+                Volatile.Write(ref announcement->Word, 0);
+                _slots.EndRelease(slot, sequence);
+                return PlasmaStatus.TooManyObjects;
+            }
+
+            ObjectEntry* entry = _memory.Entries + entryIndex;
+            entry->Id = id;
+            entry->PayloadBytes = payloadBytes;
+            entry->UserBytes = options.Metadata.Length;
+            entry->NameBytes = (ushort)nameBytes;
+            entry->ContentTypeBytes = (ushort)typeBytes;
+            entry->CreatedAt = CoarseClock.UtcTicks;
+            entry->SealedAt = 0;
+            entry->Checksum = 0;
+            entry->Incarnation = IncarnationOf(generation, entryIndex);
+            entry->DataOffset = 0;
+            PlasmaStatus status = PlasmaStatus.Ok;
+            if (needed > 0)
+            {
+                if (TryAllocate(thread, needed, alignment, BlockOwner.Of(generation, entryIndex), entry, out long offset))
+                    entry->DataOffset = offset;
+                else
+                    status = PlasmaStatus.StoreFull;
+            }
+            if (status == PlasmaStatus.Ok)
+            {
+                byte* payload = _memory.WritablePayload + entry->DataOffset;
+                WriteTail(entry, payload, options);
+                switch (_index.Insert(id, hash, new IndexWord(hash, generation, entryIndex), out StateWord rival))
+                {
+                    case InsertResult.Committed:
+                        writer = new ObjectWriter(this, entry, payload, payloadBytes, slot, sequence);
+                        return PlasmaStatus.Ok;
+                    case InsertResult.Exists:
+                        status = IsLeftByDead(rival) ? PlasmaStatus.Ok : PlasmaStatus.Exists;
+                        break;
+                    case InsertResult.Full:
+                        status = PlasmaStatus.TooManyObjects;
+                        break;
+                }
+            }
+            AbandonEntry(thread, slot, sequence, entryIndex, generation);
+            if (status != PlasmaStatus.Ok)
+                return status;
+        }
+    }
+
+    /// <summary>Whether a Creating entry belongs to a dead participant; recovers it then, so that the id is free.</summary>
+    private bool IsLeftByDead(StateWord state)
+    {
+        if (state.State != ObjectState.Creating || _participants.IsAlive(state.Participant))
+            return false;
+        _recovery.TryRecover(state.Participant);
+        return true;
+    }
+
+    private bool TryTakeEntry(ThreadSlots thread, PinSlot* announcement, out uint entryIndex, out uint generation, in ObjectOptions options)
+    {
+        Retention retention = options.Retention ?? (Retention)_memory.Header->DefaultRetention;
+        ulong flags = (retention == Retention.Evictable ? StateWord.EvictableFlag : 0) | (options.Checksum ? StateWord.ChecksumFlag : 0);
+        announcement->Since = CoarseClock.UtcTicks;
+        while (thread.FreeEntryCount > 0) // Ends with the cache.
+        {
+            entryIndex = thread.FreeEntries[--thread.FreeEntryCount];
+            if (TryOwnEntry(announcement, entryIndex, flags, out generation))
+                return true;
+        }
+        for (int round = 0; round < 2; round++)
+        {
+            uint count = (uint)ObjectCountMax;
+            for (uint step = 0; step < count; step++)
+            {
+                entryIndex = thread.EntryCursor;
+                thread.EntryCursor = entryIndex + 1 == count ? 0 : entryIndex + 1;
+                if (TryOwnEntry(announcement, entryIndex, flags, out generation))
+                    return true;
+            }
+            if (round == 0 && _reclaimer.FinishAll(thread.Blocks) == 0 && _recovery.RecoverAll() == 0 && EvictOnce(thread, 1, allowLess: true) == 0)
+                break;
+        }
+        entryIndex = generation = 0;
+        return false;
+    }
+
+    private bool TryOwnEntry(PinSlot* announcement, uint entryIndex, ulong flags, out uint generation)
+    {
+        ObjectEntry* entry = _memory.Entries + entryIndex;
+        var state = new StateWord(Volatile.Read(ref entry->State));
+        generation = state.Generation + 1;
+        if (state.State != ObjectState.Free || state.Generation == uint.MaxValue) // A used-up entry rests for ever, so no generation comes twice.
+            return false;
+
+        // Announced before it is taken: recovery finds every entry of ours through our slots.
+        Volatile.Write(ref announcement->Word, new SlotWord(SlotKind.Own, generation, entryIndex).Value);
+        // CRASH entry-announced: the slot names an entry that is not ours; recovery ignores it.
+        // PUBLISH take: full fence. OBSERVE free entry: index word and block words of the last generation are gone.
+        if (Interlocked.CompareExchange(ref entry->State, new StateWord(generation, _participants.Index, ObjectState.Tentative, flags).Value, state.Value) != state.Value)
+            return false;
+        entry->Block.Count = 0; // CRASH entry-taken: until here the place may be the last owner's; its words do not name us.
+        return true;
+    }
+
+    private bool TryAllocate(ThreadSlots thread, long needed, int alignment, ulong owner, ObjectEntry* entry, out long offset)
+    {
+        BlockPlace* place = &entry->Block;
+        if (_allocator.TryAllocate(thread.Blocks, needed, alignment, owner, place, Effort.Normal, out offset))
+            return true;
+        if (_allocator.TryAllocate(thread.Blocks, needed, alignment, owner, place, Effort.Pressure, out offset))
+            return true;
+        bool more = _reclaimer.FinishAll(thread.Blocks) > 0;
+        if (_recovery.RecoverAll() > 0)
+            more |= _reclaimer.FinishAll(thread.Blocks) >= 0;
+        if (more && _allocator.TryAllocate(thread.Blocks, needed, alignment, owner, place, Effort.Pressure, out offset))
+            return true;
+
+        // Evict only if it can help: what is free plus what may go must be enough.
+        long wanted = BlockAllocator.BlockBytesFor(needed, alignment);
+        bool fits = false;
+        while (true) // Ends: each round evicts something, or there is nothing left to evict.
+        {
+            long missing = Math.Max(wanted - _allocator.FreeBytesEstimate(), fits ? wanted : 1);
+            if (EvictOnce(thread, missing, allowLess: fits) == 0)
+                break;
+            fits = true;
+            if (_allocator.TryAllocate(thread.Blocks, needed, alignment, owner, place, Effort.Pressure, out offset))
+                return true;
+        }
+        return _allocator.TryAllocate(thread.Blocks, needed, alignment, owner, place, Effort.Exact, out offset);
+    }
+
+    /// <summary>One round of eviction. Returns bytes freed.</summary>
+    private long EvictOnce(ThreadSlots thread, long bytes, bool allowLess)
+    {
+        List<Evictor.Victim> victims = _evictor.Choose(bytes, allowLess);
+        Span<ulong> batch = stackalloc ulong[16];
+        Span<int> slots = stackalloc int[16];
+        Span<long> sequences = stackalloc long[16];
+        long freed = 0;
+        for (int next = 0; next < victims.Count;)
+        {
+            int count = 0;
+            while (count < batch.Length && next < victims.Count)
+            {
+                Evictor.Victim victim = victims[next++];
+                if (!_slots.TryAcquire(thread, out slots[count], out sequences[count]))
+                    break;
+                PinSlot* announcement = _slots.Slot(slots[count]);
+                if (TryCondemn(announcement, victim.Entry, victim.Generation, PlasmaEventKind.Evicted, out long payloadBytes))
+                {
+                    batch[count++] = BlockOwner.Of(victim.Generation, victim.Entry);
+                    thread.Count(Counter.Evictions);
+                    thread.Count(Counter.EvictedBytes, payloadBytes);
+                    continue;
+                }
+                Volatile.Write(ref announcement->Word, 0);
+                _slots.EndRelease(slots[count], sequences[count]);
+            }
+            if (count == 0)
+                continue;
+            freed += _reclaimer.FinishBatch(thread.Blocks, batch[..count]);
+            for (int i = 0; i < count; i++)
+            {
+                if (batch[i] != 0)
+                    _reclaimer.Remember(BlockOwner.EntryOf(batch[i]), BlockOwner.GenerationOf(batch[i]));
+                Volatile.Write(ref _slots.Slot(slots[i])->Word, 0);
+                _slots.EndRelease(slots[i], sequences[i]);
+            }
+        }
+        return freed;
+    }
+
+    /// <summary>Sealed → Condemned, unpublished, announced as an event. The caller finishes and clears the announcement.</summary>
+    private bool TryCondemn(PinSlot* announcement, uint entryIndex, uint generation, PlasmaEventKind kind, out long payloadBytes)
+    {
+        ObjectEntry* entry = _memory.Entries + entryIndex;
+        payloadBytes = 0;
+
+        // PUBLISH announcement: before the entry is condemned; recovery and whoever is short of memory find it through us.
+        Interlocked.Exchange(ref announcement->Word, new SlotWord(SlotKind.Condemn, generation, entryIndex).Value);
+        while (true) // Ends: a failed exchange means that the state changed; only unloads change a Sealed state without ending it.
+        {
+            var state = new StateWord(Volatile.Read(ref entry->State));
+            if (!state.IsSealed(generation) || (kind == PlasmaEventKind.Evicted && !state.IsEvictable))
+                return false;
+
+            // While Sealed in this generation nothing here changes; the exchange below confirms that it still was.
+            ObjectId id = entry->Id;
+            payloadBytes = entry->PayloadBytes;
+            int metadataBytes = entry->UserBytes;
+            ulong incarnation = entry->Incarnation;
+            if (Interlocked.CompareExchange(ref entry->State, state.With(ObjectState.Condemned).Value, state.Value) != state.Value)
+                continue;
+            ulong hash = _index.HashOf(id);
+            _index.Remove(hash, new IndexWord(hash, generation, entryIndex));
+            _events.Publish(kind, id, payloadBytes, metadataBytes, incarnation);
+            return true;
+        }
+    }
+
+    private PlasmaStatus SealCore(ThreadSlots thread, int slot, long sequence, ObjectEntry* entry, bool checksumDone)
+    {
+        if (!_slots.TryBeginRelease(slot, sequence))
+            return PlasmaStatus.Closed;
+        var state = new StateWord(Volatile.Read(ref entry->State));
+        if (state.HasChecksum && !checksumDone)
+        {
+            byte* payload = _memory.WritablePayload + entry->DataOffset;
+            entry->Checksum = Checksum.HashOnly(payload, (nuint)entry->PayloadBytes, TailOf(entry, payload), (nuint)entry->TailBytes);
+        }
+        entry->SealedAt = DateTime.UtcNow.Ticks;
+        ObjectId id = entry->Id;
+        long payloadBytes = entry->PayloadBytes;
+        int metadataBytes = entry->UserBytes;
+        ulong incarnation = entry->Incarnation;
+
+        // PUBLISH seal: full fence. Payload and sizes become visible before Sealed does; otherwise a reader could read what is still being written. OBSERVE in TryPin.
+        if (state.State != ObjectState.Creating || Interlocked.CompareExchange(ref entry->State, state.With(ObjectState.Sealed).Value, state.Value) != state.Value)
+        {
+            Volatile.Write(ref _slots.Slot(slot)->Word, 0);
+            _slots.EndRelease(slot, sequence);
+            return PlasmaStatus.Closed;
+        }
+
+        // CRASH sealed-unannounced: the object is there, its event and wake are not; recovery wakes everybody, waiters look every slice. From here on the entry may be anybody's.
+        _events.Publish(PlasmaEventKind.Sealed, id, payloadBytes, metadataBytes, incarnation);
+        _waits.Wake(_memory.WaitOf(_index.HashOf(id)));
+        Volatile.Write(ref _slots.Slot(slot)->Word, 0);
+        _slots.EndRelease(slot, sequence);
+        return PlasmaStatus.Ok;
+    }
+
+    private PlasmaStatus AbortCore(ThreadSlots? thread, int slot, long sequence, ObjectEntry* entry)
+    {
+        if (!_slots.TryBeginRelease(slot, sequence))
+            return PlasmaStatus.Closed;
+        var word = new SlotWord(_slots.Slot(slot)->Word);
+        EndCreation(thread, word.Entry, word.Generation);
+        Volatile.Write(ref _slots.Slot(slot)->Word, 0);
+        _slots.EndRelease(slot, sequence);
+        thread?.Count(Counter.Aborts);
+        return PlasmaStatus.Ok;
+    }
+
+    private void AbandonEntry(ThreadSlots thread, int slot, long sequence, uint entryIndex, uint generation)
+    {
+        EndCreation(thread, entryIndex, generation);
+        Volatile.Write(ref _slots.Slot(slot)->Word, 0);
+        _slots.EndRelease(slot, sequence);
+    }
+
+    /// <summary>Own Tentative or Creating → Aborted → word and block gone → Free.</summary>
+    private void EndCreation(ThreadSlots? thread, uint entryIndex, uint generation)
+    {
+        ObjectEntry* entry = _memory.Entries + entryIndex;
+        var state = new StateWord(Volatile.Read(ref entry->State));
+        if (state.State != ObjectState.Aborted) // A rival may abort a Tentative entry at the same time; either way it is Aborted afterwards.
+            Interlocked.CompareExchange(ref entry->State, state.With(ObjectState.Aborted).Value, state.Value);
+        // CRASH creation-aborted: recovery goes on from Aborted.
+        if (_reclaimer.Free(thread?.Blocks, entryIndex, generation) > 0)
+            _waits.Wake(_reclaimer.SpaceWord);
+        if (thread is not null)
+            CacheFreeEntry(thread, entryIndex);
+    }
+
+    private static void CacheFreeEntry(ThreadSlots thread, uint entryIndex)
+    {
+        if (thread.FreeEntryCount < ThreadSlots.EntryCacheMax)
+            thread.FreeEntries[thread.FreeEntryCount++] = entryIndex;
+    }
+
+    private static void WriteTail(ObjectEntry* entry, byte* payload, in ObjectOptions options)
+    {
+        if (entry->TailBytes == 0)
+            return;
+        byte* tail = payload + entry->TailOffset;
+        // SAFETY: the block holds TailOffset + TailBytes bytes; the three parts add up to TailBytes.
+        Encoding.UTF8.GetBytes(options.Name, new Span<byte>(tail, entry->NameBytes));
+        Encoding.UTF8.GetBytes(options.ContentType, new Span<byte>(tail + entry->NameBytes, entry->ContentTypeBytes));
+        options.Metadata.CopyTo(new Span<byte>(tail + entry->NameBytes + entry->ContentTypeBytes, entry->UserBytes));
+    }
+
+    private ulong IncarnationOf(uint generation, uint entryIndex)
+    {
+        // A bijection of (generation, entry) keyed by the store's UUID: unique in this store, and unlikely to meet another's.
+        ulong x = (((ulong)generation << 32) | entryIndex) ^ _memory.HashSeed;
+        x = (x ^ (x >> 30)) * 0xBF58476D1CE4E5B9;
+        x = (x ^ (x >> 27)) * 0x94D049BB133111EB;
+        return x ^ (x >> 31);
+    }
+
+    private static int CheckText(ReadOnlySpan<char> text, int bytesMax, string what)
+    {
+        if (text.IsEmpty)
+            return 0;
+        int bytes = Encoding.UTF8.GetByteCount(text);
+        return bytes <= bytesMax ? bytes : throw new ArgumentException($"{what} is {bytes} bytes of UTF-8 long, at most {bytesMax} are allowed.", nameof(text));
+    }
+
+    private void ThrowUnlessOk(PlasmaStatus status, in ObjectId id, long payloadBytes, in ObjectOptions options)
+    {
+        switch (status)
+        {
+            case PlasmaStatus.Ok:
+                return;
+            case PlasmaStatus.Exists:
+                throw new PlasmaException(status, $"Object {id} exists already.");
+            case PlasmaStatus.TooManyPins:
+                throw SlotTable.TooManyPins();
+            case PlasmaStatus.TooManyObjects:
+                throw new PlasmaException(status, $"All {ObjectCountMax} object records of store '{Name}' are taken.");
+            case PlasmaStatus.TooLarge:
+                throw new PlasmaException(status, $"An object of {payloadBytes} bytes can never fit into store '{Name}' of {_capacity} bytes.");
+            default:
+                StoreFullReport report = BuildFullReport(payloadBytes);
+                throw new StoreFullException(status, DescribeFull(report, options.Timeout ?? _options.FullTimeout), report);
+        }
+    }
+}

@@ -1,0 +1,356 @@
+using System.Runtime.CompilerServices;
+using FastPlasma.Allocator;
+using FastPlasma.Files;
+using FastPlasma.Format;
+using FastPlasma.Index;
+using FastPlasma.Native;
+using FastPlasma.Participants;
+using FastPlasma.Reclaim;
+using FastPlasma.Waiting;
+
+namespace FastPlasma;
+
+/// <summary>One attachment to a shared-memory store of immutable objects. Any number of processes attach to one store; no server process exists.</summary>
+/// <remarks>
+/// All members may be called by any number of threads at once. A process may attach several times, to one store or to several. Dispose detaches: calls that come later throw
+/// <see cref="ObjectDisposedException"/>; while handles are open their bytes stay as they are, and the attachment ends with the last of them.
+/// </remarks>
+public sealed unsafe partial class PlasmaStore : IDisposable
+{
+    [ThreadStatic]
+    private static ThreadSlots? t_last;
+
+    [ThreadStatic]
+    private static List<ThreadSlots>? t_all;
+
+    private readonly PlasmaOptions _options;
+    private readonly StoreFiles _files;
+    private readonly StoreMemory _memory;
+    private readonly ParticipantTable _participants;
+    private readonly SlotTable _slots;
+    private readonly SlotScan _scan;
+    private readonly ObjectIndex _index;
+    private readonly WaitWords _waits;
+    private readonly EventRing _events;
+    private readonly Reclaimer _reclaimer;
+    private readonly BlockAllocator _allocator;
+    private readonly Evictor _evictor;
+    private readonly Recovery _recovery;
+    private readonly OperationCounts _countsAtAttach;
+    private readonly long _capacity;
+    private int _slowCalls;
+    private int _closing;
+    private int _detached;
+
+    private PlasmaStore(StoreFiles files, PlasmaOptions options)
+    {
+        _files = files;
+        _options = options;
+        Access = files.Access;
+        ParticipantTable? participants = null;
+        StoreMemory? memory = null;
+        try
+        {
+            memory = new StoreMemory(files.Meta, files.Data, files.Geometry, files.Access, mayWriteWaits: files.Domain == 0);
+            participants = ParticipantTable.Open(files);
+            files.Lock.Dispose(); // Only a name to open descriptions from; its own description holds no lock.
+            _memory = memory;
+            _participants = participants;
+            _capacity = memory.Geometry.CapacityBytes;
+            _scan = new SlotScan(memory, files, participants);
+            _index = new ObjectIndex(memory);
+            _waits = new WaitWords(memory, _scan);
+            _reclaimer = new Reclaimer(memory, participants, _scan, _index, _waits);
+            _evictor = new Evictor(memory, participants, _scan);
+
+            bool collapse = HugePagesAsked != HugePages.Never && !IsHugetlb(files.Data.Path);
+            var reserver = new ChunkReserver(files.Data, files.Meta, memory.Geometry.WordsOffset, memory.WriteView, collapse, HugePagesAsked == HugePages.Require);
+            if (HugePagesAsked != HugePages.Never)
+            {
+                memory.ReadView.TryAdviseHugePages();
+                memory.WriteView?.TryAdviseHugePages();
+            }
+
+            // Two steps: a place is needed before anything can carry its number, and repairing a place needs most of the rest.
+            participants.Attach(files.Access, index => Repair(index, reserver));
+            _events = new EventRing(memory, _waits, participants.Index);
+            _allocator = new BlockAllocator(memory.Chunks, reserver, _reclaimer, participants.Index);
+            _reclaimer.Allocator = _allocator;
+            _recovery = new Recovery(memory, files, participants, _scan, _reclaimer, _events, _waits, options.Logger);
+            _slots = new SlotTable(participants);
+            if (Access == StoreAccess.ReadWrite)
+            {
+                Interlocked.Exchange(ref memory.Header->CleanShutdown, 0);
+                if (memory.Header->BootId != OsIdentity.BootId)
+                    memory.Header->BootId = OsIdentity.BootId;
+            }
+            _countsAtAttach = CountsOf(participants.Own);
+            Maintainer.Register(this);
+        }
+        catch
+        {
+            GC.SuppressFinalize(this);
+            participants?.Dispose();
+            memory?.Dispose();
+            files.Dispose();
+            throw;
+        }
+    }
+
+    /// <summary>Name given at creation; empty for an anonymous store.</summary>
+    public string Name => _files.Name;
+
+    /// <summary>Unique id of the store's files.</summary>
+    public Guid Uuid => _files.Uuid;
+
+    /// <summary>Limit of payload memory in bytes.</summary>
+    public long CapacityBytes => _capacity;
+
+    /// <summary>Limit of objects at one time.</summary>
+    public int ObjectCountMax => _memory.Geometry.ObjectCountMax;
+
+    /// <summary>Rights of this attachment.</summary>
+    public StoreAccess Access { get; }
+
+    internal SlotTable? Slots => _slots;
+
+    internal StoreMemory Memory => _memory;
+
+    internal BlockAllocator Allocator => _allocator;
+
+    internal ParticipantTable Participants => _participants;
+
+    internal ObjectIndex Index => _index;
+
+    internal EventRing Events => _events;
+
+    private HugePages HugePagesAsked => (HugePages)_memory.Header->HugePages;
+
+    /// <summary>Opens a store, or creates it when there is none of that name.</summary>
+    /// <param name="name">1 to 128 letters, digits, '.', '_' or '-'.</param>
+    /// <param name="options">Geometry and rights count only if the store is created now.</param>
+    /// <exception cref="PlasmaFormatException">Files under that name are no store of this build.</exception>
+    /// <exception cref="UnauthorizedAccessException">The user is neither writer nor admitted reader.</exception>
+    /// <exception cref="IOException">The system refused memory or files.</exception>
+    public static PlasmaStore OpenOrCreate(string name, PlasmaOptions? options = null)
+    {
+        options ??= new PlasmaOptions();
+        for (int attempt = 0; attempt < 16; attempt++) // Others may create or destroy at the same time; each round one of them has succeeded.
+        {
+            StoreFiles? files = StoreFiles.TryOpen(name, options);
+            if (files is null && options.Access == StoreAccess.ReadWrite)
+                files = StoreFiles.TryCreate(name, options);
+            if (files is not null)
+                return new PlasmaStore(files, options);
+            if (options.Access != StoreAccess.ReadWrite)
+                break;
+        }
+        throw NoSuchStore(name, options);
+    }
+
+    /// <summary>Opens an existing store.</summary>
+    /// <exception cref="FileNotFoundException">There is none of that name.</exception>
+    /// <inheritdoc cref="OpenOrCreate"/>
+    public static PlasmaStore Open(string name, PlasmaOptions? options = null)
+    {
+        options ??= new PlasmaOptions();
+        return new PlasmaStore(StoreFiles.TryOpen(name, options) ?? throw NoSuchStore(name, options), options);
+    }
+
+    /// <summary>Creates a store whose name must be free.</summary>
+    /// <exception cref="IOException">The name is taken, or the system refused memory or files.</exception>
+    /// <inheritdoc cref="OpenOrCreate"/>
+    public static PlasmaStore Create(string name, PlasmaOptions? options = null)
+    {
+        options ??= new PlasmaOptions();
+        return new PlasmaStore(StoreFiles.TryCreate(name, options) ?? throw new IOException($"A store named '{name}' exists already."), options);
+    }
+
+    /// <summary>Creates a store without a name, for the threads of this process; it vanishes with it.</summary>
+    public static PlasmaStore CreateAnonymous(PlasmaOptions? options = null)
+    {
+        options ??= new PlasmaOptions();
+        return new PlasmaStore(StoreFiles.CreateAnonymous(options), options);
+    }
+
+    /// <summary>Removes a store's files; false when there was no store. Processes that have it open keep what they have mapped until they detach.</summary>
+    public static bool Destroy(string name, string? directory = null) => StoreFiles.Destroy(name, directory);
+
+    /// <summary>Names of the stores in a directory (default: the system's shared memory), sorted.</summary>
+    public static IReadOnlyList<string> ListStores(string? directory = null) => StoreFiles.List(directory);
+
+    /// <summary>Detaches. Handles that are still open keep their bytes; the last one that is disposed ends the attachment. A second call does nothing.</summary>
+    public void Dispose()
+    {
+        if (Interlocked.Exchange(ref _closing, 1) != 0)
+            return;
+        Maintainer.Unregister(this);
+
+        // Calls raise their thread's Busy, then read _closing, without a fence between; this barrier stands in for it.
+        Interlocked.MemoryBarrierProcessWide();
+        if (_slots.AnyInUse() || Volatile.Read(ref _slowCalls) != 0)
+            WakeOwnWaiters();
+        TryDetach();
+    }
+
+    /// <summary>A call that may use the hot path's thread-private state begins; ends with <see cref="Leave"/>.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private ThreadSlots Enter()
+    {
+        ThreadSlots? thread = t_last;
+        if (thread is null || thread.Owner != this)
+            thread = EnterSlow();
+        thread.Busy++;
+        if (Volatile.Read(ref _closing) != 0)
+            ThrowClosed(thread);
+        return thread;
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static void Leave(ThreadSlots thread) => Volatile.Write(ref thread.Busy, thread.Busy - 1);
+
+    [MethodImpl(MethodImplOptions.NoInlining)]
+    private ThreadSlots EnterSlow()
+    {
+        List<ThreadSlots> all = t_all ??= [];
+        for (int i = all.Count - 1; i >= 0; i--)
+        {
+            if (all[i].Owner == this)
+                return t_last = all[i];
+            if (Volatile.Read(ref all[i].Owner._detached) != 0)
+                all.RemoveAt(i);
+        }
+        ObjectDisposedException.ThrowIf(Volatile.Read(ref _closing) != 0, this);
+        Interlocked.Increment(ref _slowCalls);
+        try
+        {
+            ObjectDisposedException.ThrowIf(Volatile.Read(ref _closing) != 0, this);
+            var thread = new ThreadSlots(this);
+            _slots.Register(thread);
+            thread.EntryCursor = (uint)((long)_participants.Index * ObjectCountMax / StoreGeometry.ParticipantCountMax + thread.Chunk * 64L) % (uint)ObjectCountMax;
+            all.Add(thread);
+            return t_last = thread;
+        }
+        finally
+        {
+            EndSlowCall();
+        }
+    }
+
+    private void ThrowClosed(ThreadSlots thread)
+    {
+        Leave(thread);
+        TryDetach();
+        throw new ObjectDisposedException(nameof(PlasmaStore), $"The store '{Name}' is closed in this process.");
+    }
+
+    private void BeginSlowCall()
+    {
+        Interlocked.Increment(ref _slowCalls);
+        if (Volatile.Read(ref _closing) == 0)
+            return;
+        EndSlowCall();
+        throw new ObjectDisposedException(nameof(PlasmaStore), $"The store '{Name}' is closed in this process.");
+    }
+
+    private void EndSlowCall()
+    {
+        if (Interlocked.Decrement(ref _slowCalls) == 0 && Volatile.Read(ref _closing) != 0)
+            TryDetach();
+    }
+
+    /// <summary>Ends the attachment once it is closing, no call is in progress and no handle is open. Called by whoever may be the last.</summary>
+    private void TryDetach()
+    {
+        if (Volatile.Read(ref _slowCalls) != 0 || _slots.AnyInUse() || Interlocked.Exchange(ref _detached, 1) != 0)
+            return;
+        try
+        {
+            if (Access == StoreAccess.ReadWrite)
+            {
+                _reclaimer.FinishAll(null);
+                ulong* condemned = ParticipantTable.Condemned(_participants.Own);
+                for (int i = 0; i < ParticipantBlock.CondemnedCount; i++)
+                {
+                    if (Volatile.Read(ref condemned[i]) == 0)
+                        continue;
+                    _reclaimer.RequestWalk(); // Before the list forgets it.
+                    Volatile.Write(ref condemned[i], 0);
+                }
+            }
+            _participants.MarkDetached();
+            if (Access == StoreAccess.ReadWrite)
+                MarkCleanIfLast();
+        }
+        finally
+        {
+            _scan.Dispose();
+            _memory.Dispose();
+            _participants.Dispose();
+        }
+    }
+
+    private void MarkCleanIfLast()
+    {
+        if (AnyAttached())
+            return;
+        Interlocked.Exchange(ref _memory.Header->CleanShutdown, 1);
+        if (AnyAttached()) // Somebody came in between: its own 0 may have been before our 1.
+            Interlocked.Exchange(ref _memory.Header->CleanShutdown, 0);
+    }
+
+    private bool AnyAttached()
+    {
+        int high = _participants.High;
+        for (int k = 0; k < high; k++)
+            if (Volatile.Read(ref _participants.Block(k)->Attached) != 0)
+                return true;
+        return false;
+    }
+
+    private void WakeOwnWaiters()
+    {
+        if (_memory.CanWriteWaits)
+        {
+            _waits.WakeAll();
+            return;
+        }
+        for (int i = 0; i < WaitWord.Count; i++)
+            Futex.WakeAll((uint*)_memory.Wait(i));
+    }
+
+    /// <summary>Repairs a place that this attachment is about to take over, under its token.</summary>
+    private bool Repair(int index, ChunkReserver reserver)
+    {
+        if (_files.Domain != 0)
+        {
+            ClearOwnSlots(_participants.Block(index)); // A reader leaves nothing but pins.
+            return true;
+        }
+        if (Access != StoreAccess.ReadWrite)
+            return false; // Only writers recover.
+        var events = new EventRing(_memory, _waits, index);
+        _reclaimer.Allocator = new BlockAllocator(_memory.Chunks, reserver, _reclaimer, index);
+        new Recovery(_memory, _files, _participants, _scan, _reclaimer, events, _waits, _options.Logger).RecoverUnderToken(index);
+        return true;
+    }
+
+    private static void ClearOwnSlots(ParticipantBlock* block)
+    {
+        int chunks = ParticipantTable.ChunkHigh(block);
+        for (int c = 0; c < chunks; c++)
+            for (int i = 0; i < SlotChunk.SlotCount; i++)
+                Volatile.Write(ref ParticipantTable.Slots(ParticipantTable.Chunk(block, c))[i].Word, 0);
+    }
+
+    private void RequireWriter()
+    {
+        if (Access != StoreAccess.ReadWrite)
+            throw new InvalidOperationException($"The store '{Name}' is open with StoreAccess.ReadOnly.");
+    }
+
+    private static bool IsHugetlb(string path) => path.StartsWith('/') && new DriveInfo(Path.GetDirectoryName(path)!).DriveFormat == "hugetlbfs";
+
+    private static FileNotFoundException NoSuchStore(string name, PlasmaOptions options) =>
+        new($"There is no store named '{name}' in {StoreFiles.Resolve(options.Directory).Meta}.", name);
+}

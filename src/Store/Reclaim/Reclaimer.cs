@@ -1,0 +1,239 @@
+using FastPlasma.Allocator;
+using FastPlasma.Files;
+using FastPlasma.Format;
+using FastPlasma.Index;
+using FastPlasma.Participants;
+using FastPlasma.Waiting;
+
+namespace FastPlasma.Reclaim;
+
+/// <summary>Frees condemned entries that nobody reads. Anyone may finish anybody's entry, several at once, and any number of times.</summary>
+internal sealed unsafe class Reclaimer : IBlockOwners
+{
+    /// <summary>Entries that one scan of all slots covers.</summary>
+    internal const int BatchMax = 64;
+
+    private readonly StoreMemory _memory;
+    private readonly ParticipantTable _participants;
+    private readonly SlotScan _scan;
+    private readonly ObjectIndex _index;
+    private readonly WaitWords _waits;
+
+    internal Reclaimer(StoreMemory memory, ParticipantTable participants, SlotScan scan, ObjectIndex index, WaitWords waits)
+    {
+        (_memory, _participants, _scan, _index, _waits) = (memory, participants, scan, index, waits);
+    }
+
+    /// <summary>Set once, before use: the allocator asks this object whose words are dead.</summary>
+    internal BlockAllocator Allocator { get; set; } = null!;
+
+    internal ulong* SpaceWord => _memory.Wait(WaitWord.SpaceIndex);
+
+    /// <inheritdoc/>
+    public bool IsDead(ulong blockWord)
+    {
+        uint entry = BlockOwner.EntryOf(blockWord);
+        if (entry >= (uint)_memory.Geometry.ObjectCountMax)
+            return true; // No entry of that number: nobody's.
+        var state = new StateWord(Volatile.Read(ref _memory.Entries[entry].State));
+        return state.Generation != BlockOwner.GenerationOf(blockWord) || state.State == ObjectState.Free;
+    }
+
+    /// <summary>Frees one entry that is Condemned in <paramref name="generation"/>, unless somebody reads it. Returns bytes freed; <paramref name="pinned"/> says why not.</summary>
+    internal long Finish(BlockCache? cache, uint entryIndex, uint generation, out bool pinned)
+    {
+        Span<ulong> owners = [BlockOwner.Of(generation, entryIndex)];
+        long freed = FinishBatch(cache, owners);
+        pinned = owners[0] != 0;
+        return freed;
+    }
+
+    /// <summary>As <see cref="Finish"/> for up to <see cref="BatchMax"/> entries with one scan; those that are finished are set to 0.</summary>
+    internal long FinishBatch(BlockCache? cache, Span<ulong> owners)
+    {
+        var pinScan = new PinScan(owners);
+
+        // OBSERVE condemn: each entry was condemned, by whomever, before this fence; pins that are validated later see that.
+        Interlocked.MemoryBarrier();
+        _scan.Visit(ref pinScan);
+        long freed = 0;
+        for (int i = 0; i < owners.Length; i++)
+        {
+            if (owners[i] == 0 || pinScan.IsPinned(i))
+                continue;
+            freed += Free(cache, BlockOwner.EntryOf(owners[i]), BlockOwner.GenerationOf(owners[i]));
+            owners[i] = 0;
+        }
+        if (freed > 0)
+            _waits.Wake(SpaceWord);
+        return freed;
+    }
+
+    /// <summary>Adds an entry that is still read to the own list, so that whoever is short of memory finds it; a full list asks for a walk of all entries instead.</summary>
+    internal void Remember(uint entryIndex, uint generation)
+    {
+        ulong owner = BlockOwner.Of(generation, entryIndex);
+        ulong* list = ParticipantTable.Condemned(_participants.Own);
+        for (int i = 0; i < ParticipantBlock.CondemnedCount; i++)
+            if (Volatile.Read(ref list[i]) == 0 && Interlocked.CompareExchange(ref list[i], owner, 0) == 0)
+                return;
+        RequestWalk();
+    }
+
+    /// <summary>Asks for a walk over all entries: some condemned one is on no list.</summary>
+    internal void RequestWalk() => Interlocked.Increment(ref _memory.Header->OrphansRequested);
+
+    /// <summary>Finishes what anybody has condemned: from all lists, from announcements of deleters that stand still, and, when asked for, from a walk. Returns bytes freed.</summary>
+    internal long FinishAll(BlockCache? cache)
+    {
+        Span<ulong> batch = stackalloc ulong[BatchMax];
+        int count = 0;
+        long freed = 0;
+
+        // Lists of the writers' participants (foreign ones condemn nothing).
+        if (_participants.Domain == 0)
+        {
+            int high = _participants.High;
+            for (int k = 0; k < high; k++)
+            {
+                ulong* list = ParticipantTable.Condemned(_participants.Block(k));
+                for (int i = 0; i < ParticipantBlock.CondemnedCount; i++)
+                {
+                    ulong owner = Volatile.Read(ref list[i]);
+                    if (owner == 0)
+                        continue;
+                    if (!IsCondemned(owner))
+                        Interlocked.CompareExchange(ref list[i], 0, owner); // Finished by somebody: only now may the list forget it.
+                    else
+                        Add(ref count, batch, owner, cache, ref freed);
+                }
+            }
+        }
+        Span<ulong> announced = stackalloc ulong[BatchMax];
+        var condemnScan = new CondemnScan(announced);
+        _scan.Visit(ref condemnScan);
+        for (int i = 0; i < condemnScan.Count; i++)
+            if (IsCondemned(announced[i]))
+                Add(ref count, batch, announced[i], cache, ref freed);
+
+        ulong requested = Volatile.Read(ref _memory.Header->OrphansRequested);
+        bool walk = Volatile.Read(ref _memory.Header->OrphansDone) < requested;
+        if (walk)
+        {
+            for (uint e = 0; e < (uint)_memory.Geometry.ObjectCountMax; e++)
+            {
+                var state = new StateWord(Volatile.Read(ref _memory.Entries[e].State));
+                if (state.State == ObjectState.Condemned)
+                    Add(ref count, batch, BlockOwner.Of(state.Generation, e), cache, ref freed);
+            }
+        }
+        Flush(ref count, batch, cache, ref freed);
+        if (walk && !AnyCondemned())
+            RaiseDone(requested);
+        return freed;
+    }
+
+    /// <summary>An entry's own end: block words, then Free. The index word is gone or goes first.</summary>
+    internal long Free(BlockCache? cache, uint entryIndex, uint generation)
+    {
+        ObjectEntry* entry = _memory.Entry(entryIndex);
+        BlockPlace place = entry->Block;
+        ObjectId id = entry->Id;
+        Volatile.ReadBarrier(); // OBSERVE: place and id are read before State; in another generation they are another object's.
+        var state = new StateWord(Volatile.Read(ref entry->State));
+        if (state.Generation != generation || state.State is not (ObjectState.Condemned or ObjectState.Aborted))
+            return 0;
+        ulong hash = _index.HashOf(id);
+        _index.Remove(hash, new IndexWord(hash, generation, entryIndex));
+
+        // CRASH entry-unpublished, entry-blocks-freed: the state still says Condemned or Aborted; whoever finishes next repeats this.
+        long freed = _memory.Chunks.Contains(place) ? Allocator.Free(cache, place, BlockOwner.Of(generation, entryIndex)) : 0;
+
+        // PUBLISH free entry: full fence; index word and block words are gone (E2). OBSERVE in the next TakeEntry.
+        Interlocked.CompareExchange(ref entry->State, state.With(ObjectState.Free).Value & ~(StateWord.ParticipantMask | 0xFUL), state.Value);
+        return freed;
+    }
+
+    private bool IsCondemned(ulong owner)
+    {
+        uint entry = BlockOwner.EntryOf(owner);
+        if (entry >= (uint)_memory.Geometry.ObjectCountMax)
+            return false;
+        var state = new StateWord(Volatile.Read(ref _memory.Entries[entry].State));
+        return state.Generation == BlockOwner.GenerationOf(owner) && state.State == ObjectState.Condemned;
+    }
+
+    private bool AnyCondemned()
+    {
+        for (uint e = 0; e < (uint)_memory.Geometry.ObjectCountMax; e++)
+            if (new StateWord(Volatile.Read(ref _memory.Entries[e].State)).State == ObjectState.Condemned)
+                return true;
+        return false;
+    }
+
+    private void RaiseDone(ulong value)
+    {
+        for (ulong old = Volatile.Read(ref _memory.Header->OrphansDone); value > old; old = Volatile.Read(ref _memory.Header->OrphansDone)) // Ends: it only rises.
+            if (Interlocked.CompareExchange(ref _memory.Header->OrphansDone, value, old) == old)
+                return;
+    }
+
+    private void Add(ref int count, Span<ulong> batch, ulong owner, BlockCache? cache, ref long freed)
+    {
+        batch[count++] = owner;
+        if (count == batch.Length)
+            Flush(ref count, batch, cache, ref freed);
+    }
+
+    private void Flush(ref int count, Span<ulong> batch, BlockCache? cache, ref long freed)
+    {
+        if (count > 0)
+            freed += FinishBatch(cache, batch[..count]);
+        count = 0;
+    }
+
+    /// <summary>Which of some entries are read by anybody.</summary>
+    private ref struct PinScan : ISlotVisitor
+    {
+        private readonly ReadOnlySpan<ulong> _owners;
+        private readonly ulong _filter;
+        private ulong _pinned;
+
+        internal PinScan(ReadOnlySpan<ulong> owners)
+        {
+            _owners = owners;
+            foreach (ulong owner in owners)
+                _filter |= 1UL << (int)(BlockOwner.EntryOf(owner) & 63);
+        }
+
+        public static bool WantsNames => false;
+
+        internal readonly bool IsPinned(int i) => (_pinned & (1UL << i)) != 0;
+
+        public void Visit(in SlotOwner owner, SlotWord word, long since)
+        {
+            if (word.Kind != SlotKind.Pin || (_filter & (1UL << (int)(word.Entry & 63))) == 0)
+                return;
+            ulong key = BlockOwner.Of(word.Generation, word.Entry);
+            for (int i = 0; i < _owners.Length; i++)
+                if (_owners[i] == key)
+                    _pinned |= 1UL << i;
+        }
+    }
+
+    /// <summary>Collects announcements of deleters and evictors.</summary>
+    private ref struct CondemnScan(Span<ulong> found) : ISlotVisitor
+    {
+        private readonly Span<ulong> _found = found;
+
+        internal int Count { get; private set; }
+
+        public static bool WantsNames => false;
+
+        public void Visit(in SlotOwner owner, SlotWord word, long since)
+        {
+            if (word.Kind == SlotKind.Condemn && Count < _found.Length)
+                _found[Count++] = BlockOwner.Of(word.Generation, word.Entry);
+        }
+    }
+}

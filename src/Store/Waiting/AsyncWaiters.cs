@@ -1,0 +1,96 @@
+using FastPlasma.Files;
+
+namespace FastPlasma.Waiting;
+
+/// <summary>Completes asynchronous gets: one thread per store follows the event ring for all of them, and only while there are any.</summary>
+internal sealed class AsyncWaiters(PlasmaStore store)
+{
+    private readonly Lock _lock = new();
+    private readonly Dictionary<ObjectId, List<Ticket>> _waiting = [];
+    private bool _running;
+
+    /// <summary>One asynchronous wait; disposing it takes it out.</summary>
+    internal sealed class Ticket(AsyncWaiters owner, ObjectId id) : IDisposable
+    {
+        private readonly TaskCompletionSource _source = new(TaskCreationOptions.RunContinuationsAsynchronously);
+
+        internal Task Signalled => _source.Task;
+
+        internal void Signal() => _source.TrySetResult();
+
+        public void Dispose() => owner.Remove(id, this);
+    }
+
+    /// <summary>Registers a wait; the caller looks for the object after this.</summary>
+    internal Ticket Add(ObjectId id)
+    {
+        var ticket = new Ticket(this, id);
+        lock (_lock)
+        {
+            if (!_waiting.TryGetValue(id, out List<Ticket>? list))
+                _waiting[id] = list = [];
+            list.Add(ticket);
+            if (!_running)
+            {
+                _running = true;
+                new Thread(Follow) { IsBackground = true, Name = "fastplasma-wait" }.Start();
+            }
+        }
+        return ticket;
+    }
+
+    private void Remove(ObjectId id, Ticket ticket)
+    {
+        lock (_lock)
+        {
+            if (_waiting.TryGetValue(id, out List<Ticket>? list) && list.Remove(ticket) && list.Count == 0)
+                _waiting.Remove(id);
+        }
+    }
+
+    private void Follow()
+    {
+        try
+        {
+            store.FollowSeals(Signal, SignalPresent);
+        }
+        catch (ObjectDisposedException)
+        {
+            SignalAll(); // They find the store closed and say so to their callers.
+        }
+    }
+
+    /// <summary>One sealed id. False when nobody waits any more and the thread may end.</summary>
+    private bool Signal(ObjectId id)
+    {
+        lock (_lock)
+        {
+            if (_waiting.TryGetValue(id, out List<Ticket>? list))
+                list.ForEach(static t => t.Signal());
+            return true;
+        }
+    }
+
+    /// <summary>After lost events, and once per slice: everybody whose object is there. False when nobody waits any more: the thread ends.</summary>
+    private bool SignalPresent(Func<ObjectId, bool> isPresent)
+    {
+        lock (_lock)
+        {
+            foreach ((ObjectId id, List<Ticket> list) in _waiting)
+                if (isPresent(id))
+                    list.ForEach(static t => t.Signal());
+            _running = _waiting.Count > 0;
+            return _running;
+        }
+    }
+
+    private void SignalAll()
+    {
+        lock (_lock)
+        {
+            _running = false;
+            foreach (List<Ticket> list in _waiting.Values)
+                list.ForEach(static t => t.Signal());
+        }
+    }
+}

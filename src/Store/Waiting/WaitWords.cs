@@ -1,0 +1,106 @@
+using FastPlasma.Files;
+using FastPlasma.Format;
+using FastPlasma.Native;
+using FastPlasma.Participants;
+
+namespace FastPlasma.Waiting;
+
+/// <summary>Sleeping and waking on the words of the meta file. A word is a sequence (the futex) and a flag "somebody sleeps"; waking clears the flag and moves the sequence in one exchange.</summary>
+internal sealed unsafe class WaitWords
+{
+    /// <summary>Longest sleep before a waiter looks again by itself: covers a publisher that died between its change and its wake.</summary>
+    internal const int SliceMs = 100;
+
+    private readonly StoreMemory _memory;
+    private readonly SlotScan _scan;
+
+    internal WaitWords(StoreMemory memory, SlotScan scan) => (_memory, _scan) = (memory, scan);
+
+    /// <summary>Announces a sleeper and returns the sequence to sleep on. The caller looks at its condition after this, then calls <see cref="Sleep"/>.</summary>
+    internal uint Announce(ulong* word) => _memory.CanWriteWaits
+        // PUBLISH flag: full fence before the caller's look. OBSERVE in Wake.
+        ? (uint)Interlocked.Or(ref *word, WaitWord.WaitersFlag)
+        : (uint)Volatile.Read(ref *word); // A foreign reader: publishers act as if the flag were set while any is admitted.
+
+    /// <summary>Sleeps until the sequence moves on, at most <paramref name="timeoutMs"/>, with a cancellation that wakes at once.</summary>
+    internal static void Sleep(ulong* word, uint sequence, int timeoutMs, CancellationToken cancellation)
+    {
+        if (timeoutMs <= 0 || cancellation.IsCancellationRequested)
+            return;
+        if (!cancellation.CanBeCanceled)
+        {
+            Futex.Wait((uint*)word, sequence, timeoutMs);
+            return;
+        }
+        int left = 0;
+        // The token may fire before the sleeper is asleep, so it wakes until the sleeper has left; that ends with the slice at the latest.
+        using (cancellation.UnsafeRegister(
+            _ =>
+            {
+                while (Volatile.Read(ref left) == 0)
+                {
+                    Futex.WakeAll((uint*)word);
+                    Thread.Yield();
+                }
+            },
+            null))
+        {
+            Futex.Wait((uint*)word, sequence, timeoutMs);
+            Volatile.Write(ref left, 1);
+        }
+    }
+
+    /// <summary>After a change that sleepers of <paramref name="word"/> may wait for, and a full fence.</summary>
+    internal void Wake(ulong* word)
+    {
+        ulong old = Volatile.Read(ref *word);
+        if ((old & WaitWord.WaitersFlag) == 0 && !_scan.HasForeignDomains)
+            return;
+        Move(word, old);
+    }
+
+    /// <summary>Wakes everybody everywhere: what a dead participant may have left undone.</summary>
+    internal void WakeAll()
+    {
+        for (int i = 0; i < WaitWord.Count; i++)
+        {
+            ulong* word = _memory.Wait(i);
+            Move(word, Volatile.Read(ref *word));
+        }
+    }
+
+    private static void Move(ulong* word, ulong old)
+    {
+        while (true) // Ends: each failure is another publisher's success, which wakes for us too.
+        {
+            ulong next = (uint)old + 1u;
+            ulong seen = Interlocked.CompareExchange(ref *word, next & uint.MaxValue, old);
+            if (seen == old)
+                break;
+            old = seen;
+        }
+        Futex.WakeAll((uint*)word);
+    }
+}
+
+/// <summary>A point in time on the monotonic clock.</summary>
+internal readonly struct Deadline
+{
+    private readonly long _atMs;
+
+    /// <exception cref="ArgumentOutOfRangeException">A negative timeout other than <see cref="Timeout.InfiniteTimeSpan"/>.</exception>
+    internal Deadline(TimeSpan timeout)
+    {
+        if (timeout < TimeSpan.Zero && timeout != Timeout.InfiniteTimeSpan)
+            throw new ArgumentOutOfRangeException(nameof(timeout), timeout, $"The timeout is {timeout}; it can be zero, positive or infinite.");
+        IsZero = timeout == TimeSpan.Zero;
+        _atMs = timeout == Timeout.InfiniteTimeSpan || timeout.TotalMilliseconds > long.MaxValue / 4 ? long.MaxValue : Environment.TickCount64 + (long)Math.Ceiling(timeout.TotalMilliseconds);
+    }
+
+    internal bool IsZero { get; }
+
+    internal bool HasPassed => IsZero || Environment.TickCount64 >= _atMs;
+
+    /// <summary>Time left, at most one slice.</summary>
+    internal int SliceMs(int sliceMs) => IsZero ? 0 : (int)Math.Clamp(_atMs - Environment.TickCount64, 0, sliceMs);
+}
