@@ -24,15 +24,16 @@ internal sealed class GetHotTwoProcessesScenario : IBenchPeerScenario
         using ChildProcess peer = BenchContext.StartPeer(this, owned.Store);
         Warm(owned.Store, id);
         int rounds = context.Pick(30, 10);
-        Series one = new(rounds), two = new(rounds);
+        Series one = new(rounds), two = new(rounds), oneByCpu = new(rounds), twoByCpu = new(rounds);
         for (int round = 0; round < rounds; round++)
         {
             // Each process is the lone one in every second round, so that a difference between them cancels out.
-            one[round] = round % 2 == 0
+            GetRate alone = round % 2 == 0
                 ? Rate(owned.Store, id, Stopwatch.GetTimestamp())
                 : PeerRate(peer);
-            double own = Rate(owned.Store, id, StartPeer(peer));
-            two[round] = own + ReceiveRate(peer);
+            GetRate own = Rate(owned.Store, id, StartPeer(peer)), other = ReceiveRate(peer);
+            (one[round], two[round]) = (alone.Wall, own.Wall + other.Wall);
+            (oneByCpu[round], twoByCpu[round]) = (alone.Cpu, own.Cpu + other.Cpu);
         }
 
         peer.Send(ParentPipe.Exit);
@@ -40,6 +41,7 @@ internal sealed class GetHotTwoProcessesScenario : IBenchPeerScenario
         {
             Ceiling = "one process alone (two on two free cores: 2)",
             CeilingMedian = one.Median,
+            Note = BenchResult.Text($"per second of processor time the ratio is {twoByCpu.Median / oneByCpu.Median:0.00} (if it is much higher, something else was using the cores)"),
         };
     }
 
@@ -48,7 +50,7 @@ internal sealed class GetHotTwoProcessesScenario : IBenchPeerScenario
         ObjectId id = BenchIds.Of(1);
         Warm(store, id);
         while (parent.Receive() is var command and not ParentPipe.Exit)
-            parent.Send(Rate(store, id, long.Parse(command, CultureInfo.InvariantCulture)).ToString(CultureInfo.InvariantCulture));
+            parent.Send(Rate(store, id, long.Parse(command, CultureInfo.InvariantCulture)).ToLine());
     }
 
     /// <summary>Tells the peer to begin a little later, at a reading of the clock that all processes of the machine share.</summary>
@@ -59,21 +61,22 @@ internal sealed class GetHotTwoProcessesScenario : IBenchPeerScenario
         return start;
     }
 
-    private static double PeerRate(ChildProcess peer)
+    private static GetRate PeerRate(ChildProcess peer)
     {
         StartPeer(peer);
         return ReceiveRate(peer);
     }
 
-    private static double ReceiveRate(ChildProcess peer) => double.Parse(peer.Receive(), CultureInfo.InvariantCulture);
+    private static GetRate ReceiveRate(ChildProcess peer) => GetRate.FromLine(peer.Receive());
 
     private static void Warm(PlasmaStore store, ObjectId id) => Series.Warm(1000, count => GetHotScenario.Get(store, id, count));
 
-    /// <summary>Million gets per second in the window that begins at <paramref name="start"/>.</summary>
-    private static double Rate(PlasmaStore store, ObjectId id, long start)
+    /// <summary>Gets in the window that begins at <paramref name="start"/>.</summary>
+    private static GetRate Rate(PlasmaStore store, ObjectId id, long start)
     {
         while (Stopwatch.GetTimestamp() < start)
             Thread.SpinWait(1);
+        TimeSpan cpu = Environment.CpuUsage.TotalTime;
         long end = start + (WindowMs * Stopwatch.Frequency / 1000), now, operations = 0;
         do
         {
@@ -82,6 +85,19 @@ internal sealed class GetHotTwoProcessesScenario : IBenchPeerScenario
             now = Stopwatch.GetTimestamp();
         }
         while (now < end);
-        return operations / ((now - start) / (double)Stopwatch.Frequency) / 1e6;
+        cpu = Environment.CpuUsage.TotalTime - cpu;
+        return new GetRate(operations / Stopwatch.GetElapsedTime(start, now).TotalMicroseconds, operations / cpu.TotalMicroseconds);
+    }
+
+    /// <summary>Million gets per second of time, and per second in which this process had a processor.</summary>
+    private readonly record struct GetRate(double Wall, double Cpu)
+    {
+        internal string ToLine() => string.Create(CultureInfo.InvariantCulture, $"{Wall} {Cpu}");
+
+        internal static GetRate FromLine(string line)
+        {
+            string[] fields = line.Split(' ');
+            return new GetRate(double.Parse(fields[0], CultureInfo.InvariantCulture), double.Parse(fields[1], CultureInfo.InvariantCulture));
+        }
     }
 }
