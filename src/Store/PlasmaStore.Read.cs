@@ -183,10 +183,10 @@ public sealed unsafe partial class PlasmaStore
                 if (!StoreMemory.IsInside(offset, ObjectEntry.BytesNeeded(bytes, entry->TailBytes), _capacity) | bytes < 0)
                     _memory.ThrowBroken($"object {id} lies at {offset} with length", bytes, _capacity);
                 if (state.IsEvictable)
-                    Evictor.Hint(ParticipantTable.Hints(_participants.Own), word.Entry);
+                    Evictor.Hint(_ownHints, word.Entry);
                 thread.Count(Counter.Gets);
                 thread.Count(Counter.GetBytes, bytes);
-                obj = new PlasmaObject(this, entry, _memory.Payload + offset, bytes, slot, sequence);
+                obj = new PlasmaObject(this, entry, _payload + offset, bytes, slot, sequence);
                 return PlasmaStatus.Ok;
             }
 
@@ -249,7 +249,7 @@ public sealed unsafe partial class PlasmaStore
 
         // Without a fence: a condemn or a wish for space that comes at this very moment is found by the next finisher or slice instead.
         ulong state = Volatile.Read(ref entry->State);
-        if ((state & StateWord.StateMask) != (ulong)ObjectState.Sealed << StateWord.StateShift || (Volatile.Read(ref *_reclaimer.SpaceWord) & WaitWord.WaitersFlag) != 0)
+        if ((state & StateWord.StateMask) != (ulong)ObjectState.Sealed << StateWord.StateShift || (Volatile.Read(ref *_spaceWord) & WaitWord.WaitersFlag) != 0)
             ReleaseSlow(word);
         _slots.EndRelease(slot, sequence);
         if (Volatile.Read(ref _closing) != 0)
@@ -266,12 +266,12 @@ public sealed unsafe partial class PlasmaStore
             if (state.State == ObjectState.Condemned && state.Generation == word.Generation)
                 _reclaimer.Finish(null, word.Entry, word.Generation, out _);
         }
-        if ((Volatile.Read(ref *_reclaimer.SpaceWord) & WaitWord.WaitersFlag) != 0)
+        if ((Volatile.Read(ref *_spaceWord) & WaitWord.WaitersFlag) != 0)
         {
             if (_memory.CanWriteWaits)
-                _waits.Wake(_reclaimer.SpaceWord);
+                _waits.Wake(_spaceWord);
             else
-                Native.Futex.WakeAll((uint*)_reclaimer.SpaceWord);
+                Native.Futex.WakeAll((uint*)_spaceWord);
         }
     }
 

@@ -38,6 +38,11 @@ public sealed unsafe partial class PlasmaStore : IDisposable
     private readonly Recovery _recovery;
     private readonly OperationCounts _countsAtAttach;
     private readonly long _capacity;
+
+    // What the read path needs, next to each other instead of behind the objects above.
+    private readonly byte* _payload;
+    private readonly ulong* _spaceWord;
+    private readonly ulong* _ownHints;
     private int _slowCalls;
     private int _closing;
     private int _detached;
@@ -78,6 +83,9 @@ public sealed unsafe partial class PlasmaStore : IDisposable
             _reclaimer.Allocator = _allocator;
             _recovery = new Recovery(memory, files, participants, _scan, _reclaimer, _events, _waits, options.Logger);
             _slots = new SlotTable(participants);
+            _payload = memory.Payload;
+            _spaceWord = _reclaimer.SpaceWord;
+            _ownHints = ParticipantTable.Hints(participants.Own);
             if (Access == StoreAccess.ReadWrite)
             {
                 Interlocked.Exchange(ref memory.Header->CleanShutdown, 0);

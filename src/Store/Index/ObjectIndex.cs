@@ -35,6 +35,8 @@ internal sealed unsafe class ObjectIndex
     private readonly StoreMemory _memory;
     private readonly ulong* _buckets;
     private readonly ulong* _stash;
+    private readonly uint* _stashUsed;
+    private readonly ulong _seed;
     private readonly uint _mask;
 
     internal ObjectIndex(StoreMemory memory)
@@ -42,16 +44,18 @@ internal sealed unsafe class ObjectIndex
         _memory = memory;
         _buckets = memory.Buckets;
         _stash = memory.Stash;
+        _stashUsed = &memory.Header->StashUsed;
+        _seed = memory.HashSeed;
         _mask = (uint)memory.Geometry.BucketCount - 1;
     }
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    internal ulong HashOf(in ObjectId id) => id.Hash(_memory.HashSeed);
+    internal ulong HashOf(in ObjectId id) => id.Hash(_seed);
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     internal CandidateWalk Walk(ulong hash) => new(this, hash);
 
-    private bool StashInUse => Volatile.Read(ref _memory.Header->StashUsed) != 0;
+    private bool StashInUse => Volatile.Read(ref *_stashUsed) != 0;
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     private uint FirstBucket(ulong hash) => (uint)hash & _mask;

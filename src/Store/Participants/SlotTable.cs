@@ -49,6 +49,8 @@ internal sealed unsafe class SlotTable
     private readonly ParticipantBlock* _block;
     private readonly ParticipantTable _table;
     private readonly long[] _sequences = GC.AllocateArray<long>(ParticipantBlock.ChunkCountMax * SlotsPerChunkStride, pinned: true);
+    private readonly long* _sequence; // First element of the pinned array above; slot numbers are made here, so no bounds check is needed.
+    private readonly byte* _firstChunk;
     private readonly int[] _chunkTaken = new int[ParticipantBlock.ChunkCountMax];
     private readonly List<WeakReference<ThreadSlots>> _threads = [];
     private readonly Lock _growth = new();
@@ -58,18 +60,21 @@ internal sealed unsafe class SlotTable
     {
         _table = table;
         _block = table.Own;
+        _firstChunk = (byte*)ParticipantTable.Chunk(_block, 0);
+        _sequence = (long*)System.Runtime.InteropServices.Marshal.UnsafeAddrOfPinnedArrayElement(_sequences, 0);
     }
 
     // SAFETY: slot numbers come from TryAcquire and never leave the process; chunk is below ChunkHigh, whose pages are reserved.
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    internal PinSlot* Slot(int slot) => ParticipantTable.Slots(ParticipantTable.Chunk(_block, slot / SlotsPerChunkStride)) + slot % SlotsPerChunkStride;
+    internal PinSlot* Slot(int slot) =>
+        (PinSlot*)(_firstChunk + (uint)slot / SlotsPerChunkStride * SlotChunk.SizeBytes + SlotChunk.CountersBytes) + (uint)slot % SlotsPerChunkStride;
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    internal ref long Sequence(int slot) => ref _sequences[slot];
+    internal ref long Sequence(int slot) => ref _sequence[slot];
 
     /// <summary>Whether a handle still holds its slot.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    internal bool IsHeld(int slot, long sequence) => Volatile.Read(ref _sequences[slot]) == sequence;
+    internal bool IsHeld(int slot, long sequence) => Volatile.Read(ref _sequence[slot]) == sequence;
 
     /// <summary>Takes a free slot of the thread's chunk; false when all slots of the participant are taken.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
@@ -77,21 +82,21 @@ internal sealed unsafe class SlotTable
     {
         // Last in, first out: get, release, get meets the same line again.
         slot = thread.Chunk * SlotsPerChunkStride + thread.LastSlot;
-        sequence = Volatile.Read(ref _sequences[slot]);
+        sequence = Volatile.Read(ref _sequence[slot]);
         if ((sequence & PhaseMask) != 0)
             return TryAcquireSlow(thread, out slot, out sequence);
-        _sequences[slot] = sequence |= Held;
+        _sequence[slot] = sequence |= Held;
         return true;
     }
 
     /// <summary>First half of a release: true for exactly one caller per acquire.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     internal bool TryBeginRelease(int slot, long sequence) =>
-        Interlocked.CompareExchange(ref _sequences[slot], sequence + (Releasing - Held), sequence) == sequence;
+        Interlocked.CompareExchange(ref _sequence[slot], sequence + (Releasing - Held), sequence) == sequence;
 
     /// <summary>Second half: the slot word is cleared already.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    internal void EndRelease(int slot, long sequence) => Volatile.Write(ref _sequences[slot], (sequence & ~PhaseMask) + VersionStep);
+    internal void EndRelease(int slot, long sequence) => Volatile.Write(ref _sequence[slot], (sequence & ~PhaseMask) + VersionStep);
 
     /// <summary>Gives a newcomer its chunk.</summary>
     /// <exception cref="PlasmaException">All slots are taken.</exception>
@@ -132,7 +137,7 @@ internal sealed unsafe class SlotTable
     {
         int held = 0, high = ParticipantTable.ChunkHigh(_block) * SlotsPerChunkStride;
         for (int slot = 0; slot < high; slot++)
-            if ((Volatile.Read(ref _sequences[slot]) & PhaseMask) != 0)
+            if ((Volatile.Read(ref _sequence[slot]) & PhaseMask) != 0)
                 held++;
         return held;
     }
@@ -156,10 +161,10 @@ internal sealed unsafe class SlotTable
             {
                 int place = (thread.LastSlot + step) % SlotChunk.SlotCount;
                 slot = thread.Chunk * SlotsPerChunkStride + place;
-                sequence = Volatile.Read(ref _sequences[slot]);
+                sequence = Volatile.Read(ref _sequence[slot]);
                 if ((sequence & PhaseMask) != 0)
                     continue;
-                _sequences[slot] = sequence |= Held;
+                _sequence[slot] = sequence |= Held;
                 thread.LastSlot = place;
                 return true;
             }
@@ -227,7 +232,7 @@ internal sealed unsafe class SlotTable
     private bool HasFreeSlot(int chunk)
     {
         for (int i = 0; i < SlotChunk.SlotCount; i++)
-            if ((Volatile.Read(ref _sequences[chunk * SlotsPerChunkStride + i]) & PhaseMask) == 0)
+            if ((Volatile.Read(ref _sequence[chunk * SlotsPerChunkStride + i]) & PhaseMask) == 0)
                 return true;
         return false;
     }

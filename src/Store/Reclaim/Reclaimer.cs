@@ -22,12 +22,14 @@ internal sealed unsafe class Reclaimer : IBlockOwners
     internal Reclaimer(StoreMemory memory, ParticipantTable participants, SlotScan scan, ObjectIndex index, WaitWords waits)
     {
         (_memory, _participants, _scan, _index, _waits) = (memory, participants, scan, index, waits);
+        SpaceWord = memory.Wait(WaitWord.SpaceIndex);
     }
 
     /// <summary>Set once, before use: the allocator asks this object whose words are dead.</summary>
     internal BlockAllocator Allocator { get; set; } = null!;
 
-    internal ulong* SpaceWord => _memory.Wait(WaitWord.SpaceIndex);
+    /// <summary>Where creators sleep that found no memory.</summary>
+    internal ulong* SpaceWord { get; }
 
     /// <inheritdoc/>
     public bool IsDead(ulong blockWord)
