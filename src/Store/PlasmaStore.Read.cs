@@ -186,7 +186,7 @@ public sealed unsafe partial class PlasmaStore
                     Evictor.Hint(_ownHints, word.Entry);
                 thread.Count(Counter.Gets);
                 thread.Count(Counter.GetBytes, bytes);
-                obj = new PlasmaObject(this, entry, _payload + offset, bytes, slot, sequence);
+                PlasmaObject.Init(out obj, this, entry, _payload + offset, bytes, slot, sequence);
                 return PlasmaStatus.Ok;
             }
 
@@ -215,7 +215,7 @@ public sealed unsafe partial class PlasmaStore
             if (new StateWord(Volatile.Read(ref entry->State)).IsSealed(generation) && bytes >= 0
                 && StoreMemory.IsInside(entry->DataOffset, ObjectEntry.BytesNeeded(bytes, entry->TailBytes), _capacity))
             {
-                obj = new PlasmaObject(this, entry, _memory.Payload + entry->DataOffset, bytes, slot, sequence);
+                PlasmaObject.Init(out obj, this, entry, _payload + entry->DataOffset, bytes, slot, sequence);
                 return true;
             }
             Volatile.Write(ref pin->Word, 0);
