@@ -55,7 +55,14 @@ internal sealed unsafe class ObjectIndex
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     internal CandidateWalk Walk(ulong hash) => new(this, hash);
 
-    private bool StashInUse => Volatile.Read(ref *_stashUsed) != 0;
+    /// <summary>Whether a word may be in the stash.</summary>
+    internal bool StashInUse => Volatile.Read(ref *_stashUsed) != 0;
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    internal ulong* First(ulong hash) => _buckets + (long)FirstBucket(hash) * StoreGeometry.WordsPerBucket;
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    internal ulong* Second(ulong hash) => _buckets + (long)SecondBucket(hash) * StoreGeometry.WordsPerBucket;
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     private uint FirstBucket(ulong hash) => (uint)hash & _mask;
@@ -69,7 +76,7 @@ internal sealed unsafe class ObjectIndex
 
     /// <summary>Places of a bucket whose word has the hash's tag, as a bit mask. Each lane is read at once, so a word is either the old or the new one.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private static uint Match(ulong* bucket, ulong hash) => Equal(bucket, 0xFFUL << IndexWord.TagShift, hash & (0xFFUL << IndexWord.TagShift));
+    internal static uint Match(ulong* bucket, ulong hash) => Equal(bucket, 0xFFUL << IndexWord.TagShift, hash & (0xFFUL << IndexWord.TagShift));
 
     /// <summary>Places of a bucket that hold no word.</summary>
     private static uint Empty(ulong* bucket) => Equal(bucket, ulong.MaxValue, 0);
@@ -105,7 +112,7 @@ internal sealed unsafe class ObjectIndex
         {
             _index = index;
             _hash = hash;
-            _at = index._buckets + (long)index.FirstBucket(hash) * StoreGeometry.WordsPerBucket;
+            _at = index.First(hash);
             _matches = Match(_at, hash);
             _stage = 0;
         }
@@ -127,7 +134,7 @@ internal sealed unsafe class ObjectIndex
                 if (_stage == 0)
                 {
                     _stage = 1;
-                    _at = _index._buckets + (long)_index.SecondBucket(_hash) * StoreGeometry.WordsPerBucket;
+                    _at = _index.Second(_hash);
                     _matches = Match(_at, _hash);
                     continue;
                 }
@@ -161,7 +168,7 @@ internal sealed unsafe class ObjectIndex
         state = new StateWord(Volatile.Read(ref entry->State));
         if (state.Generation != generation)
             return false;
-        bool same = entry->Id == id;
+        bool same = ObjectId.Same(in entry->Id, in id);
         Volatile.ReadBarrier(); // OBSERVE: the id is read before State is read again; else it could be that of a later generation.
         state = new StateWord(Volatile.Read(ref entry->State));
         return same && state.Generation == generation;
@@ -261,7 +268,7 @@ internal sealed unsafe class ObjectIndex
 
     private bool TryPlace(ulong hash, IndexWord own, out ulong* place)
     {
-        ulong* first = _buckets + (long)FirstBucket(hash) * StoreGeometry.WordsPerBucket, second = _buckets + (long)SecondBucket(hash) * StoreGeometry.WordsPerBucket;
+        ulong* first = First(hash), second = Second(hash);
         bool secondFirst = BitOperations.PopCount(Empty(second)) > BitOperations.PopCount(Empty(first)); // The emptier bucket keeps both from filling up.
         return TryPlaceIn(secondFirst ? second : first, own, out place) || TryPlaceIn(secondFirst ? first : second, own, out place);
     }

@@ -15,9 +15,11 @@ internal sealed unsafe class ThreadSlots
     internal readonly uint[] FreeEntries = new uint[EntryCacheMax];
 
     internal ulong* Counters;
-    internal PinSlot* Slots;
     internal int Chunk = -1;
-    internal int LastSlot;
+
+    /// <summary>Number and address of the slot that is tried first: the one used last.</summary>
+    internal int Slot;
+    internal PinSlot* Pin;
     internal int FreeEntryCount;
     internal uint EntryCursor;
 
@@ -76,17 +78,21 @@ internal sealed unsafe class SlotTable
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     internal bool IsHeld(int slot, long sequence) => Volatile.Read(ref _sequence[slot]) == sequence;
 
-    /// <summary>Takes a free slot of the thread's chunk; false when all slots of the participant are taken.</summary>
+    /// <summary>Makes <see cref="ThreadSlots.Slot"/> a free one; false when all slots of the participant are taken. Last in, first out: get, release, get meets the same line again.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    internal bool TryReady(ThreadSlots thread) => (Volatile.Read(ref _sequence[thread.Slot]) & PhaseMask) == 0 || TryAdvance(thread);
+
+    /// <summary>Takes the slot that <see cref="TryReady"/> found. Returns the sequence that its release needs.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    internal long Hold(int slot) => _sequence[slot] |= Held;
+
+    /// <summary>Takes a free slot of the thread's chunk; false when all slots of the participant are taken.</summary>
     internal bool TryAcquire(ThreadSlots thread, out int slot, out long sequence)
     {
-        // Last in, first out: get, release, get meets the same line again.
-        slot = thread.Chunk * SlotsPerChunkStride + thread.LastSlot;
-        sequence = Volatile.Read(ref _sequence[slot]);
-        if ((sequence & PhaseMask) != 0)
-            return TryAcquireSlow(thread, out slot, out sequence);
-        _sequence[slot] = sequence |= Held;
-        return true;
+        bool ready = TryReady(thread);
+        slot = thread.Slot;
+        sequence = ready ? Hold(slot) : 0;
+        return ready;
     }
 
     /// <summary>First half of a release: true for exactly one caller per acquire.</summary>
@@ -153,27 +159,30 @@ internal sealed unsafe class SlotTable
         return -1;
     }
 
-    private bool TryAcquireSlow(ThreadSlots thread, out int slot, out long sequence)
+    [MethodImpl(MethodImplOptions.NoInlining)]
+    private bool TryAdvance(ThreadSlots thread)
     {
         for (int round = 0; round < 2; round++)
         {
-            for (int step = 1; step <= SlotChunk.SlotCount; step++)
+            int last = thread.Slot % SlotsPerChunkStride;
+            for (int step = 0; step < SlotChunk.SlotCount; step++)
             {
-                int place = (thread.LastSlot + step) % SlotChunk.SlotCount;
-                slot = thread.Chunk * SlotsPerChunkStride + place;
-                sequence = Volatile.Read(ref _sequence[slot]);
-                if ((sequence & PhaseMask) != 0)
+                int place = (last + step) % SlotChunk.SlotCount;
+                if ((Volatile.Read(ref _sequence[thread.Chunk * SlotsPerChunkStride + place]) & PhaseMask) != 0)
                     continue;
-                _sequence[slot] = sequence |= Held;
-                thread.LastSlot = place;
+                Prefer(thread, place);
                 return true;
             }
             if (round == 0 && !TrySwapChunk(thread))
                 break;
         }
-        slot = -1;
-        sequence = 0;
         return false;
+    }
+
+    private void Prefer(ThreadSlots thread, int place)
+    {
+        thread.Slot = thread.Chunk * SlotsPerChunkStride + place;
+        thread.Pin = Slot(thread.Slot);
     }
 
     /// <summary>Leaves the present chunk to others and takes one with a free slot: one of the next few, else a new one, else any.</summary>
@@ -241,8 +250,7 @@ internal sealed unsafe class SlotTable
     {
         SlotChunk* shared = ParticipantTable.Chunk(_block, chunk);
         thread.Counters = ParticipantTable.Counters(shared);
-        thread.Slots = ParticipantTable.Slots(shared);
         thread.Chunk = chunk;
-        thread.LastSlot = 0;
+        Prefer(thread, 0);
     }
 }

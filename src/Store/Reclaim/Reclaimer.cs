@@ -144,12 +144,11 @@ internal sealed unsafe class Reclaimer : IBlockOwners
     {
         ObjectEntry* entry = _memory.Entry(entryIndex);
         BlockPlace place = entry->Block;
-        ObjectId id = entry->Id;
+        ulong hash = _index.HashOf(in entry->Id);
         Volatile.ReadBarrier(); // OBSERVE: place and id are read before State; in another generation they are another object's.
         var state = new StateWord(Volatile.Read(ref entry->State));
         if (state.Generation != generation || state.State is not (ObjectState.Condemned or ObjectState.Aborted))
             return 0;
-        ulong hash = _index.HashOf(id);
         _index.Remove(hash, new IndexWord(hash, generation, entryIndex));
 
         // CRASH entry-unpublished, entry-blocks-freed: the state still says Condemned or Aborted; whoever finishes next repeats this.
