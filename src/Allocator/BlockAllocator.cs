@@ -38,7 +38,7 @@ internal sealed unsafe class BlockAllocator
 
     internal ChunkMap Map => _map;
 
-    /// <summary>What the operating system answered when memory was asked of it and refused; null when it never did.</summary>
+    /// <summary>What the operating system answered when the last exact effort asked memory of it and was refused; null when it was not the system that refused.</summary>
     internal string? LastReservationError => _reserver.LastError;
 
     /// <summary>Memory that a request really takes.</summary>
@@ -71,6 +71,8 @@ internal sealed unsafe class BlockAllocator
     /// <param name="dataOffset">Where the block begins in the data file.</param>
     internal bool TryAllocate(BlockCache cache, long bytes, int alignmentBytes, ulong owner, BlockPlace* place, Effort effort, out long dataOffset)
     {
+        if (effort == Effort.Exact)
+            _reserver.ForgetError(); // The last attempt before "full" is the one that is reported.
         long slabBytes = RoundForAlignment(bytes, alignmentBytes);
         if (slabBytes > SizeClasses.SlabMaxBytes || alignmentBytes > ChunkMap.PageBytes)
             return TryAllocateLarge(bytes, alignmentBytes, owner, place, effort, out dataOffset);
@@ -378,8 +380,8 @@ internal sealed unsafe class BlockAllocator
                 dataOffset = runStart * ChunkMap.GrainBytes;
                 return true;
             }
-            // Go on behind what was in the way. Each round moves on by at least one chunk or one grain, so this ends.
-            chunk = Math.Max(chunk, conflict / ChunkMap.GrainsPerChunk);
+            // Go on in the chunk behind what was in the way, which may lie before this one. The next run begins at least a chunk behind the beginning of this one, so this ends.
+            chunk = conflict / ChunkMap.GrainsPerChunk;
             run = 0;
         }
         dataOffset = 0;

@@ -55,10 +55,10 @@ internal readonly record struct ChunkWord(ulong Value)
 
 /// <summary>Record of one chunk.</summary>
 /// <remarks><code>
-/// off bytes field          written by                             read by
-///   0    8  Word           compare-exchange only                  anyone
-///   8    4  FreeHint       anyone, lossy                          anyone; wrong values cost time, never memory
-///  12    4  WordsReserved  owner in Reserving, only grows         owner in Reserving
+/// off bytes field               written by                        read by
+///   0    8  Word                compare-exchange only             anyone
+///   8    4  FreeHint            anyone, lossy                     anyone; wrong values cost time, never memory
+///  12    4  WordsReservedBytes  owner in Reserving, only grows    owner in Reserving
 /// </code></remarks>
 [StructLayout(LayoutKind.Explicit, Size = SizeBytes)]
 internal struct ChunkRecord

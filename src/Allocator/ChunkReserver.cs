@@ -26,8 +26,11 @@ internal sealed class ChunkReserver
         (_data, _meta, _wordsOffset, _writeView, _collapse, _requireHuge) = (data, meta, wordsOffset, writeView, collapse, requireHuge);
     }
 
-    /// <summary>Why the last reservation failed, in words; null when none did.</summary>
+    /// <summary>Why the last reservation failed, in words; null when none did since <see cref="ForgetError"/>.</summary>
     internal string? LastError { get; private set; }
+
+    /// <summary>A new attempt begins: what is found in <see cref="LastError"/> after it is the answer to it.</summary>
+    internal void ForgetError() => LastError = null;
 
     /// <summary>Backs <paramref name="count"/> chunks from <paramref name="chunk"/> on.</summary>
     internal bool TryReserveData(long chunk, long count)
@@ -43,6 +46,7 @@ internal sealed class ChunkReserver
         if (errno != 0)
         {
             LastError = $"reserve {bytes} bytes at {offset} of {_data.Path}: {OsException.Describe(errno)}";
+            GiveBack();
             return false;
         }
         if (_collapse && _writeView is not null)
@@ -51,10 +55,14 @@ internal sealed class ChunkReserver
             if (errno != 0 && _requireHuge)
             {
                 LastError = $"2 MiB pages for {bytes} bytes at {offset} of {_data.Path}: {OsException.Describe(errno)}";
+                GiveBack();
                 return false;
             }
         }
         return true;
+
+        // A part of the range may be backed, and chunks that are called Unbacked must not hold memory that others miss. They were nobody's before, so there is nothing in them.
+        void GiveBack() => _ = _data.TryPunch(offset, bytes);
     }
 
     /// <summary>Backs the block words of a chunk for <paramref name="blockCount"/> blocks. They are never given back, so a delayed exchange on one touches a real page.</summary>

@@ -5,16 +5,17 @@ namespace FastPlasma.Native;
 /// <summary>How much memory the control group of this process may still take. Shared memory counts there, and going over kills instead of failing.</summary>
 internal static class CgroupMemory
 {
-    private const string Root = "/sys/fs/cgroup";
-
     // The limit files in force, found once: a process rarely moves, and looking for them at each reservation would cost more than the reservation.
-    private static readonly (string Limit, string Usage, string Statistics)[] s_groups = FindGroups();
+    private static readonly (string Limit, string Usage, string Statistics)[] s_groups = FindGroups("/proc/self/cgroup", "/sys/fs/cgroup");
 
     /// <summary>Least headroom over all groups in force, in bytes; <see cref="long.MaxValue"/> without a limit. Reclaimable file cache counts as free.</summary>
-    internal static long HeadroomBytes()
+    internal static long HeadroomBytes() => HeadroomBytes(s_groups);
+
+    /// <summary>The same over given groups.</summary>
+    internal static long HeadroomBytes((string Limit, string Usage, string Statistics)[] groups)
     {
         long headroom = long.MaxValue;
-        foreach ((string limitFile, string usageFile, string statisticsFile) in s_groups)
+        foreach ((string limitFile, string usageFile, string statisticsFile) in groups)
         {
             if (!TryReadNumber(limitFile, out long limit) || limit >= long.MaxValue / 2 || !TryReadNumber(usageFile, out long usage))
                 continue;
@@ -23,12 +24,15 @@ internal static class CgroupMemory
         return headroom;
     }
 
-    private static (string, string, string)[] FindGroups()
+    /// <summary>Groups with a limit, of both versions.</summary>
+    /// <param name="membershipFile">Form of /proc/self/cgroup; none means no groups.</param>
+    /// <param name="mountPoint">Where the group file systems are mounted.</param>
+    internal static (string Limit, string Usage, string Statistics)[] FindGroups(string membershipFile, string mountPoint)
     {
         var groups = new List<(string, string, string)>();
-        if (!File.Exists("/proc/self/cgroup"))
+        if (!File.Exists(membershipFile))
             return [];
-        foreach (string line in File.ReadLines("/proc/self/cgroup"))
+        foreach (string line in File.ReadLines(membershipFile))
         {
             string[] parts = line.Split(':', 3);
             if (parts.Length != 3)
@@ -37,7 +41,7 @@ internal static class CgroupMemory
             bool isMemory1 = parts[1].Split(',').Contains("memory");
             if (!isVersion2 && !isMemory1)
                 continue;
-            string root = isMemory1 ? $"{Root}/memory" : Directory.Exists($"{Root}/unified") ? $"{Root}/unified" : Root;
+            string root = isMemory1 ? $"{mountPoint}/memory" : Directory.Exists($"{mountPoint}/unified") ? $"{mountPoint}/unified" : mountPoint;
             (string limit, string usage) = isMemory1 ? ("memory.limit_in_bytes", "memory.usage_in_bytes") : ("memory.max", "memory.current");
 
             // A container sees its own group at the mount's root although /proc names the path outside; both forms are tried, and every parent limits too.

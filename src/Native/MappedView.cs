@@ -26,7 +26,7 @@ internal sealed unsafe class MappedView : IDisposable
     {
         int protection = writable ? Libc.PROT_READ | Libc.PROT_WRITE : Libc.PROT_READ;
         nint wanted = 0;
-        int flags = Libc.MAP_SHARED;
+        int flags = Libc.MAP_SHARED | Libc.MAP_NORESERVE; // Else a view of hugetlbfs takes pages of the pool for its whole length.
         long slack = hugeAligned ? HugePageBytes : 0;
         nint area = 0;
         if (hugeAligned)

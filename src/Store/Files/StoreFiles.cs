@@ -211,8 +211,11 @@ internal sealed unsafe class StoreFiles : IDisposable
     {
         StoreNames.Check(name);
         (string metaDirectory, string dataDirectory) = Resolve(directory);
+        string recorded = DataDirectoryOf(metaDirectory, name);
         bool found = SharedFile.TryUnlink(metaDirectory, StoreNames.Meta(name)); // First: from here on nobody can attach to the rest.
         RemoveOrphans(metaDirectory, dataDirectory, name, null);
+        if (recorded != dataDirectory && recorded != metaDirectory && System.IO.Directory.Exists(recorded))
+            RemoveOrphans(metaDirectory, recorded, name, null); // Made with a directory of its own for the payload, destroyed by name alone.
         return found;
     }
 
@@ -349,7 +352,7 @@ internal sealed unsafe class StoreFiles : IDisposable
     private static void BuildPins(SharedFile pins, Guid uuid, int domain, int participantMax)
     {
         pins.SetSize(PinsHeader.SizeBytes + (long)participantMax * ParticipantBlock.SizeBytes);
-        pins.Reserve(0, PinsHeader.SizeBytes);
+        pins.Reserve(0, PinsHeader.SizeBytes + ParticipantBlock.HeadBytes + ChunkMap.PageBytes); // With the first participant's pages: a store that was created can be attached to.
         using MappedView view = MappedView.Map(pins, 0, PinsHeader.SizeBytes, writable: true);
         var header = (PinsHeader*)view.Pointer;
         header->StoreUuid = uuid;
@@ -404,6 +407,22 @@ internal sealed unsafe class StoreFiles : IDisposable
             return Guid.Empty;
         fixed (byte* p = head)
             return ((StoreHeader*)p)->Uuid;
+    }
+
+    /// <summary>Payload folder as the header says; empty when it is the meta file's own or the header cannot be read.</summary>
+    private static string DataDirectoryOf(string directory, string name)
+    {
+        using SharedFile? meta = SharedFile.TryOpen(directory, StoreNames.Meta(name), writable: false);
+        byte[] head = new byte[StoreHeader.SizeBytes];
+        if (meta is null || meta.ReadAt(0, head) < head.Length)
+            return "";
+        fixed (byte* p = head)
+        {
+            var header = (StoreHeader*)p;
+            bool isValid = header->Magic == StoreHeader.MagicValue && header->HeaderChecksum == StoreHeader.ChecksumOf(header)
+                && header->DataDirectoryBytes is >= 0 and <= StoreHeader.DataDirectoryBytesMax;
+            return isValid ? Encoding.UTF8.GetString(p + StoreHeader.DataDirectoryOffset, (int)header->DataDirectoryBytes) : "";
+        }
     }
 
     private static void Discard(string directory, string dataDirectory, string name, Guid uuid)

@@ -48,6 +48,9 @@ internal sealed unsafe class SlotTable
 
     private const int ProbesBeforeGrowth = 16;
 
+    // What the system said when it last refused a page for more slots, in any store of the process.
+    private static string? s_growthError;
+
     private readonly ParticipantBlock* _block;
     private readonly ParticipantTable _table;
     private readonly long[] _sequences = GC.AllocateArray<long>(ParticipantBlock.ChunkCountMax * SlotsPerChunkStride, pinned: true);
@@ -117,8 +120,11 @@ internal sealed unsafe class SlotTable
             throw TooManyPins();
     }
 
-    internal static PlasmaException TooManyPins() =>
-        new(PlasmaStatus.TooManyPins, $"All {ParticipantBlock.ChunkCountMax * SlotChunk.SlotCount} pin slots of this process are taken; dispose objects that are no longer read.");
+    internal static PlasmaException TooManyPins() => new(
+        PlasmaStatus.TooManyPins,
+        Volatile.Read(ref s_growthError) is { } error
+            ? $"All pin slots that this process has are taken and the system refused a page for more: {error}."
+            : $"All {ParticipantBlock.ChunkCountMax * SlotChunk.SlotCount} pin slots of this process are taken; dispose objects that are no longer read.");
 
     /// <summary>Frees the chunk of a thread that ended.</summary>
     internal void Abandon(int chunk)
@@ -227,7 +233,12 @@ internal sealed unsafe class SlotTable
                 long offset = PinsHeader.SizeBytes + (long)_table.Index * ParticipantBlock.SizeBytes + ParticipantBlock.SlotsOffset + (long)chunk * SlotChunk.SizeBytes;
                 int errno = _table.PinsFile.TryReserve(offset, ChunkMap.PageBytes);
                 if (errno != 0)
-                    throw new OsException("reserve", $"pin slots at {offset} of {_table.PinsFile.Path}", errno);
+                {
+                    // No exception from here: the calls above count themselves as running, and a get says TooManyPins.
+                    Volatile.Write(ref s_growthError, $"reserve {ChunkMap.PageBytes} bytes at {offset} of {_table.PinsFile.Path}: {OsException.Describe(errno)}");
+                    return false;
+                }
+                Volatile.Write(ref s_growthError, null);
             }
             Volatile.Write(ref _chunkTaken[chunk], 1);
 
