@@ -18,6 +18,8 @@ internal sealed class WorkerProcess : IDisposable
     /// <summary>0; after the death by a signal 128 + its number.</summary>
     internal int ExitCode => _process.ExitCode;
 
+    internal int? ExitCodeOrNull => _process.HasExited ? _process.ExitCode : null;
+
     /// <summary>Folder of the worker's build output: beside the tests' own.</summary>
     internal static string Folder
     {
