@@ -391,8 +391,8 @@ public sealed unsafe partial class PlasmaStore
                 if (TryOwnEntry(announcement, entryIndex, flags, out generation))
                     return true;
             }
-            if (round == 0 && _reclaimer.FinishAll(thread.Blocks) == 0 && _recovery.RecoverAll() == 0 && EvictOnce(thread, 1, allowLess: true) == 0)
-                break;
+            if (round == 0 && _reclaimer.FinishAll(thread.Blocks) == 0 && _recovery.RecoverAll() == 0)
+                EvictOnce(thread, 1, allowLess: true, forRecord: true); // Bytes freed do not count here: the second round sees whether a record is free now.
         }
         entryIndex = generation = 0;
         return false;
@@ -445,9 +445,9 @@ public sealed unsafe partial class PlasmaStore
     }
 
     /// <summary>One round of eviction. Returns bytes freed.</summary>
-    private long EvictOnce(ThreadSlots thread, long bytes, bool allowLess)
+    private long EvictOnce(ThreadSlots thread, long bytes, bool allowLess, bool forRecord = false)
     {
-        List<Evictor.Victim> victims = _evictor.Choose(bytes, allowLess);
+        List<Evictor.Victim> victims = _evictor.Choose(bytes, allowLess, forRecord);
         Span<ulong> batch = stackalloc ulong[16];
         Span<int> slots = stackalloc int[16];
         Span<long> sequences = stackalloc long[16];

@@ -59,6 +59,7 @@ internal sealed unsafe class SlotTable
     private readonly int[] _chunkTaken = new int[ParticipantBlock.ChunkCountMax];
     private readonly List<WeakReference<ThreadSlots>> _threads = [];
     private readonly Lock _growth = new();
+    private int _chunkHigh; // The block's, kept where it can be read when the block is unmapped.
     private int _next;
 
     internal SlotTable(ParticipantTable table)
@@ -67,6 +68,7 @@ internal sealed unsafe class SlotTable
         _block = table.Own;
         _firstChunk = (byte*)ParticipantTable.Chunk(_block, 0);
         _sequence = (long*)System.Runtime.InteropServices.Marshal.UnsafeAddrOfPinnedArrayElement(_sequences, 0);
+        _chunkHigh = ParticipantTable.ChunkHigh(_block);
     }
 
     // SAFETY: slot numbers come from TryAcquire and never leave the process; chunk is below ChunkHigh, whose pages are reserved.
@@ -147,7 +149,7 @@ internal sealed unsafe class SlotTable
 
     internal int CountHeld()
     {
-        int held = 0, high = ParticipantTable.ChunkHigh(_block) * SlotsPerChunkStride;
+        int held = 0, high = Volatile.Read(ref _chunkHigh) * SlotsPerChunkStride;
         for (int slot = 0; slot < high; slot++)
             if ((Volatile.Read(ref _sequence[slot]) & PhaseMask) != 0)
                 held++;
@@ -244,6 +246,7 @@ internal sealed unsafe class SlotTable
 
             // PUBLISH chunk high: full fence, before the first slot of the chunk is filled; a scan that read the old mark ran after its condemn.
             ParticipantTable.AtomicMax(ref _block->ChunkHigh, chunk + 1);
+            Volatile.Write(ref _chunkHigh, chunk + 1);
             Use(thread, chunk);
             return true;
         }
