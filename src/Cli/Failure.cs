@@ -1,3 +1,5 @@
+using FastPlasma.Native;
+
 namespace FastPlasma.Cli;
 
 /// <summary>An exception as the user sees it: exit code, status word, one line.</summary>
@@ -17,6 +19,7 @@ internal readonly record struct Failure(int ExitCode, string Status, string Mess
         TimeoutException e => new(ExitCodes.Negative, nameof(PlasmaStatus.Timeout), MessageOf(e)),
         FileNotFoundException or DirectoryNotFoundException => new(ExitCodes.Store, StoreMissingStatus, MessageOf(exception)),
         UnauthorizedAccessException e => new(ExitCodes.Store, AccessDeniedStatus, MessageOf(e)),
+        OsException { ErrorNumber: Libc.ENOSPC or Libc.ENOMEM } e => new(ExitCodes.Full, StoreErrorStatus, MessageOf(e)),
         IOException e => new(ExitCodes.Store, StoreErrorStatus, MessageOf(e)),
         PlatformNotSupportedException e => new(ExitCodes.Store, StoreErrorStatus, MessageOf(e)),
         ArgumentException e => new(ExitCodes.Usage, UsageStatus, MessageOf(e)),

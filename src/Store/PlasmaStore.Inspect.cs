@@ -73,6 +73,21 @@ public sealed unsafe partial class PlasmaStore
         }
     }
 
+    /// <summary>Reads a byte of every 2 MiB of the sealed objects, so that <see cref="StoreStats.HugePageBytes"/> of a process that has only just attached says what they lie in.</summary>
+    internal void TouchObjects()
+    {
+        int touchesLeft = 1 << 16; // 128 GiB of objects, some tenths of a second.
+        for (uint e = 0; e < (uint)ObjectCountMax && touchesLeft > 0; e++)
+        {
+            var state = new StateWord(Volatile.Read(ref _memory.Entries[e].State));
+            if (state.State != ObjectState.Sealed || !TryPinEntry(e, state.Generation, out PlasmaObject obj))
+                continue;
+            using (obj)
+                for (long offset = 0; offset < obj.Length && touchesLeft > 0; offset += ChunkMap.ChunkBytes, touchesLeft--)
+                    _ = Volatile.Read(in obj.GetSpan(offset, 1)[0]);
+        }
+    }
+
     /// <summary>Walks every invariant and checksum, read-only. What changes while it looks is looked at again before it counts as broken.</summary>
     /// <param name="checksums">Whether to compute the checksums of objects that have one.</param>
     /// <param name="progress">Told the part done, 0 to 1; may throw to stop the walk.</param>

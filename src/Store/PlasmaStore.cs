@@ -133,7 +133,7 @@ public sealed unsafe partial class PlasmaStore : IDisposable
 
     internal EventRing Events => _events;
 
-    private HugePages HugePagesAsked => (HugePages)_memory.Header->HugePages;
+    internal HugePages HugePagesAsked => (HugePages)_memory.Header->HugePages;
 
     /// <summary>Opens a store, or creates it when there is none of that name.</summary>
     /// <param name="name">1 to 128 letters, digits, '.', '_' or '-'.</param>

@@ -1,14 +1,14 @@
 using System.CommandLine;
 using System.CommandLine.Parsing;
-using System.Diagnostics;
+using FastPlasma.Files;
 
 namespace FastPlasma.Cli.Commands;
 
 /// <summary>fastplasma create</summary>
 internal static class CreateCommand
 {
-    /// <summary>Population that makes no progress for this long has ended: memory was refused.</summary>
-    private static readonly TimeSpan PopulateStallTime = TimeSpan.FromSeconds(5);
+    /// <summary>Piece of one reservation: small enough for a progress bar and a quick Ctrl-C.</summary>
+    private const long PopulateStepBytes = 64L << 20;
 
     private static readonly Option<long> Capacity = new("--capacity")
     {
@@ -26,10 +26,9 @@ internal static class CreateCommand
 
     private static readonly Option<HugePages> Huge = new("--huge-pages")
     {
-        Description = "2 MiB pages: never, auto (where they can be had) or require (else an error).",
+        Description = "2 MiB pages: never, auto (where they can be had) or require (else an error). Default never.",
         HelpName = "never|auto|require",
         CustomParser = ParseHugePages,
-        DefaultValueFactory = static _ => HugePages.Never,
     };
 
     private static readonly Option<UnixFileMode> Mode = new("--mode")
@@ -63,10 +62,12 @@ internal static class CreateCommand
         long capacityBytes = call.Value(Capacity), populateBytes = call.Value(Populate) ?? 0;
         if (capacityBytes <= 0)
             throw CliException.Usage($"--capacity is {capacityBytes} bytes; it has to be more than 0");
+        if (capacityBytes > StoreGeometry.CapacityBytesMax)
+            throw CliException.Usage($"--capacity is {Sizes.Bytes(capacityBytes)}; it has to be at most {Sizes.Bytes(StoreGeometry.CapacityBytesMax)}");
         if (populateBytes > capacityBytes)
             throw CliException.Usage($"--populate {Sizes.Bytes(populateBytes)} is more than --capacity {Sizes.Bytes(capacityBytes)}");
-        if (call.Value(Objects) < 0)
-            throw CliException.Usage($"--objects is {call.Value(Objects)}; it has to be 0 (automatic) or more");
+        if (call.Value(Objects) is < 0 or > StoreGeometry.ObjectCountLimit)
+            throw CliException.Usage($"--objects is {call.Value(Objects)}; it has to be 0 (automatic) to {StoreGeometry.ObjectCountLimit}");
         var options = new PlasmaOptions
         {
             CapacityBytes = capacityBytes,
@@ -75,14 +76,13 @@ internal static class CreateCommand
             Group = call.Value(Group),
             Directory = call.Directory,
             DefaultRetention = call.Value(Evictable) ? Retention.Evictable : Retention.Keep,
-            PopulateAheadBytes = populateBytes,
         };
         if (call.Value(Mode) is not UnixFileMode.None and var mode)
             options = options with { Mode = mode };
 
         using PlasmaStore store = PlasmaStore.Create(call.StoreName, options);
         if (populateBytes > 0)
-            LongWork.Run(call, $"populate {call.StoreName}", progress => WaitForPopulation(call, store, progress));
+            LongWork.Run(call, $"populate {call.StoreName}", progress => Reserve(store, populateBytes, progress));
         StoreStats stats = store.Stats();
         if (call.Json)
         {
@@ -100,29 +100,29 @@ internal static class CreateCommand
         return ExitCodes.Ok;
     }
 
-    private static bool WaitForPopulation(Call call, PlasmaStore store, LongWork progress)
+    private static bool Reserve(PlasmaStore store, long bytes, LongWork progress)
     {
-        long before = -1;
-        long since = Stopwatch.GetTimestamp();
-        while (true)
+        for (long done = 0; done < bytes;)
         {
-            StoreStats stats = store.Stats();
-            long target = stats.PopulateTargetBytes;
-            if (stats.BackedBytes >= target)
-                return true;
-            if (stats.BackedBytes != before)
-                (before, since) = (stats.BackedBytes, Stopwatch.GetTimestamp());
-            else if (Stopwatch.GetElapsedTime(since) > PopulateStallTime)
-                throw CliException.Of(PlasmaStatus.StoreFull, $"the store exists, but only {Sizes.Bytes(before)} of {Sizes.Bytes(target)} could be reserved");
-            progress.Report((double)stats.BackedBytes / target);
-            call.Cancellation.WaitHandle.WaitOne(20);
+            long step = store.Allocator.Populate(Math.Min(PopulateStepBytes, bytes - done));
+            if (step == 0)
+            {
+                throw CliException.Of(
+                    PlasmaStatus.StoreFull,
+                    $"the store exists, but only {Sizes.Bytes(done)} of {Sizes.Bytes(bytes)} could be reserved: {store.Allocator.LastReservationError ?? "others took the rest"}");
+            }
+
+            done += step;
+            progress.Report((double)done / bytes);
         }
+
+        return true;
     }
 
     private static HugePages ParseHugePages(ArgumentResult result)
     {
         string text = result.Tokens.Count == 0 ? "" : result.Tokens[^1].Value;
-        switch (text)
+        switch (text.ToLowerInvariant())
         {
             case "never": return HugePages.Never;
             case "auto": return HugePages.Auto;

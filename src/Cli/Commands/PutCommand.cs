@@ -64,7 +64,7 @@ internal static class PutCommand
             {
                 bool isTyped = file == Stdin && call.Context.InputIsTerminal; // A bar would get between the lines.
                 PutJson put = LongWork.Run(
-                    call, file == Stdin ? "stdin" : Path.GetFileName(file), progress => Put(call, store, file, id, name, progress), quiet: isTyped);
+                    call, file == Stdin ? "stdin" : Path.GetFileName(file), progress => PutNamed(call, store, file, id, name, progress), quiet: isTyped);
                 done.Add(put);
                 if (!call.Json)
                     call.WriteLine($"{put.Id}  {Sizes.Bytes(put.SizeBytes)}  {Sizes.Rate(put.SizeBytes, put.Seconds)}  {TextTable.Printable(put.Name)}".TrimEnd());
@@ -82,6 +82,19 @@ internal static class PutCommand
         return exitCode;
     }
 
+    /// <summary>What the store says names the id; people typed a file.</summary>
+    private static PutJson PutNamed(Call call, PlasmaStore store, string file, ObjectId? id, string? name, LongWork progress)
+    {
+        try
+        {
+            return Put(call, store, file, id, name, progress);
+        }
+        catch (PlasmaException e) when (e is not StoreFullException)
+        {
+            throw CliException.Of(e.Status, $"cannot put '{TextTable.Printable(file)}' into store '{store.Name}': {Failure.MessageOf(e)}");
+        }
+    }
+
     private static PutJson Put(Call call, PlasmaStore store, string file, ObjectId? id, string? name, LongWork progress)
     {
         if (file != Stdin)
@@ -92,7 +105,7 @@ internal static class PutCommand
             name ??= fileName;
             using SafeFileHandle handle = OpenFile(file);
             long length = LengthOf(handle, file);
-            return length >= 0
+            return length > 0 // Files of /proc and the like say 0 and have something all the same.
                 ? PutFile(call, store, handle, 0, length, file, id ?? ObjectId.FromName(name), name, progress)
                 : PutStream(call, store, new FileStream(handle, FileAccess.Read, bufferSize: 0), file, id ?? ObjectId.FromName(name), name, progress);
         }

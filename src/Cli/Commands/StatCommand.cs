@@ -14,6 +14,8 @@ internal static class StatCommand
     private static int Run(Call call)
     {
         using PlasmaStore store = call.Open(StoreAccess.ReadOnly);
+        if (store.HugePagesAsked != HugePages.Never)
+            store.TouchObjects(); // What this process has not touched it does not have in pages of any size.
         StoreStats stats = store.Stats();
         if (call.Json)
         {

@@ -91,6 +91,8 @@ internal sealed unsafe class StoreVerifier(PlasmaStore store)
         BlockPlace place = entry.Block;
         if (place.Count == 0 || !_memory.Chunks.Contains(place))
             return Still(at, state, $"E1: object {entry.Id} (entry {index}) names block {place.Index:x} with {place.Count} words, which does not exist.");
+        if (!IsInUse(place))
+            return Still(at, state, $"E1: object {entry.Id} (entry {index}) names block {place.Index:x} with {place.Count} words in a chunk that has no such block.");
         ulong owner = BlockOwner.Of(state.Generation, index);
         for (long i = 0; i < place.Count; i++)
         {
@@ -102,6 +104,17 @@ internal sealed unsafe class StoreVerifier(PlasmaStore store)
         if (expected != entry.DataOffset)
             return Still(at, state, $"E1: object {entry.Id} (entry {index}) lies at {entry.DataOffset}, its block at {expected}.");
         return store.Allocator.BlockBytesAt(place) < needed ? Still(at, state, $"E1: object {entry.Id} (entry {index}) needs {needed} bytes, its block has {store.Allocator.BlockBytesAt(place)}.") : null;
+    }
+
+    /// <summary>Whether the words of a place are in use by their chunks: others may have no page, and reading a hole takes one from the system or, when it has none, ends in a signal.</summary>
+    private bool IsInUse(in BlockPlace place)
+    {
+        if (!place.IsLarge)
+            return (int)(place.Index % ChunkMap.WordsPerChunk) < ChunkMap.BlockCountOf(_memory.Chunks.ReadWord((long)place.Index / ChunkMap.WordsPerChunk));
+        for (long chunk = (long)place.FirstGrain / ChunkMap.GrainsPerChunk; chunk <= ((long)place.FirstGrain + place.Count - 1) / ChunkMap.GrainsPerChunk; chunk++)
+            if (_memory.Chunks.ReadWord(chunk).Class != ChunkWord.LargeClass)
+                return false;
+        return true;
     }
 
     private long ExpectedOffset(in BlockPlace place)
