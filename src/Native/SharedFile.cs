@@ -89,10 +89,13 @@ internal sealed unsafe class SharedFile : IDisposable
             throw OsException.FromLastError("fchmod", $"{Path} to {Convert.ToString(mode, 8)}");
     }
 
-    internal void SetGroup(uint gid)
+    internal void SetGroup(uint gid) => SetOwner(uint.MaxValue, gid);
+
+    /// <summary>Gives the file to a user and a group; <see cref="uint.MaxValue"/> leaves one as it is.</summary>
+    internal void SetOwner(uint uid, uint gid)
     {
-        if (Syscall.fchown(Descriptor, uint.MaxValue, gid) != 0)
-            throw OsException.FromLastError("fchown", $"{Path} to group {gid}");
+        if (Syscall.fchown(Descriptor, uid, gid) != 0)
+            throw OsException.FromLastError("fchown", $"{Path} to user {(int)uid} group {(int)gid}");
     }
 
     /// <summary>Backs a range with pages, so that touching it can raise no SIGBUS. 0 on success, else errno (ENOSPC, ENOMEM, ...).</summary>

@@ -121,6 +121,21 @@ internal sealed unsafe class StoreFiles : IDisposable
     /// <summary>Creates a store; null when the name is taken.</summary>
     internal static StoreFiles? TryCreate(string name, PlasmaOptions options)
     {
+        for (int attempt = 1; ; attempt++) // Ends: at most so many attempts.
+        {
+            try
+            {
+                return TryCreateOnce(name, options);
+            }
+            catch (OsException e) when (e.ErrorNumber == Libc.ENOENT && attempt < 16)
+            {
+                // Another creator took our temporary file for a dead one's in the instant between its creation and its lock.
+            }
+        }
+    }
+
+    private static StoreFiles? TryCreateOnce(string name, PlasmaOptions options)
+    {
         StoreNames.Check(name);
         CheckRights(options);
         (string directory, string dataDirectory) = Resolve(options.Directory);
@@ -241,9 +256,12 @@ internal sealed unsafe class StoreFiles : IDisposable
         SharedFile.TryUnlink(Directory, lockName);
         using SharedFile pins = SharedFile.Create(Directory, pinsName, 0x180);
         using SharedFile locks = SharedFile.Create(Directory, lockName, 0x180);
-        uint mode = Meta.Facts().Mode;
-        pins.SetMode(mode);
-        locks.SetMode(mode);
+        FileFacts meta = Meta.Facts();
+        foreach (SharedFile file in (SharedFile[])[pins, locks])
+        {
+            file.SetOwner(meta.OwnerUid, meta.GroupGid); // Root may be the one who admits; the writers have to read these files.
+            file.SetMode(meta.Mode);
+        }
         BuildPins(pins, Uuid, domain, StoreGeometry.ReaderParticipantCountMax);
         PosixAcl.Grant(pins, uid, PosixAcl.Read | PosixAcl.Write);
         PosixAcl.Grant(locks, uid, PosixAcl.Read | PosixAcl.Write);
