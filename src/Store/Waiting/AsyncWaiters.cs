@@ -54,9 +54,9 @@ internal sealed class AsyncWaiters(PlasmaStore store)
         {
             store.FollowSeals(Signal, SignalPresent);
         }
-        catch (ObjectDisposedException)
+        catch (Exception e) when (e is ObjectDisposedException or PlasmaFormatException)
         {
-            SignalAll(); // They find the store closed and say so to their callers.
+            SignalAll(); // They find the store closed, or broken, and say so to their callers.
         }
     }
 
