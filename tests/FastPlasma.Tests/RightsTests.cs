@@ -19,6 +19,12 @@ public sealed class RightsTests : StoreTest
         }
     }
 
+    private static int ModeOf(string file)
+    {
+        Assert.Equal(0, Syscall.stat(file, out Stat stat));
+        return (int)(stat.st_mode & FilePermissions.ALLPERMS);
+    }
+
     /// <summary>A copy of the worker where everybody can read it, wherever the build output lies.</summary>
     private WorkerProcess StartAsNobody()
     {
@@ -82,6 +88,37 @@ public sealed class RightsTests : StoreTest
         ParticipantInfo reader = store.Stats().Participants.Single(static p => p.Uid == Nobody);
         Assert.Equal((worker.Id, StoreAccess.ReadOnly), (reader.ProcessId, reader.Access));
         Assert.Equal(2, store.Stats().Store.Gets);
+    }
+
+    [Fact]
+    public void Members_of_the_stores_group_are_writers()
+    {
+        if (!CanActAsNobody)
+            return;
+        PlasmaStore store = Named(out string name, Small with { Mode = (UnixFileMode)0x1B0, Group = "65534" });
+        WorkerProcess worker = StartAsNobody();
+        worker.Call($"open {name}");
+        Assert.Equal("Ok", worker.Call("put a 1000 4"));
+        using PlasmaObject obj = store.Get(Id("a"), TimeSpan.Zero);
+        Same(Pattern.Of(4, 1000), obj.Span);
+        Assert.Equal("Ok", worker.Call("create w unfinished 10"));
+        worker.Kill();
+        Assert.Equal(PlasmaStatus.Ok, store.TryPut(Id("unfinished"), [1]));
+    }
+
+    [Fact]
+    public void Files_of_a_store_have_the_rights_asked_for_whatever_the_mask()
+    {
+        FilePermissions mask = Syscall.umask(0);
+        try
+        {
+            Named(out string name);
+            Assert.All(Directory.EnumerateFiles("/dev/shm", $"fastplasma.{name}*"), static f => Assert.Equal(0x180, ModeOf(f)));
+        }
+        finally
+        {
+            Syscall.umask(mask);
+        }
     }
 
     [Fact]
