@@ -375,6 +375,46 @@ public sealed class GetAndWaitTests : StoreTest
     }
 
     [Fact]
+    public void Taking_every_pin_slot_is_TooManyPins_and_a_release_makes_room()
+    {
+        PlasmaStore store = Anonymous();
+        store.Put(Id("a"), [1]);
+        var held = new List<PlasmaObject>();
+        PlasmaStatus status;
+        while ((status = store.TryGet(Id("a"), TimeSpan.Zero, out PlasmaObject obj)) == PlasmaStatus.Ok)
+            held.Add(obj);
+        Assert.Equal(PlasmaStatus.TooManyPins, status);
+        Assert.InRange(held.Count, 50_000, 70_000);
+        Assert.Equal(held.Count, store.List().Single().Holders.Single().Pins);
+        Assert.Contains($"{held.Count} pin slots", Assert.Throws<PlasmaException>(() => store.TryGet(Id("a"), out _)).Message, StringComparison.Ordinal);
+        Assert.Equal(PlasmaStatus.TooManyPins, store.TryPut(Id("b"), [1]));
+        held[1234].Dispose();
+        Assert.Equal(PlasmaStatus.Ok, store.TryPut(Id("b"), [1]));
+        Assert.True(store.TryGet(Id("a"), out PlasmaObject last));
+        last.Dispose();
+        held.ForEach(static h => h.Dispose());
+        Assert.Equal(0, store.Stats().Participants.Single().Pins);
+    }
+
+    [Fact]
+    public async Task Broken_shared_state_reaches_the_caller_of_an_asynchronous_get_as_an_exception()
+    {
+        VerifyAtEnd = false;
+        PlasmaStore store = Anonymous();
+        using ObjectWriter writer = store.Create(Id("a"), 1);
+        Task<PlasmaObject> get = store.GetAsync(Id("a"), Eventually.Patience).AsTask();
+        NameEntryOutsideTheTable(store, Id("a"));
+        await Assert.ThrowsAsync<PlasmaFormatException>(() => get);
+
+        static unsafe void NameEntryOutsideTheTable(PlasmaStore store, ObjectId id)
+        {
+            Index.ObjectIndex.CandidateWalk walk = store.Index.Walk(store.Index.HashOf(id));
+            Assert.True(walk.Next(out _, out ulong* place));
+            *place |= 0xFFFFFF;
+        }
+    }
+
+    [Fact]
     public async Task Closing_the_store_ends_every_wait_with_ObjectDisposedException()
     {
         for (int round = 0; round < 30; round++)
