@@ -2,7 +2,9 @@ using System.CommandLine;
 using System.CommandLine.Help;
 using System.CommandLine.Invocation;
 using System.Runtime.InteropServices;
+using FastPlasma.Cli.Bench;
 using FastPlasma.Cli.Commands;
+using FastPlasma.Cli.Demo;
 
 namespace FastPlasma.Cli;
 
@@ -35,6 +37,8 @@ internal static class CliApp
         EvictCommand.Create(),
         AdmitCommand.Create(),
         VerifyCommand.Create(),
+        DemoCommand.Create(),
+        BenchCommand.Create(),
     ];
 
     /// <summary>Runs with the process's own streams and signals.</summary>

@@ -1,4 +1,5 @@
 using System.Diagnostics;
+using System.Numerics;
 using System.Runtime.CompilerServices;
 using FastPlasma.Files;
 using FastPlasma.Format;
@@ -15,6 +16,7 @@ public sealed unsafe partial class PlasmaStore
     /// <returns>False when no sealed object of that id exists now.</returns>
     /// <exception cref="PlasmaException">All pin slots of this process are taken (<see cref="PlasmaStatus.TooManyPins"/>).</exception>
     /// <exception cref="ObjectDisposedException">The store is closed.</exception>
+    [MethodImpl(MethodImplOptions.NoInlining)]
     public bool TryGet(in ObjectId id, out PlasmaObject obj)
     {
         ThreadSlots thread = Enter();
@@ -156,45 +158,81 @@ public sealed unsafe partial class PlasmaStore
     }
 
     /// <summary>The read path: docs/concurrency.md, section 2.</summary>
+    /// <remarks>Written out instead of through <see cref="ObjectIndex.CandidateWalk"/>: nothing here has its address taken, so all of it stays in registers.</remarks>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     private PlasmaStatus TryPin(ThreadSlots thread, in ObjectId id, out PlasmaObject obj)
     {
-        ObjectIndex.CandidateWalk walk = _index.Walk(_index.HashOf(id));
-        while (walk.Next(out IndexWord word, out _))
+        ulong hash = _index.HashOf(in id);
+        ulong* bucket = _index.First(hash);
+        for (int choice = 0; choice < 2; choice++, bucket = _index.Second(hash))
         {
-            ObjectEntry* entry = _memory.Entry(word.Entry);
-            uint generation = word.Generation;
-            var state = new StateWord(Volatile.Read(ref entry->State));
-            if (!state.IsSealed(generation))
-                continue;
-            if (!_slots.TryAcquire(thread, out int slot, out long sequence))
+            for (uint matches = ObjectIndex.Match(bucket, hash); matches != 0; matches &= matches - 1)
             {
-                obj = default;
-                return PlasmaStatus.TooManyPins;
+                var word = new IndexWord(Volatile.Read(ref bucket[BitOperations.TrailingZeroCount(matches)]));
+                if (word.IsEmpty)
+                    continue;
+                PlasmaStatus status = TryPinWord(thread, word, in id, out obj);
+                if (status != PlasmaStatus.NotFound)
+                    return status;
             }
-            PinSlot* pin = thread.Slots + slot % SlotTable.SlotsPerChunkStride;
-            pin->Since = CoarseClock.UtcTicks;
+        }
+        return TryPinInStash(thread, in id, hash, out obj);
+    }
 
-            // PUBLISH pin: full fence, before State is read again. OBSERVE in Reclaimer.FinishBatch: either its scan sees the pin or we see Condemned.
-            Interlocked.Exchange(ref pin->Word, new SlotWord(SlotKind.Pin, generation, word.Entry).Value);
-            if (new StateWord(Volatile.Read(ref entry->State)).IsSealed(generation) && entry->Id == id)
+    [MethodImpl(MethodImplOptions.NoInlining)]
+    private PlasmaStatus TryPinInStash(ThreadSlots thread, in ObjectId id, ulong hash, out PlasmaObject obj)
+    {
+        if (_index.StashInUse)
+        {
+            ObjectIndex.CandidateWalk walk = _index.Walk(hash);
+            while (walk.Next(out IndexWord word, out _))
             {
-                long offset = entry->DataOffset, bytes = entry->PayloadBytes;
-                if (!StoreMemory.IsInside(offset, ObjectEntry.BytesNeeded(bytes, entry->TailBytes), _capacity) | bytes < 0)
-                    _memory.ThrowBroken($"object {id} lies at {offset} with length", bytes, _capacity);
-                if (state.IsEvictable)
-                    Evictor.Hint(ParticipantTable.Hints(_participants.Own), word.Entry);
-                thread.Count(Counter.Gets);
-                thread.Count(Counter.GetBytes, bytes);
-                obj = new PlasmaObject(this, entry, _memory.Payload + offset, bytes, slot, sequence);
-                return PlasmaStatus.Ok;
+                PlasmaStatus status = TryPinWord(thread, word, in id, out obj);
+                if (status != PlasmaStatus.NotFound)
+                    return status;
             }
-
-            // A failed validation is a miss: at that instant the object was gone. Another id behind the same tag: on to the next word.
-            Volatile.Write(ref pin->Word, 0);
-            _slots.EndRelease(slot, sequence);
         }
         obj = default;
+        return PlasmaStatus.NotFound;
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private PlasmaStatus TryPinWord(ThreadSlots thread, IndexWord word, in ObjectId id, out PlasmaObject obj)
+    {
+        Unsafe.SkipInit(out obj); // Set on Ok; every caller sets it on the way out otherwise.
+        ObjectEntry* entry = _memory.Entry(word.Entry);
+        uint generation = word.Generation;
+        var state = new StateWord(Volatile.Read(ref entry->State));
+        if (!state.IsSealed(generation))
+            return PlasmaStatus.NotFound;
+        if (!_slots.TryReady(thread))
+        {
+            obj = default;
+            return PlasmaStatus.TooManyPins;
+        }
+        int slot = thread.Slot;
+        PinSlot* pin = thread.Pin;
+        long sequence = _slots.Hold(slot);
+        pin->Since = CoarseClock.UtcTicks;
+
+        // PUBLISH pin: full fence, before State is read again. OBSERVE in SlotScan: either a reclaimer's scan sees the pin or we see Condemned.
+        Interlocked.Exchange(ref pin->Word, new SlotWord(SlotKind.Pin, generation, word.Entry).Value);
+        if (new StateWord(Volatile.Read(ref entry->State)).IsSealed(generation) && ObjectId.Same(in entry->Id, in id))
+        {
+            long offset = entry->DataOffset, bytes = entry->PayloadBytes;
+            if (!StoreMemory.IsInside(offset, ObjectEntry.BytesNeeded(bytes, entry->TailBytes), _capacity) | bytes < 0)
+                _memory.ThrowBroken("an object has the payload length", bytes, _capacity);
+            if (state.IsEvictable)
+                Evictor.Hint(_ownHints, word.Entry);
+            thread.Count(Counter.Gets);
+            thread.Count(Counter.GetBytes, bytes);
+            PlasmaObject.Init(out obj, this, entry, _payload + offset, bytes, slot, sequence);
+            return PlasmaStatus.Ok;
+        }
+
+        // A failed validation is a miss: at that instant the object was gone. Another id behind the same tag: on to the next word.
+        Volatile.Write(ref pin->Word, 0);
+        _slots.EndRelease(slot, sequence);
         return PlasmaStatus.NotFound;
     }
 
@@ -215,7 +253,7 @@ public sealed unsafe partial class PlasmaStore
             if (new StateWord(Volatile.Read(ref entry->State)).IsSealed(generation) && bytes >= 0
                 && StoreMemory.IsInside(entry->DataOffset, ObjectEntry.BytesNeeded(bytes, entry->TailBytes), _capacity))
             {
-                obj = new PlasmaObject(this, entry, _memory.Payload + entry->DataOffset, bytes, slot, sequence);
+                PlasmaObject.Init(out obj, this, entry, _payload + entry->DataOffset, bytes, slot, sequence);
                 return true;
             }
             Volatile.Write(ref pin->Word, 0);
@@ -249,7 +287,7 @@ public sealed unsafe partial class PlasmaStore
 
         // Without a fence: a condemn or a wish for space that comes at this very moment is found by the next finisher or slice instead.
         ulong state = Volatile.Read(ref entry->State);
-        if ((state & StateWord.StateMask) != (ulong)ObjectState.Sealed << StateWord.StateShift || (Volatile.Read(ref *_reclaimer.SpaceWord) & WaitWord.WaitersFlag) != 0)
+        if ((state & StateWord.StateMask) != (ulong)ObjectState.Sealed << StateWord.StateShift || (Volatile.Read(ref *_spaceWord) & WaitWord.WaitersFlag) != 0)
             ReleaseSlow(word);
         _slots.EndRelease(slot, sequence);
         if (Volatile.Read(ref _closing) != 0)
@@ -266,12 +304,12 @@ public sealed unsafe partial class PlasmaStore
             if (state.State == ObjectState.Condemned && state.Generation == word.Generation)
                 _reclaimer.Finish(null, word.Entry, word.Generation, out _);
         }
-        if ((Volatile.Read(ref *_reclaimer.SpaceWord) & WaitWord.WaitersFlag) != 0)
+        if ((Volatile.Read(ref *_spaceWord) & WaitWord.WaitersFlag) != 0)
         {
             if (_memory.CanWriteWaits)
-                _waits.Wake(_reclaimer.SpaceWord);
+                _waits.Wake(_spaceWord);
             else
-                Native.Futex.WakeAll((uint*)_reclaimer.SpaceWord);
+                Native.Futex.WakeAll((uint*)_spaceWord);
         }
     }
 

@@ -391,8 +391,8 @@ public sealed unsafe partial class PlasmaStore
                 if (TryOwnEntry(announcement, entryIndex, flags, out generation))
                     return true;
             }
-            if (round == 0 && _reclaimer.FinishAll(thread.Blocks) == 0 && _recovery.RecoverAll() == 0 && EvictOnce(thread, 1, allowLess: true) == 0)
-                break;
+            if (round == 0 && _reclaimer.FinishAll(thread.Blocks) == 0 && _recovery.RecoverAll() == 0)
+                EvictOnce(thread, 1, allowLess: true, forRecord: true); // Bytes freed do not count here: the second round sees whether a record is free now.
         }
         entryIndex = generation = 0;
         return false;
@@ -445,9 +445,9 @@ public sealed unsafe partial class PlasmaStore
     }
 
     /// <summary>One round of eviction. Returns bytes freed.</summary>
-    private long EvictOnce(ThreadSlots thread, long bytes, bool allowLess)
+    private long EvictOnce(ThreadSlots thread, long bytes, bool allowLess, bool forRecord = false)
     {
-        List<Evictor.Victim> victims = _evictor.Choose(bytes, allowLess);
+        List<Evictor.Victim> victims = _evictor.Choose(bytes, allowLess, forRecord);
         Span<ulong> batch = stackalloc ulong[16];
         Span<int> slots = stackalloc int[16];
         Span<long> sequences = stackalloc long[16];
@@ -500,13 +500,13 @@ public sealed unsafe partial class PlasmaStore
                 return false;
 
             // While Sealed in this generation nothing here changes; the exchange below confirms that it still was.
+            ulong hash = _index.HashOf(in entry->Id);
             ObjectId id = entry->Id;
             payloadBytes = entry->PayloadBytes;
             int metadataBytes = entry->UserBytes;
             ulong incarnation = entry->Incarnation;
             if (Interlocked.CompareExchange(ref entry->State, state.With(ObjectState.Condemned).Value, state.Value) != state.Value)
                 continue;
-            ulong hash = _index.HashOf(id);
             _index.Remove(hash, new IndexWord(hash, generation, entryIndex));
             _events.Publish(kind, id, payloadBytes, metadataBytes, incarnation);
             return true;
@@ -523,7 +523,8 @@ public sealed unsafe partial class PlasmaStore
             byte* payload = _memory.WritablePayload + entry->DataOffset;
             entry->Checksum = Checksum.HashOnly(payload, (nuint)entry->PayloadBytes, TailOf(entry, payload), (nuint)entry->TailBytes);
         }
-        entry->SealedAt = DateTime.UtcNow.Ticks;
+        entry->SealedAt = CoarseClock.UtcTicks + (long)(_events.Head & CoarseClock.OrderMask);
+        ulong* waitWord = _memory.WaitOf(_index.HashOf(in entry->Id));
         ObjectId id = entry->Id;
         long payloadBytes = entry->PayloadBytes;
         int metadataBytes = entry->UserBytes;
@@ -539,7 +540,7 @@ public sealed unsafe partial class PlasmaStore
 
         // CRASH sealed-unannounced: the object is there, its event and wake are not; recovery wakes everybody, waiters look every slice. From here on the entry may be anybody's.
         _events.Publish(PlasmaEventKind.Sealed, id, payloadBytes, metadataBytes, incarnation);
-        _waits.Wake(_memory.WaitOf(_index.HashOf(id)));
+        _waits.Wake(waitWord);
         Volatile.Write(ref _slots.Slot(slot)->Word, 0);
         _slots.EndRelease(slot, sequence);
         return PlasmaStatus.Ok;

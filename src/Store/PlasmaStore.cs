@@ -38,8 +38,14 @@ public sealed unsafe partial class PlasmaStore : IDisposable
     private readonly Recovery _recovery;
     private readonly OperationCounts _countsAtAttach;
     private readonly long _capacity;
+
+    // What the read path needs, next to each other instead of behind the objects above.
+    private readonly byte* _payload;
+    private readonly ulong* _spaceWord;
+    private readonly ulong* _ownHints;
     private int _slowCalls;
     private int _closing;
+    private int _mayDetach;
     private int _detached;
 
     private PlasmaStore(StoreFiles files, PlasmaOptions options)
@@ -78,6 +84,9 @@ public sealed unsafe partial class PlasmaStore : IDisposable
             _reclaimer.Allocator = _allocator;
             _recovery = new Recovery(memory, files, participants, _scan, _reclaimer, _events, _waits, options.Logger);
             _slots = new SlotTable(participants);
+            _payload = memory.Payload;
+            _spaceWord = _reclaimer.SpaceWord;
+            _ownHints = ParticipantTable.Hints(participants.Own);
             if (Access == StoreAccess.ReadWrite)
             {
                 Interlocked.Exchange(ref memory.Header->CleanShutdown, 0);
@@ -184,13 +193,16 @@ public sealed unsafe partial class PlasmaStore : IDisposable
     {
         if (Interlocked.Exchange(ref _closing, 1) != 0)
             return;
-        Maintainer.Unregister(this);
+
+        // Counts as a call itself, so that a waiter that leaves cannot unmap the words under the waking below.
+        Interlocked.Increment(ref _slowCalls);
 
         // Calls raise their thread's Busy, then read _closing, without a fence between; this barrier stands in for it.
         Interlocked.MemoryBarrierProcessWide();
-        if (_slots.AnyInUse() || Volatile.Read(ref _slowCalls) != 0)
+        Volatile.Write(ref _mayDetach, 1);
+        if (_slots.AnyInUse() || Volatile.Read(ref _slowCalls) > 1)
             WakeOwnWaiters();
-        TryDetach();
+        EndSlowCall();
     }
 
     /// <summary>A call that may use the hot path's thread-private state begins; ends with <see cref="Leave"/>.</summary>
@@ -259,10 +271,11 @@ public sealed unsafe partial class PlasmaStore : IDisposable
             TryDetach();
     }
 
-    /// <summary>Ends the attachment once it is closing, no call is in progress and no handle is open. Called by whoever may be the last.</summary>
-    private void TryDetach()
+    /// <summary>Ends the attachment once it is closing, no call is in progress and no handle is open. Called by whoever may be the last, and by the maintainer for hot calls, which do not look.</summary>
+    internal void TryDetach()
     {
-        if (Volatile.Read(ref _slowCalls) != 0 || _slots.AnyInUse() || Interlocked.Exchange(ref _detached, 1) != 0)
+        // Before the barrier of Dispose, a call that is not seen in AnyInUse may still be in progress. Nothing shared is touched here: it may be unmapped already.
+        if (Volatile.Read(ref _mayDetach) == 0 || Volatile.Read(ref _slowCalls) != 0 || _slots.AnyInUse() || Interlocked.Exchange(ref _detached, 1) != 0)
             return;
         try
         {
@@ -284,6 +297,7 @@ public sealed unsafe partial class PlasmaStore : IDisposable
         }
         finally
         {
+            Maintainer.Unregister(this);
             _scan.Dispose();
             _memory.Dispose();
             _participants.Dispose();

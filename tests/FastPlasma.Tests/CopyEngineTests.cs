@@ -43,7 +43,7 @@ public sealed unsafe class CopyEngineTests
     public void Copies_above_the_runtimes_share_end_at_any_byte_in_both_directions()
     {
         using var arena = new Arena(bytesMax: 4096);
-        for (int bytes = CopyEngine.RuntimeBytesMax - 2; bytes <= CopyEngine.RuntimeBytesMax + 300; bytes++)
+        for (int bytes = CopyEngine.InlineBytesMax - 2; bytes <= CopyEngine.RuntimeBytesMax + 300; bytes++)
         {
             for (int destinationOffset = 0; destinationOffset <= 32; destinationOffset++)
             {

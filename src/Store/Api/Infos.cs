@@ -65,7 +65,7 @@ public sealed record ObjectInfo
     /// <summary>When its creation began, to 0.1 s.</summary>
     public required DateTimeOffset CreatedAt { get; init; }
 
-    /// <summary>When it was sealed; null before.</summary>
+    /// <summary>When it was sealed, to 0.1 s; null before.</summary>
     public required DateTimeOffset? SealedAt { get; init; }
 
     /// <summary>What may happen to it when memory is short.</summary>

@@ -3,6 +3,8 @@ using System.Diagnostics.CodeAnalysis;
 using System.Numerics;
 using System.Runtime.CompilerServices;
 using System.Runtime.InteropServices;
+using System.Runtime.Intrinsics.Arm;
+using System.Runtime.Intrinsics.X86;
 using System.Security.Cryptography;
 using System.Text;
 
@@ -101,14 +103,27 @@ public readonly struct ObjectId : IEquatable<ObjectId>, IComparable<ObjectId>, I
     internal ulong Hash(ulong seed)
     {
         // Multiply-fold of two 64-bit pairs: every input bit reaches both halves, and without the seed nobody can aim ids at one bucket.
-        ulong high = Math.BigMul(_a ^ seed, _b ^ 0x9E3779B97F4A7C15, out ulong low);
-        ulong high2 = Math.BigMul(_c ^ low ^ 0xD6E8FEB86659FD93, (_d | ((ulong)_d << 32)) ^ high ^ seed, out ulong low2);
-        return high2 ^ low2 ^ (low2 >> 29);
+        ulong left = _a ^ seed, right = _b ^ 0x9E3779B97F4A7C15;
+        ulong high = MultiplyHigh(left, right), low = left * right;
+        left = _c ^ low ^ 0xD6E8FEB86659FD93;
+        right = (_d | ((ulong)_d << 32)) ^ high ^ seed;
+        low = left * right;
+        return MultiplyHigh(left, right) ^ low ^ (low >> 29);
     }
+
+    // Math.BigMul returns one half through memory, which the read path would wait for.
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static ulong MultiplyHigh(ulong left, ulong right) =>
+        Bmi2.X64.IsSupported ? Bmi2.X64.MultiplyNoFlags(left, right) : ArmBase.Arm64.IsSupported ? ArmBase.Arm64.MultiplyHigh(left, right) : Math.BigMul(left, right, out _);
 
     /// <inheritdoc/>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public bool Equals(ObjectId other) => ((_a ^ other._a) | (_b ^ other._b) | (_c ^ other._c) | (uint)(_d ^ other._d)) == 0;
+    public bool Equals(ObjectId other) => Same(in this, in other);
+
+    /// <summary>As <see cref="Equals(ObjectId)"/>, in place: a copy of 28 bytes is made of overlapping stores, and reading it back field by field waits for them.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    internal static bool Same(ref readonly ObjectId left, ref readonly ObjectId right) =>
+        ((left._a ^ right._a) | (left._b ^ right._b) | (left._c ^ right._c) | (left._d ^ right._d)) == 0;
 
     /// <inheritdoc/>
     public override bool Equals([NotNullWhen(true)] object? obj) => obj is ObjectId other && Equals(other);

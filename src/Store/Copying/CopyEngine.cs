@@ -13,7 +13,8 @@ namespace FastPlasma.Copying;
 /// to the start of an aligned block gives just that: array data starts 16 bytes after an 8-byte-aligned object.</para>
 /// <code>
 /// bytes                           how
-/// 0 .. RuntimeBytesMax            the runtime's own copy
+/// 0 .. InlineBytesMax             two overlapping moves in the caller's code
+/// .. RuntimeBytesMax              the runtime's own copy
 /// .. NonTemporalFromBytes-1       128 bytes per round, stores aligned to 32; backwards where loads would meet earlier stores modulo 4096
 /// NonTemporalFromBytes ..         128 bytes per round, stores aligned to 64 that bypass the cache, then a store fence
 /// </code>
@@ -31,10 +32,13 @@ internal static unsafe class CopyEngine
     /// <summary>Bytes that one round of a loop moves.</summary>
     private const nuint RoundBytes = 128;
 
-    /// <summary>Up to here the runtime's copy is used, which is managed code without slow offsets up to 2 KB.</summary>
+    /// <summary>Above <see cref="InlineBytesMax"/> and up to here the runtime's copy is used, which is managed code without slow offsets up to 2 KB.</summary>
     /// <remarks>The loops win above some 400 bytes on an idle core, and from here on a busy one too. A constant, because NativeAOT does not fold a
     /// choice by vector width into every caller, which is felt at these sizes.</remarks>
     internal const int RuntimeBytesMax = 768;
+
+    /// <summary>Up to here two overlapping moves of at most <see cref="RoundBytes"/> do the copy.</summary>
+    internal const int InlineBytesMax = 256;
 
     private const nuint PageMask = 4095;
 
@@ -72,11 +76,9 @@ internal static unsafe class CopyEngine
         if (destination.Length < source.Length)
             ThrowDestinationTooShort();
 
-        // SAFETY: both spans cover source.Length bytes. The long case is asked for first: the compiler then lays the short one out without a jump.
-        if (source.Length > RuntimeBytesMax)
-            CopyLong(ref MemoryMarshal.GetReference(destination), ref MemoryMarshal.GetReference(source), (nuint)source.Length);
-        else
-            Unsafe.CopyBlockUnaligned(ref MemoryMarshal.GetReference(destination), ref MemoryMarshal.GetReference(source), (uint)source.Length);
+        // SAFETY: both spans cover source.Length bytes; fixed keeps arrays where they are while the pointers are used.
+        fixed (byte* to = destination, from = source)
+            Copy(to, from, (nuint)source.Length);
     }
 
     /// <summary>Copies <paramref name="bytes"/> bytes.</summary>
@@ -87,22 +89,70 @@ internal static unsafe class CopyEngine
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     internal static void Copy(byte* destination, byte* source, nuint bytes)
     {
-        // SAFETY: the caller owns bytes bytes at both pointers, and bytes <= RuntimeBytesMax fits the 32 bits of the block copy.
-        if (bytes > RuntimeBytesMax)
-            CopyLong(destination, source, bytes);
+        // SAFETY: the caller owns bytes bytes at both pointers; each pair of moves covers exactly the first and the last of them.
+        // Overlapping moves in the caller's own code beat any call at these sizes.
+        if (bytes > InlineBytesMax)
+        {
+            if (bytes > RuntimeBytesMax)
+                CopyLong(destination, source, bytes);
+            else
+                new ReadOnlySpan<byte>(source, (int)bytes).CopyTo(new Span<byte>(destination, (int)bytes));
+        }
+        else if (bytes > LineBytes)
+        {
+            if (bytes > RoundBytes)
+            {
+                Move128(destination, source);
+                Move128(destination + bytes - RoundBytes, source + bytes - RoundBytes);
+                return;
+            }
+
+            Move64(destination, source);
+            Move64(destination + bytes - LineBytes, source + bytes - LineBytes);
+        }
+        else if (bytes > StoreBytes)
+        {
+            Move32(destination, source);
+            Move32(destination + bytes - StoreBytes, source + bytes - StoreBytes);
+        }
+        else if (bytes >= 16)
+        {
+            Move16(destination, source);
+            Move16(destination + bytes - 16, source + bytes - 16);
+        }
         else
-            Unsafe.CopyBlockUnaligned(destination, source, (uint)bytes);
+        {
+            CopyTiny(destination, source, bytes);
+        }
+    }
+
+    /// <summary>Copies less than 16 bytes.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static void CopyTiny(byte* destination, byte* source, nuint bytes)
+    {
+        // SAFETY: each pair of moves covers exactly the first and the last of bytes bytes, which the caller owns.
+        if ((bytes & 8) != 0)
+        {
+            ulong first = Unsafe.ReadUnaligned<ulong>(source), last = Unsafe.ReadUnaligned<ulong>(source + bytes - 8);
+            Unsafe.WriteUnaligned(destination, first);
+            Unsafe.WriteUnaligned(destination + bytes - 8, last);
+        }
+        else if ((bytes & 4) != 0)
+        {
+            uint first = Unsafe.ReadUnaligned<uint>(source), last = Unsafe.ReadUnaligned<uint>(source + bytes - 4);
+            Unsafe.WriteUnaligned(destination, first);
+            Unsafe.WriteUnaligned(destination + bytes - 4, last);
+        }
+        else if (bytes != 0)
+        {
+            byte first = source[0], middle = source[bytes / 2], last = source[bytes - 1];
+            destination[0] = first;
+            destination[bytes / 2] = middle;
+            destination[bytes - 1] = last;
+        }
     }
 
     private static void ThrowDestinationTooShort() => throw new ArgumentException("The destination is shorter than the source.", "destination");
-
-    [MethodImpl(MethodImplOptions.NoInlining)]
-    private static void CopyLong(ref byte destination, ref byte source, nuint bytes)
-    {
-        // SAFETY: the caller's spans cover bytes bytes from both references, which are pinned for the duration of the call.
-        fixed (byte* to = &destination, from = &source)
-            CopyLong(to, from, bytes);
-    }
 
     /// <summary>Copies more than <see cref="RoundBytes"/> bytes: through the cache from low to high addresses unless another way is better.</summary>
     [MethodImpl(HotLoop)]

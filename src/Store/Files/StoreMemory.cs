@@ -17,6 +17,8 @@ internal sealed unsafe class StoreMemory : IDisposable
     private readonly MappedView? _write;
     private readonly MappedView? _waits;
     private readonly byte* _waitBase;
+    private readonly ObjectEntry* _entries;
+    private readonly uint _entryCount;
 
     internal StoreMemory(SharedFile metaFile, SharedFile dataFile, in StoreGeometry geometry, StoreAccess access, bool mayWriteWaits)
     {
@@ -54,7 +56,8 @@ internal sealed unsafe class StoreMemory : IDisposable
         RingSlots = (EventSlot*)(m + geometry.RingOffset + StoreGeometry.RingHeadBytes);
         Stash = (ulong*)(m + geometry.StashOffset);
         Buckets = (ulong*)(m + geometry.BucketsOffset);
-        Entries = (ObjectEntry*)(m + geometry.EntriesOffset);
+        _entries = (ObjectEntry*)(m + geometry.EntriesOffset);
+        _entryCount = (uint)geometry.ObjectCountMax;
         Chunks = new ChunkMap(
             (AllocatorHeader*)(m + geometry.AllocatorOffset), (ChunkRecord*)(m + geometry.ChunksOffset), (ulong*)(m + geometry.WordsOffset), geometry.ChunkCount);
         Payload = _read.Pointer;
@@ -76,7 +79,7 @@ internal sealed unsafe class StoreMemory : IDisposable
     internal EventSlot* RingSlots { get; }
     internal ulong* Stash { get; }
     internal ulong* Buckets { get; }
-    internal ObjectEntry* Entries { get; }
+    internal ObjectEntry* Entries => _entries;
     internal ChunkMap Chunks { get; }
     internal byte* Payload { get; }
     internal byte* WritablePayload { get; }
@@ -95,10 +98,12 @@ internal sealed unsafe class StoreMemory : IDisposable
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     internal ObjectEntry* Entry(uint index)
     {
-        if (index >= (uint)Geometry.ObjectCountMax)
-            ThrowBroken("an index or slot word names entry", index, Geometry.ObjectCountMax);
-        return Entries + index;
+        if (index >= _entryCount)
+            ThrowNoSuchEntry(index);
+        return _entries + index;
     }
+
+    private void ThrowNoSuchEntry(uint index) => ThrowBroken("an index or slot word names entry", index, _entryCount);
 
     /// <summary>Whether payload and tail of an entry lie inside the data file; values from shared memory.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]

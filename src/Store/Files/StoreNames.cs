@@ -47,9 +47,9 @@ internal static partial class StoreNames
         return match.Success;
     }
 
-    [GeneratedRegex("^[A-Za-z0-9][A-Za-z0-9._-]*$", RegexOptions.CultureInvariant)]
+    [GeneratedRegex(@"^[A-Za-z0-9][A-Za-z0-9._-]*\z", RegexOptions.CultureInvariant)]
     private static partial Regex Allowed();
 
-    [GeneratedRegex(@"^fastplasma\.(.+?)\.([0-9a-f]{32})\.(new|data|pins\.[0-9w]+|lock\.[0-9w]+)$", RegexOptions.CultureInvariant)]
+    [GeneratedRegex(@"^fastplasma\.(.+?)\.([0-9a-f]{32})\.(new|data|pins\.[0-9w]+|lock\.[0-9w]+)\z", RegexOptions.CultureInvariant)]
     private static partial Regex Part();
 }

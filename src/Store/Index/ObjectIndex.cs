@@ -35,6 +35,8 @@ internal sealed unsafe class ObjectIndex
     private readonly StoreMemory _memory;
     private readonly ulong* _buckets;
     private readonly ulong* _stash;
+    private readonly uint* _stashUsed;
+    private readonly ulong _seed;
     private readonly uint _mask;
 
     internal ObjectIndex(StoreMemory memory)
@@ -42,16 +44,25 @@ internal sealed unsafe class ObjectIndex
         _memory = memory;
         _buckets = memory.Buckets;
         _stash = memory.Stash;
+        _stashUsed = &memory.Header->StashUsed;
+        _seed = memory.HashSeed;
         _mask = (uint)memory.Geometry.BucketCount - 1;
     }
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    internal ulong HashOf(in ObjectId id) => id.Hash(_memory.HashSeed);
+    internal ulong HashOf(in ObjectId id) => id.Hash(_seed);
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     internal CandidateWalk Walk(ulong hash) => new(this, hash);
 
-    private bool StashInUse => Volatile.Read(ref _memory.Header->StashUsed) != 0;
+    /// <summary>Whether a word may be in the stash.</summary>
+    internal bool StashInUse => Volatile.Read(ref *_stashUsed) != 0;
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    internal ulong* First(ulong hash) => _buckets + (long)FirstBucket(hash) * StoreGeometry.WordsPerBucket;
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    internal ulong* Second(ulong hash) => _buckets + (long)SecondBucket(hash) * StoreGeometry.WordsPerBucket;
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     private uint FirstBucket(ulong hash) => (uint)hash & _mask;
@@ -65,20 +76,26 @@ internal sealed unsafe class ObjectIndex
 
     /// <summary>Places of a bucket whose word has the hash's tag, as a bit mask. Each lane is read at once, so a word is either the old or the new one.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private static uint Match(ulong* bucket, ulong hash)
+    internal static uint Match(ulong* bucket, ulong hash) => Equal(bucket, 0xFFUL << IndexWord.TagShift, hash & (0xFFUL << IndexWord.TagShift));
+
+    /// <summary>Places of a bucket that hold no word.</summary>
+    private static uint Empty(ulong* bucket) => Equal(bucket, ulong.MaxValue, 0);
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static uint Equal(ulong* bucket, ulong mask, ulong value)
     {
         if (Vector256.IsHardwareAccelerated)
         {
-            Vector256<ulong> tag = Vector256.Create(hash & (0xFFUL << IndexWord.TagShift)), mask = Vector256.Create(0xFFUL << IndexWord.TagShift);
-            uint low = Vector256.Equals(Vector256.Load(bucket) & mask, tag).ExtractMostSignificantBits();
-            uint high = Vector256.Equals(Vector256.Load(bucket + 4) & mask, tag).ExtractMostSignificantBits();
+            Vector256<ulong> masks = Vector256.Create(mask), values = Vector256.Create(value);
+            uint low = Vector256.Equals(Vector256.Load(bucket) & masks, values).ExtractMostSignificantBits();
+            uint high = Vector256.Equals(Vector256.Load(bucket + 4) & masks, values).ExtractMostSignificantBits();
             return low | (high << 4);
         }
-        uint matches = 0;
+        uint equal = 0;
         for (int i = 0; i < StoreGeometry.WordsPerBucket; i++)
-            if ((bucket[i] ^ hash) >> IndexWord.TagShift == 0)
-                matches |= 1u << i;
-        return matches;
+            if ((Volatile.Read(ref bucket[i]) & mask) == value)
+                equal |= 1u << i;
+        return equal;
     }
 
     /// <summary>Words that may belong to an id, one after the other: both buckets, then the stash if it was ever used.</summary>
@@ -95,7 +112,7 @@ internal sealed unsafe class ObjectIndex
         {
             _index = index;
             _hash = hash;
-            _at = index._buckets + (long)index.FirstBucket(hash) * StoreGeometry.WordsPerBucket;
+            _at = index.First(hash);
             _matches = Match(_at, hash);
             _stage = 0;
         }
@@ -117,7 +134,7 @@ internal sealed unsafe class ObjectIndex
                 if (_stage == 0)
                 {
                     _stage = 1;
-                    _at = _index._buckets + (long)_index.SecondBucket(_hash) * StoreGeometry.WordsPerBucket;
+                    _at = _index.Second(_hash);
                     _matches = Match(_at, _hash);
                     continue;
                 }
@@ -151,7 +168,7 @@ internal sealed unsafe class ObjectIndex
         state = new StateWord(Volatile.Read(ref entry->State));
         if (state.Generation != generation)
             return false;
-        bool same = entry->Id == id;
+        bool same = ObjectId.Same(in entry->Id, in id);
         Volatile.ReadBarrier(); // OBSERVE: the id is read before State is read again; else it could be that of a later generation.
         state = new StateWord(Volatile.Read(ref entry->State));
         return same && state.Generation == generation;
@@ -251,39 +268,36 @@ internal sealed unsafe class ObjectIndex
 
     private bool TryPlace(ulong hash, IndexWord own, out ulong* place)
     {
-        ulong* first = _buckets + (long)FirstBucket(hash) * StoreGeometry.WordsPerBucket, second = _buckets + (long)SecondBucket(hash) * StoreGeometry.WordsPerBucket;
-        bool secondFirst = CountTaken(second) < CountTaken(first); // The emptier bucket keeps both from filling up.
-        return TryPlaceIn(secondFirst ? second : first, StoreGeometry.WordsPerBucket, own, out place)
-            || TryPlaceIn(secondFirst ? first : second, StoreGeometry.WordsPerBucket, own, out place);
+        ulong* first = First(hash), second = Second(hash);
+        bool secondFirst = BitOperations.PopCount(Empty(second)) > BitOperations.PopCount(Empty(first)); // The emptier bucket keeps both from filling up.
+        return TryPlaceIn(secondFirst ? second : first, own, out place) || TryPlaceIn(secondFirst ? first : second, own, out place);
     }
 
     private bool TryPlaceInStash(IndexWord own, out ulong* place)
     {
         // PUBLISH stash: before the first word, and never taken back; else somebody could overlook the word.
         Interlocked.Exchange(ref _memory.Header->StashUsed, 1);
-        return TryPlaceIn(_stash, StoreGeometry.StashCount, own, out place);
-    }
-
-    private static bool TryPlaceIn(ulong* words, int count, IndexWord own, out ulong* place)
-    {
-        for (int i = 0; i < count; i++)
-        {
-            // PUBLISH word: full fence; id and sizes are in the entry. OBSERVE in whoever reads the word.
-            if (Volatile.Read(ref words[i]) == 0 && Interlocked.CompareExchange(ref words[i], own.Value, 0) == 0)
-            {
-                place = words + i;
+        for (int i = 0; i < StoreGeometry.StashCount; i++)
+            if (TryStore(_stash + i, own, out place))
                 return true;
-            }
-        }
         place = null;
         return false;
     }
 
-    private static int CountTaken(ulong* bucket)
+    private static bool TryPlaceIn(ulong* bucket, IndexWord own, out ulong* place)
     {
-        int taken = 0;
-        for (int i = 0; i < StoreGeometry.WordsPerBucket; i++)
-            taken += bucket[i] != 0 ? 1 : 0;
-        return taken;
+        for (uint empty = Empty(bucket); empty != 0; empty &= empty - 1)
+            if (TryStore(bucket + BitOperations.TrailingZeroCount(empty), own, out place))
+                return true;
+        place = null;
+        return false;
+    }
+
+    private static bool TryStore(ulong* at, IndexWord own, out ulong* place)
+    {
+        place = at;
+
+        // PUBLISH word: full fence; id and sizes are in the entry. OBSERVE in whoever reads the word.
+        return Volatile.Read(ref *at) == 0 && Interlocked.CompareExchange(ref *at, own.Value, 0) == 0;
     }
 }

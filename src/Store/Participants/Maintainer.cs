@@ -64,7 +64,10 @@ internal static class Maintainer
     {
         try
         {
-            store.Maintain();
+            if (store.IsClosing)
+                store.TryDetach(); // Waits for its last call or handle; a hot call that was under way at Dispose does not look itself.
+            else
+                store.Maintain();
         }
         catch (ObjectDisposedException)
         {

@@ -15,9 +15,11 @@ internal sealed unsafe class ThreadSlots
     internal readonly uint[] FreeEntries = new uint[EntryCacheMax];
 
     internal ulong* Counters;
-    internal PinSlot* Slots;
     internal int Chunk = -1;
-    internal int LastSlot;
+
+    /// <summary>Number and address of the slot that is tried first: the one used last.</summary>
+    internal int Slot;
+    internal PinSlot* Pin;
     internal int FreeEntryCount;
     internal uint EntryCursor;
 
@@ -52,49 +54,60 @@ internal sealed unsafe class SlotTable
     private readonly ParticipantBlock* _block;
     private readonly ParticipantTable _table;
     private readonly long[] _sequences = GC.AllocateArray<long>(ParticipantBlock.ChunkCountMax * SlotsPerChunkStride, pinned: true);
+    private readonly long* _sequence; // First element of the pinned array above; slot numbers are made here, so no bounds check is needed.
+    private readonly byte* _firstChunk;
     private readonly int[] _chunkTaken = new int[ParticipantBlock.ChunkCountMax];
     private readonly List<WeakReference<ThreadSlots>> _threads = [];
     private readonly Lock _growth = new();
+    private int _chunkHigh; // The block's, kept where it can be read when the block is unmapped.
     private int _next;
 
     internal SlotTable(ParticipantTable table)
     {
         _table = table;
         _block = table.Own;
+        _firstChunk = (byte*)ParticipantTable.Chunk(_block, 0);
+        _sequence = (long*)System.Runtime.InteropServices.Marshal.UnsafeAddrOfPinnedArrayElement(_sequences, 0);
+        _chunkHigh = ParticipantTable.ChunkHigh(_block);
     }
 
     // SAFETY: slot numbers come from TryAcquire and never leave the process; chunk is below ChunkHigh, whose pages are reserved.
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    internal PinSlot* Slot(int slot) => ParticipantTable.Slots(ParticipantTable.Chunk(_block, slot / SlotsPerChunkStride)) + slot % SlotsPerChunkStride;
+    internal PinSlot* Slot(int slot) =>
+        (PinSlot*)(_firstChunk + (uint)slot / SlotsPerChunkStride * SlotChunk.SizeBytes + SlotChunk.CountersBytes) + (uint)slot % SlotsPerChunkStride;
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    internal ref long Sequence(int slot) => ref _sequences[slot];
+    internal ref long Sequence(int slot) => ref _sequence[slot];
 
     /// <summary>Whether a handle still holds its slot.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    internal bool IsHeld(int slot, long sequence) => Volatile.Read(ref _sequences[slot]) == sequence;
+    internal bool IsHeld(int slot, long sequence) => Volatile.Read(ref _sequence[slot]) == sequence;
+
+    /// <summary>Makes <see cref="ThreadSlots.Slot"/> a free one; false when all slots of the participant are taken. Last in, first out: get, release, get meets the same line again.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    internal bool TryReady(ThreadSlots thread) => (Volatile.Read(ref _sequence[thread.Slot]) & PhaseMask) == 0 || TryAdvance(thread);
+
+    /// <summary>Takes the slot that <see cref="TryReady"/> found. Returns the sequence that its release needs.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    internal long Hold(int slot) => _sequence[slot] |= Held;
 
     /// <summary>Takes a free slot of the thread's chunk; false when all slots of the participant are taken.</summary>
-    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     internal bool TryAcquire(ThreadSlots thread, out int slot, out long sequence)
     {
-        // Last in, first out: get, release, get meets the same line again.
-        slot = thread.Chunk * SlotsPerChunkStride + thread.LastSlot;
-        sequence = Volatile.Read(ref _sequences[slot]);
-        if ((sequence & PhaseMask) != 0)
-            return TryAcquireSlow(thread, out slot, out sequence);
-        _sequences[slot] = sequence |= Held;
-        return true;
+        bool ready = TryReady(thread);
+        slot = thread.Slot;
+        sequence = ready ? Hold(slot) : 0;
+        return ready;
     }
 
     /// <summary>First half of a release: true for exactly one caller per acquire.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     internal bool TryBeginRelease(int slot, long sequence) =>
-        Interlocked.CompareExchange(ref _sequences[slot], sequence + (Releasing - Held), sequence) == sequence;
+        Interlocked.CompareExchange(ref _sequence[slot], sequence + (Releasing - Held), sequence) == sequence;
 
     /// <summary>Second half: the slot word is cleared already.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    internal void EndRelease(int slot, long sequence) => Volatile.Write(ref _sequences[slot], (sequence & ~PhaseMask) + VersionStep);
+    internal void EndRelease(int slot, long sequence) => Volatile.Write(ref _sequence[slot], (sequence & ~PhaseMask) + VersionStep);
 
     /// <summary>Gives a newcomer its chunk.</summary>
     /// <exception cref="PlasmaException">All slots are taken.</exception>
@@ -136,9 +149,9 @@ internal sealed unsafe class SlotTable
 
     internal int CountHeld()
     {
-        int held = 0, high = ParticipantTable.ChunkHigh(_block) * SlotsPerChunkStride;
+        int held = 0, high = Volatile.Read(ref _chunkHigh) * SlotsPerChunkStride;
         for (int slot = 0; slot < high; slot++)
-            if ((Volatile.Read(ref _sequences[slot]) & PhaseMask) != 0)
+            if ((Volatile.Read(ref _sequence[slot]) & PhaseMask) != 0)
                 held++;
         return held;
     }
@@ -154,27 +167,30 @@ internal sealed unsafe class SlotTable
         return -1;
     }
 
-    private bool TryAcquireSlow(ThreadSlots thread, out int slot, out long sequence)
+    [MethodImpl(MethodImplOptions.NoInlining)]
+    private bool TryAdvance(ThreadSlots thread)
     {
         for (int round = 0; round < 2; round++)
         {
-            for (int step = 1; step <= SlotChunk.SlotCount; step++)
+            int last = thread.Slot % SlotsPerChunkStride;
+            for (int step = 0; step < SlotChunk.SlotCount; step++)
             {
-                int place = (thread.LastSlot + step) % SlotChunk.SlotCount;
-                slot = thread.Chunk * SlotsPerChunkStride + place;
-                sequence = Volatile.Read(ref _sequences[slot]);
-                if ((sequence & PhaseMask) != 0)
+                int place = (last + step) % SlotChunk.SlotCount;
+                if ((Volatile.Read(ref _sequence[thread.Chunk * SlotsPerChunkStride + place]) & PhaseMask) != 0)
                     continue;
-                _sequences[slot] = sequence |= Held;
-                thread.LastSlot = place;
+                Prefer(thread, place);
                 return true;
             }
             if (round == 0 && !TrySwapChunk(thread))
                 break;
         }
-        slot = -1;
-        sequence = 0;
         return false;
+    }
+
+    private void Prefer(ThreadSlots thread, int place)
+    {
+        thread.Slot = thread.Chunk * SlotsPerChunkStride + place;
+        thread.Pin = Slot(thread.Slot);
     }
 
     /// <summary>Leaves the present chunk to others and takes one with a free slot: one of the next few, else a new one, else any.</summary>
@@ -230,6 +246,7 @@ internal sealed unsafe class SlotTable
 
             // PUBLISH chunk high: full fence, before the first slot of the chunk is filled; a scan that read the old mark ran after its condemn.
             ParticipantTable.AtomicMax(ref _block->ChunkHigh, chunk + 1);
+            Volatile.Write(ref _chunkHigh, chunk + 1);
             Use(thread, chunk);
             return true;
         }
@@ -238,7 +255,7 @@ internal sealed unsafe class SlotTable
     private bool HasFreeSlot(int chunk)
     {
         for (int i = 0; i < SlotChunk.SlotCount; i++)
-            if ((Volatile.Read(ref _sequences[chunk * SlotsPerChunkStride + i]) & PhaseMask) == 0)
+            if ((Volatile.Read(ref _sequence[chunk * SlotsPerChunkStride + i]) & PhaseMask) == 0)
                 return true;
         return false;
     }
@@ -247,8 +264,7 @@ internal sealed unsafe class SlotTable
     {
         SlotChunk* shared = ParticipantTable.Chunk(_block, chunk);
         thread.Counters = ParticipantTable.Counters(shared);
-        thread.Slots = ParticipantTable.Slots(shared);
         thread.Chunk = chunk;
-        thread.LastSlot = 0;
+        Prefer(thread, 0);
     }
 }

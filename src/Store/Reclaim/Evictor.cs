@@ -32,8 +32,13 @@ internal sealed unsafe class Evictor
     }
 
     /// <summary>Victims worth at least <paramref name="bytes"/>, oldest use first; none when all evictable objects together are less, unless <paramref name="allowLess"/>.</summary>
-    internal List<Victim> Choose(long bytes, bool allowLess)
+    /// <param name="bytes">Memory wanted.</param>
+    /// <param name="allowLess">Whether a part of it helps.</param>
+    /// <param name="forRecord">Whether a record is wanted, so that objects without memory count as one byte; otherwise they are left alone.</param>
+    internal List<Victim> Choose(long bytes, bool allowLess, bool forRecord = false)
     {
+        const long ticksPerTick = CoarseClock.PeriodMs * TimeSpan.TicksPerMillisecond;
+        long now = CoarseClock.UtcTicks / ticksPerTick;
         Dictionary<uint, uint> hints = ReadHints();
         HashSet<ulong> pinned = ReadPinned();
         var candidates = new List<Victim>();
@@ -49,9 +54,11 @@ internal sealed unsafe class Evictor
             if (state.State != ObjectState.Sealed || !state.IsEvictable || pinned.Contains(BlockOwner.Of(state.Generation, e)))
                 continue;
             long size = ObjectEntry.BytesNeeded(entry->PayloadBytes, entry->TailBytes); // A stale size of a vanished object only makes the estimate worse.
+            if (size <= 0 && !forRecord)
+                continue;
             long lastUse = entry->SealedAt;
             if (hints.TryGetValue(e, out uint tick))
-                lastUse = Math.Max(lastUse, (tick + 1L) * CoarseClock.PeriodMs * TimeSpan.TicksPerMillisecond);
+                lastUse = Math.Max(lastUse, (now - (int)((uint)now - tick) + 2) * ticksPerTick); // A hint has the low half of the tick, its age says the rest; above every seal of the same period.
             candidates.Add(new Victim(e, state.Generation, Math.Max(size, 1), lastUse));
             found += Math.Max(size, 1);
         }

@@ -22,12 +22,14 @@ internal sealed unsafe class Reclaimer : IBlockOwners
     internal Reclaimer(StoreMemory memory, ParticipantTable participants, SlotScan scan, ObjectIndex index, WaitWords waits)
     {
         (_memory, _participants, _scan, _index, _waits) = (memory, participants, scan, index, waits);
+        SpaceWord = memory.Wait(WaitWord.SpaceIndex);
     }
 
     /// <summary>Set once, before use: the allocator asks this object whose words are dead.</summary>
     internal BlockAllocator Allocator { get; set; } = null!;
 
-    internal ulong* SpaceWord => _memory.Wait(WaitWord.SpaceIndex);
+    /// <summary>Where creators sleep that found no memory.</summary>
+    internal ulong* SpaceWord { get; }
 
     /// <inheritdoc/>
     public bool IsDead(ulong blockWord)
@@ -42,9 +44,13 @@ internal sealed unsafe class Reclaimer : IBlockOwners
     /// <summary>Frees one entry that is Condemned in <paramref name="generation"/>, unless somebody reads it. Returns bytes freed; <paramref name="pinned"/> says why not.</summary>
     internal long Finish(BlockCache? cache, uint entryIndex, uint generation, out bool pinned)
     {
-        Span<ulong> owners = [BlockOwner.Of(generation, entryIndex)];
-        long freed = FinishBatch(cache, owners);
-        pinned = owners[0] != 0;
+        // OBSERVE condemn: the caller has seen, or made, the state Condemned before this scan; pins that are validated later see it too.
+        pinned = _scan.IsPinned(generation, entryIndex);
+        if (pinned)
+            return 0;
+        long freed = Free(cache, entryIndex, generation);
+        if (freed > 0)
+            _waits.Wake(SpaceWord);
         return freed;
     }
 
@@ -138,12 +144,11 @@ internal sealed unsafe class Reclaimer : IBlockOwners
     {
         ObjectEntry* entry = _memory.Entry(entryIndex);
         BlockPlace place = entry->Block;
-        ObjectId id = entry->Id;
+        ulong hash = _index.HashOf(in entry->Id);
         Volatile.ReadBarrier(); // OBSERVE: place and id are read before State; in another generation they are another object's.
         var state = new StateWord(Volatile.Read(ref entry->State));
         if (state.Generation != generation || state.State is not (ObjectState.Condemned or ObjectState.Aborted))
             return 0;
-        ulong hash = _index.HashOf(id);
         _index.Remove(hash, new IndexWord(hash, generation, entryIndex));
 
         // CRASH entry-unpublished, entry-blocks-freed: the state still says Condemned or Aborted; whoever finishes next repeats this.

@@ -32,12 +32,13 @@ internal sealed unsafe class WaitWords
             Futex.Wait((uint*)word, sequence, timeoutMs);
             return;
         }
-        int left = 0;
+        int left = 0, sleeper = Environment.CurrentManagedThreadId;
         // The token may fire before the sleeper is asleep, so it wakes until the sleeper has left; that ends with the slice at the latest.
+        // When it has fired just before, registering runs the callback here, on the sleeper itself, which must not wait for itself.
         using (cancellation.UnsafeRegister(
             _ =>
             {
-                while (Volatile.Read(ref left) == 0)
+                while (Environment.CurrentManagedThreadId != sleeper && Volatile.Read(ref left) == 0)
                 {
                     Futex.WakeAll((uint*)word);
                     Thread.Yield();
@@ -45,7 +46,8 @@ internal sealed unsafe class WaitWords
             },
             null))
         {
-            Futex.Wait((uint*)word, sequence, timeoutMs);
+            if (!cancellation.IsCancellationRequested)
+                Futex.Wait((uint*)word, sequence, timeoutMs);
             Volatile.Write(ref left, 1);
         }
     }

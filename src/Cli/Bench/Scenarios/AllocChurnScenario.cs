@@ -1,0 +1,152 @@
+namespace FastPlasma.Cli.Bench.Scenarios;
+
+/// <summary>Does memory stay usable while objects of all sizes come and go in a store that is nearly full, and how much of it is waste?</summary>
+/// <remarks>
+/// 91 % of the objects are 64 B to 16 KiB, 8 % up to 1 MiB and 1 % 8 to 16 MiB; the last are most of the bytes. Payloads are never written: the question is the
+/// allocator. Live payload is held at 90 % of capacity by deleting objects at random, and an object that the store refuses is tried again after deletes of as many bytes. The ratio is the largest share of a block that is not payload, over all sizes.
+/// </remarks>
+internal sealed class AllocChurnScenario : IBenchScenario
+{
+    // 1,000 creates or deletes are one batch.
+    private const int BatchOperations = 1000, ObjectCountMax = 1 << 16;
+    private const long CapacityBytes = 1L << 30, LiveBytes = CapacityBytes / 10 * 9;
+    private const long ProbeBytesMin = 512, ProbeBytesMax = 16 << 20;
+
+    public string Name => "alloc-churn";
+
+    public string Unit => "ns";
+
+    public BenchBound Bound => BenchBound.AtMost(0.125);
+
+    public BenchFigures Run(BenchContext context)
+    {
+        using PlasmaStore store = PlasmaStore.CreateAnonymous(new PlasmaOptions { CapacityBytes = CapacityBytes, ObjectCountMax = ObjectCountMax });
+        Churn churn = new(store);
+        Series.Warm(BatchOperations, churn.Run);
+        while (!churn.IsFull)
+            churn.Run(BatchOperations);
+
+        int batches = context.Pick(10_000_000, 300_000) / BatchOperations;
+        long failuresBefore = churn.Failures;
+        Series times = new(batches);
+        for (int i = 0; i < batches; i++)
+            times[i] = Series.Time(churn.Run, BatchOperations);
+        StoreStats stats = store.Stats();
+        var (waste, wastedBytes) = WorstWaste();
+        return new BenchFigures(times.Median, times.P99, waste)
+        {
+            Note = BenchResult.Text(
+                $"{(long)batches * BatchOperations:N0} creates and deletes, {churn.Failures - failuresBefore} failures{churn.LastFailure}; {stats.SealedCount:N0} objects, {stats.ObjectBytes * 100.0 / CapacityBytes:0.0} % full; waste {stats.WasteBytes * 100.0 / Math.Max(1, stats.UsedBytes):0.0} % of used memory; free inside slabs {stats.SlabFreeBytes * 100.0 / CapacityBytes:0.0} % of capacity; largest free run {stats.LargestFreeRunBytes / 1048576.0:0.0} MiB; worst block: {waste * 100:0.0} % waste at {wastedBytes:N0} B"),
+        };
+    }
+
+    /// <summary>The largest share of a block that its payload does not use, over sizes from 512 B to 16 MiB.</summary>
+    private static (double Waste, long PayloadBytes) WorstWaste()
+    {
+        using PlasmaStore store = PlasmaStore.CreateAnonymous(new PlasmaOptions { CapacityBytes = 4 * ProbeBytesMax });
+        ObjectId id = BenchIds.Of(1);
+        (double Waste, long PayloadBytes) worst = (0, 0);
+
+        // One byte more than a block holds is the worst payload of the next larger block, so this visits every block size at its worst.
+        for (long bytes = ProbeBytesMin; bytes <= ProbeBytesMax;)
+        {
+            using (ObjectWriter writer = store.Create(id, bytes))
+                writer.Seal();
+            long block = store.List().Single().BlockBytes;
+            store.Delete(id);
+            double waste = (double)(block - bytes) / block;
+            if (waste > worst.Waste)
+                worst = (waste, bytes);
+            bytes = Math.Max(bytes, block) + 1;
+        }
+
+        return worst;
+    }
+
+    /// <summary>Creates and deletes in a store.</summary>
+    private sealed class Churn(PlasmaStore store)
+    {
+        private readonly (ulong Number, long Bytes)[] _objects = new (ulong, long)[ObjectCountMax];
+        private ulong _numbers, _random = 1;
+        private int _count;
+        private long _bytes, _next, _bytesMax = LiveBytes;
+        private bool _nextHasFailed;
+        private PlasmaStatus _lastFailure;
+
+        internal bool IsFull { get; private set; }
+
+        internal long Failures { get; private set; }
+
+        internal string LastFailure => Failures == 0 ? "" : $" ({_lastFailure})";
+
+        internal void Run(int operations)
+        {
+            for (int i = 0; i < operations; i++)
+            {
+                // A large object that does not fit yet stays the next one; drawing again would leave only small ones.
+                if (_next == 0)
+                    _next = NextBytes();
+                if (_count < _objects.Length && _bytes + _next <= _bytesMax && TryCreate(_next))
+                {
+                    _next = 0;
+                    _nextHasFailed = false;
+                    _bytesMax = LiveBytes;
+                }
+                else
+                {
+                    IsFull = true;
+                    Delete();
+                }
+            }
+        }
+
+        /// <summary>An object that the store refuses is one failure, however often it is tried again; that is after deletes of as many bytes as it has.</summary>
+        private bool TryCreate(long bytes)
+        {
+            PlasmaStatus status = store.TryCreate(BenchIds.Of(_numbers), bytes, out ObjectWriter writer);
+            if (status == PlasmaStatus.Ok)
+                status = writer.TrySeal();
+            if (status != PlasmaStatus.Ok)
+            {
+                if (!_nextHasFailed)
+                    Failures++;
+                _nextHasFailed = true;
+                _bytesMax = _bytes;
+                _lastFailure = status;
+                return false;
+            }
+
+            _objects[_count++] = (_numbers++, bytes);
+            _bytes += bytes;
+            return true;
+        }
+
+        private void Delete()
+        {
+            if (_count == 0)
+                throw new InvalidOperationException($"An empty store refuses objects with {_lastFailure}.");
+            int victim = (int)(Next() % (ulong)_count);
+            var (number, bytes) = _objects[victim];
+            _objects[victim] = _objects[--_count];
+            _bytes -= bytes;
+            PlasmaStatus status = store.Delete(BenchIds.Of(number));
+            if (status != PlasmaStatus.Ok)
+                throw new InvalidOperationException($"A delete ended with {status}.");
+        }
+
+        private long NextBytes()
+        {
+            ulong kind = Next() % 100;
+            return kind switch
+            {
+                < 91 => LogUniform(64, 16 << 10),
+                < 99 => LogUniform(16 << 10, 1 << 20),
+                _ => (8L << 20) + (long)(Next() % (8UL << 20)),
+            };
+        }
+
+        private long LogUniform(long min, long max) => (long)(min * Math.Pow((double)max / min, (Next() >> 11) * (1.0 / (1UL << 53))));
+
+        private ulong Next() => _random = BenchIds.Mix(_random);
+    }
+}

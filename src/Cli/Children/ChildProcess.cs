@@ -1,0 +1,112 @@
+using System.Diagnostics;
+using System.Text;
+
+namespace FastPlasma.Cli.Children;
+
+/// <summary>One more process of this executable, spoken to by lines over its standard streams.</summary>
+/// <remarks>
+/// The child ends when its standard input closes (<see cref="ParentPipe"/>), so it cannot outlive a killed parent; <see cref="Dispose"/> closes that
+/// pipe, gives the child a moment and then kills exactly this process.
+/// </remarks>
+internal sealed class ChildProcess : IDisposable
+{
+    private const int EndTimeoutMs = 1000;
+    private readonly Process _process;
+    private readonly StringBuilder _errors = new();
+
+    private ChildProcess(string label, Process process)
+    {
+        Label = label;
+        _process = process;
+        Id = process.Id;
+        process.ErrorDataReceived += (_, line) =>
+        {
+            if (line.Data is { } text)
+                lock (_errors)
+                    _errors.AppendLine(text);
+        };
+        process.BeginErrorReadLine();
+    }
+
+    /// <summary>What it is called in messages.</summary>
+    internal string Label { get; }
+
+    /// <summary>Its process id.</summary>
+    internal int Id { get; }
+
+    /// <summary>Starts this executable again with the given arguments.</summary>
+    internal static ChildProcess Start(string label, params ReadOnlySpan<string> arguments)
+    {
+        string path = Environment.ProcessPath ?? throw new InvalidOperationException("The path of this executable is unknown, so no further process can be started.");
+        UTF8Encoding utf8 = new(encoderShouldEmitUTF8Identifier: false);
+        ProcessStartInfo start = new(path)
+        {
+            RedirectStandardInput = true,
+            RedirectStandardOutput = true,
+            RedirectStandardError = true,
+            StandardInputEncoding = utf8,
+            StandardOutputEncoding = utf8,
+            UseShellExecute = false,
+        };
+
+        // Started as "dotnet fastplasma.dll": the executable is the host and the library is its first argument.
+        if (string.Equals(Path.GetFileNameWithoutExtension(path), "dotnet", StringComparison.OrdinalIgnoreCase))
+            start.ArgumentList.Add(Path.GetFullPath(Environment.GetCommandLineArgs()[0]));
+        foreach (string argument in arguments)
+            start.ArgumentList.Add(argument);
+        Process process = Process.Start(start) ?? throw new InvalidOperationException($"'{path}' was not started.");
+        return new ChildProcess(label, process);
+    }
+
+    /// <summary>Sends one line.</summary>
+    internal void Send(string line)
+    {
+        try
+        {
+            _process.StandardInput.WriteLine(line);
+            _process.StandardInput.Flush();
+        }
+        catch (IOException)
+        {
+            throw Ended();
+        }
+    }
+
+    /// <summary>Receives the next line.</summary>
+    /// <exception cref="ChildProcessException">The child has ended instead.</exception>
+    internal async Task<string> ReceiveAsync(CancellationToken cancellation) =>
+        await _process.StandardOutput.ReadLineAsync(cancellation) ?? throw Ended();
+
+    /// <inheritdoc cref="ReceiveAsync"/>
+    internal string Receive() => _process.StandardOutput.ReadLine() ?? throw Ended();
+
+    public void Dispose()
+    {
+        try
+        {
+            _process.StandardInput.Close();
+        }
+        catch (IOException)
+        {
+            // The child has gone first; that is what closing asks for.
+        }
+
+        if (!_process.WaitForExit(EndTimeoutMs))
+        {
+            _process.Kill();
+            _process.WaitForExit();
+        }
+
+        _process.Dispose();
+    }
+
+    private ChildProcessException Ended()
+    {
+        string state = _process.WaitForExit(EndTimeoutMs) ? $"ended with exit code {_process.ExitCode}" : "closed its output";
+        lock (_errors)
+            return new ChildProcessException($"{Label} (process {Id}) {state}. {_errors.ToString().Trim()}".TrimEnd());
+    }
+}
+
+/// <summary>A child process ended before it had answered.</summary>
+internal sealed class ChildProcessException(string message) : Exception(message);

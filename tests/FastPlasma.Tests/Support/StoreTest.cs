@@ -1,0 +1,138 @@
+using System.Globalization;
+using Xunit.v3;
+
+[assembly: AssemblyFixture(typeof(FastPlasma.Tests.Leftovers))]
+
+namespace FastPlasma.Tests;
+
+/// <summary>What a test of stores needs and must leave as it found it: stores, workers, names. Every store that is still open at the end must pass its own verification.</summary>
+public abstract class StoreTest : IDisposable
+{
+    private static int s_names;
+
+    private readonly List<PlasmaStore> _stores = [];
+    private readonly List<WorkerProcess> _workers = [];
+    private readonly List<string> _names = [];
+    private readonly List<string> _folders = [];
+
+    /// <summary>Whether stores that are open at the end are verified; tests that break one on purpose say false.</summary>
+    private protected bool VerifyAtEnd { get; set; } = true;
+
+    private protected static PlasmaOptions Small { get; } = new() { CapacityBytes = 16 << 20, ObjectCountMax = 1024 };
+
+    private protected static TimeSpan Ms(int ms) => TimeSpan.FromMilliseconds(ms);
+
+    private protected static ObjectId Id(string name) => ObjectId.FromName(name);
+
+    private protected static ObjectOptions Evictable => new() { Retention = Retention.Evictable };
+
+    private protected static void Same(ReadOnlySpan<byte> expected, ReadOnlySpan<byte> actual) => Assert.True(expected.SequenceEqual(actual), $"{expected.Length} bytes were expected, {actual.Length} read, they differ.");
+
+    private protected string NewName()
+    {
+        string name = $"{Leftovers.Prefix}{Interlocked.Increment(ref s_names).ToString(CultureInfo.InvariantCulture)}";
+        _names.Add(name);
+        return name;
+    }
+
+    /// <summary>An empty folder that is removed at the end.</summary>
+    private protected string NewFolder()
+    {
+        string folder = Directory.CreateTempSubdirectory(Leftovers.Prefix).FullName;
+        _folders.Add(folder);
+        return folder;
+    }
+
+    private protected PlasmaStore Anonymous(PlasmaOptions? options = null) => Keep(PlasmaStore.CreateAnonymous(options ?? Small));
+
+    private protected PlasmaStore Named(out string name, PlasmaOptions? options = null) => Keep(PlasmaStore.Create(name = NewName(), options ?? Small));
+
+    private protected PlasmaStore Open(string name, StoreAccess access = StoreAccess.ReadWrite) => Keep(PlasmaStore.Open(name, Small with { Access = access }));
+
+    private protected PlasmaStore Keep(PlasmaStore store)
+    {
+        _stores.Add(store);
+        return store;
+    }
+
+    /// <summary>A worker that has the store open.</summary>
+    private protected WorkerProcess StartWorker(string name, string options = "")
+    {
+        WorkerProcess worker = StartWorker(null, uid: null);
+        worker.Call($"open {name} {options}");
+        return worker;
+    }
+
+    private protected WorkerProcess StartWorker(string? folder, uint? uid)
+    {
+        WorkerProcess worker = WorkerProcess.Start(folder, uid);
+        _workers.Add(worker);
+        return worker;
+    }
+
+    public void Dispose()
+    {
+        GC.SuppressFinalize(this);
+        var problems = new List<string>();
+        _workers.ForEach(worker => Do(problems, worker.Dispose));
+        foreach (PlasmaStore store in _stores)
+        {
+            if (VerifyAtEnd && !store.IsClosing)
+                Do(problems, () => problems.AddRange(store.Verify().Problems));
+            Do(problems, store.Dispose);
+        }
+        foreach (string name in _names)
+        {
+            Do(problems, () => PlasmaStore.Destroy(name));
+            problems.AddRange(Directory.EnumerateFiles("/dev/shm", $"fastplasma.{name}").Select(static f => $"{f} is left over."));
+            problems.AddRange(Directory.EnumerateFiles("/dev/shm", $"fastplasma.{name}.*").Select(static f => $"{f} is left over."));
+        }
+        _folders.ForEach(folder => Do(problems, () => Directory.Delete(folder, recursive: true)));
+        Assert.Empty(problems);
+    }
+
+    /// <summary>One step of the clean-up; a failure must not keep the others from being done.</summary>
+    private static void Do(List<string> problems, Action step)
+    {
+        try
+        {
+            step();
+        }
+#pragma warning disable CA1031 // Reported with the rest.
+        catch (Exception e)
+#pragma warning restore CA1031
+        {
+            problems.Add(e.ToString());
+        }
+    }
+}
+
+/// <summary>After the last test: nothing with the prefix of this run is left in shared memory, and no worker lives.</summary>
+public sealed class Leftovers : IDisposable
+{
+    internal static readonly string Prefix = string.Create(CultureInfo.InvariantCulture, $"t{Environment.ProcessId}-");
+
+    public void Dispose()
+    {
+        var left = Directory.EnumerateFiles("/dev/shm", $"fastplasma.{Prefix}*").ToList();
+        left.AddRange(Directory.EnumerateFileSystemEntries(Path.GetTempPath(), $"{Prefix}*"));
+        left.AddRange(Children().Select(static id => $"process {id}"));
+        Assert.Empty(left);
+    }
+
+    private static List<string> Children() =>
+        [.. Directory.EnumerateDirectories("/proc").Where(static p => int.TryParse(Path.GetFileName(p), CultureInfo.InvariantCulture, out _)).Where(IsWorkerOfOurs)];
+
+    private static bool IsWorkerOfOurs(string folder)
+    {
+        try
+        {
+            string stat = File.ReadAllText(Path.Combine(folder, "stat"));
+            return stat.Contains("(FastPlasma.Work", StringComparison.Ordinal) && stat[(stat.LastIndexOf(')') + 2)..].Split(' ')[1] == Environment.ProcessId.ToString(CultureInfo.InvariantCulture);
+        }
+        catch (IOException)
+        {
+            return false; // It has ended meanwhile.
+        }
+    }
+}

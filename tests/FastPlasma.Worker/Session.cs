@@ -1,0 +1,176 @@
+using System.Collections.Concurrent;
+using System.Globalization;
+using System.IO.Hashing;
+using System.Runtime.InteropServices;
+
+namespace FastPlasma.Worker;
+
+/// <summary>One attachment of this process, its open handles and writers by tag, and its commands.</summary>
+/// <remarks>Ids are names, hashed to object ids. Answers begin with "ok" or with "error TYPE: message".</remarks>
+internal sealed unsafe partial class Session
+{
+    private const int DumpableOption = 4;
+
+    private readonly ConcurrentDictionary<string, PlasmaObject> _held = new();
+    private readonly ConcurrentDictionary<string, ObjectWriter> _writers = new();
+    private readonly ConcurrentDictionary<string, Task<string>> _background = new();
+    private PlasmaStore? _store;
+
+    private PlasmaStore Store => _store ?? throw new InvalidOperationException("No store is open.");
+
+    internal string Answer(string line)
+    {
+        try
+        {
+            return Run(line.Split(' ', StringSplitOptions.RemoveEmptyEntries));
+        }
+#pragma warning disable CA1031 // The other side judges.
+        catch (Exception e)
+#pragma warning restore CA1031
+        {
+            return $"error {e.GetType().Name}: {e.Message.ReplaceLineEndings(" ")}";
+        }
+    }
+
+    internal void Close()
+    {
+        _store?.Dispose();
+        _store = null;
+    }
+
+    private string Run(string[] a)
+    {
+        switch (a[0])
+        {
+            case "open":
+                _store = PlasmaStore.Open(a[1], new PlasmaOptions { Access = a.Contains("ro") ? StoreAccess.ReadOnly : StoreAccess.ReadWrite });
+                return "ok";
+            case "close":
+                Close();
+                return "ok";
+            case "exit":
+                return "ok";
+            case "bg":
+                string line = string.Join(' ', a[2..]);
+                _background[a[1]] = Task.Factory.StartNew(() => Answer(line), CancellationToken.None, TaskCreationOptions.LongRunning, TaskScheduler.Default);
+                return "ok";
+            case "join":
+                return _background[a[1]].GetAwaiter().GetResult();
+            case "put":
+                return $"ok {Store.TryPut(Id(a[1]), Pattern.Of(Int(a[3]), Int(a[2])), Options(a))}";
+            case "create":
+                PlasmaStatus created = Store.TryCreate(Id(a[2]), Int(a[3]), out ObjectWriter writer, Options(a));
+                if (created == PlasmaStatus.Ok)
+                    _writers[a[1]] = writer;
+                return $"ok {created}";
+            case "race": // race TAG START ID N: creates as soon as START is there.
+                Store.Get(Id(a[2]), TimeSpan.FromSeconds(20), spin: TimeSpan.FromMilliseconds(1)).Dispose();
+                return Run(["create", a[1], a[3], a[4]]);
+            case "fill":
+                Pattern.Fill(_writers[a[1]].Span, Int(a[2]));
+                return "ok";
+            case "seal":
+                return $"ok {_writers[a[1]].TrySeal()}";
+            case "drop":
+                _writers[a[1]].Dispose();
+                return "ok";
+            case "abort":
+                return $"ok {Store.Abort(Id(a[1]))}";
+            case "delete":
+                return $"ok {Store.Delete(Id(a[1]))}";
+            case "contains":
+                return $"ok {Store.Contains(Id(a[1]))}";
+            case "evict":
+                return $"ok {Store.Evict(Int(a[1]))}";
+            case "maintain":
+                return $"ok {Store.Maintain()}";
+            case "hold":
+                PlasmaStatus held = Store.TryGet(Id(a[2]), Ms(a[3]), out PlasmaObject obj);
+                if (held == PlasmaStatus.Ok)
+                    _held[a[1]] = obj;
+                return $"ok {held}";
+            case "read":
+                return $"ok {Describe(_held[a[1]])}";
+            case "release":
+                _held[a[1]].Dispose();
+                return "ok";
+            case "get":
+                PlasmaStatus got = Store.TryGet(Id(a[1]), Ms(a[2]), out PlasmaObject read);
+                using (read)
+                    return got == PlasmaStatus.Ok ? $"ok Ok {Describe(read)}" : $"ok {got}";
+            case "wait": // wait K TIMEOUT ID...
+                ObjectId[] ids = [.. a[3..].Select(Id)];
+                return $"ok {Store.Wait(ids, Int(a[1]), Ms(a[2]), new bool[ids.Length])}";
+            case "stats":
+                StoreStats stats = Store.Stats();
+                return $"ok {stats.SealedCount} {stats.CreatingCount} {stats.CondemnedCount} {stats.Participants.Count}";
+            case "churn": // churn PREFIX N: puts evictable objects for ever, deleting and reading now and then.
+                Churn(a[1], Int(a[2]));
+                return "ok";
+            case "poke": // Writes through the pointer of a get. Without a core dump, which nobody asked for.
+                if (prctl(DumpableOption, 0, 0, 0, 0) != 0)
+                    throw new InvalidOperationException("prctl");
+                *_held[a[1]].Pointer ^= 0xFF;
+                return "ok";
+            case "maps":
+                return "ok " + string.Join(';', File.ReadLines("/proc/self/maps").Where(static m => m.Contains("fastplasma.", StringComparison.Ordinal)).Select(static m => m.Split(' ')[1] + " " + Path.GetFileName(m)));
+            case "writable": // writable NAME: the store's files that this process can open for writing.
+                return "ok " + string.Join(';', Directory.EnumerateFiles("/dev/shm", $"fastplasma.{a[1]}*").Where(CanWrite).Select(Path.GetFileName));
+            case "fault": // Whatever a reader might try with the writing calls.
+                Store.Put(Id("x"), [1]);
+                return "ok";
+            default:
+                throw new ArgumentException($"No such command: {a[0]}");
+        }
+    }
+
+    private void Churn(string prefix, int length)
+    {
+        byte[] payload = Pattern.Of(length, length);
+        for (int i = 0; ; i++) // Ends with the process.
+        {
+            ObjectId id = Id($"{prefix}-{i}");
+            PlasmaStatus status = Store.TryPut(id, payload, new ObjectOptions { Retention = Retention.Evictable });
+            if (status is not (PlasmaStatus.Ok or PlasmaStatus.StoreFull or PlasmaStatus.TooManyObjects))
+                throw new InvalidOperationException($"put: {status}");
+            if (i % 3 == 0)
+                Store.Delete(id);
+            if (i % 5 == 0 && Store.TryGet(Id($"{prefix}-{Math.Max(0, i - 2)}"), out PlasmaObject obj))
+            {
+                using (obj)
+                    if (!obj.Span.SequenceEqual(payload))
+                        throw new InvalidOperationException($"{prefix}-{i - 2} does not hold its own bytes");
+            }
+        }
+    }
+
+    private static bool CanWrite(string path)
+    {
+        try
+        {
+            using FileStream stream = new(path, FileMode.Open, FileAccess.Write, FileShare.ReadWrite);
+            return true;
+        }
+        catch (UnauthorizedAccessException)
+        {
+            return false;
+        }
+    }
+
+    private static ObjectOptions Options(string[] a) => new()
+    {
+        Retention = a.Contains("evictable") ? Retention.Evictable : Retention.Keep,
+        Timeout = a.Contains("patient") ? TimeSpan.FromSeconds(20) : TimeSpan.Zero,
+    };
+
+    private static string Describe(in PlasmaObject obj) => string.Create(CultureInfo.InvariantCulture, $"{obj.Length} {XxHash3.HashToUInt64(obj.Span):x}");
+
+    private static ObjectId Id(string name) => ObjectId.FromName(name);
+
+    private static int Int(string text) => int.Parse(text, CultureInfo.InvariantCulture);
+
+    private static TimeSpan Ms(string text) => Int(text) < 0 ? Timeout.InfiniteTimeSpan : TimeSpan.FromMilliseconds(Int(text));
+
+    [LibraryImport("libc", SetLastError = true)]
+    private static partial int prctl(int option, nuint a, nuint b, nuint c, nuint d);
+}
