@@ -419,27 +419,34 @@ internal sealed unsafe class StoreFiles : IDisposable
 
     private static Guid UuidOf(string directory, string name)
     {
-        using SharedFile? meta = SharedFile.TryOpen(directory, StoreNames.Meta(name), writable: false);
-        byte[] head = new byte[StoreHeader.SizeBytes];
-        if (meta is null || meta.ReadAt(0, head) < head.Length)
-            return Guid.Empty;
-        fixed (byte* p = head)
-            return ((StoreHeader*)p)->Uuid;
+        fixed (byte* p = ReadHead(directory, name))
+            return p is null ? Guid.Empty : ((StoreHeader*)p)->Uuid;
     }
 
     /// <summary>Payload folder as the header says; empty when it is the meta file's own or the header cannot be read.</summary>
     private static string DataDirectoryOf(string directory, string name)
     {
-        using SharedFile? meta = SharedFile.TryOpen(directory, StoreNames.Meta(name), writable: false);
-        byte[] head = new byte[StoreHeader.SizeBytes];
-        if (meta is null || meta.ReadAt(0, head) < head.Length)
-            return "";
-        fixed (byte* p = head)
+        fixed (byte* p = ReadHead(directory, name))
         {
             var header = (StoreHeader*)p;
-            bool isValid = header->Magic == StoreHeader.MagicValue && header->HeaderChecksum == StoreHeader.ChecksumOf(header)
-                && header->DataDirectoryBytes is >= 0 and <= StoreHeader.DataDirectoryBytesMax;
-            return isValid ? Encoding.UTF8.GetString(p + StoreHeader.DataDirectoryOffset, (int)header->DataDirectoryBytes) : "";
+            return p is null || header->Magic != StoreHeader.MagicValue || header->DataDirectoryBytes is <= 0 or > StoreHeader.DataDirectoryBytesMax
+                ? ""
+                : Encoding.UTF8.GetString(p + StoreHeader.DataDirectoryOffset, (int)header->DataDirectoryBytes);
+        }
+    }
+
+    /// <summary>First page of a store's meta file; null when there is none, or something else has the name.</summary>
+    private static byte[]? ReadHead(string directory, string name)
+    {
+        try
+        {
+            using SharedFile? meta = SharedFile.TryOpen(directory, StoreNames.Meta(name), writable: false);
+            byte[] head = new byte[StoreHeader.SizeBytes];
+            return meta is null || !meta.Facts().IsRegular || meta.ReadAt(0, head) < head.Length ? null : head;
+        }
+        catch (OsException e) when (e.ErrorNumber is Libc.ELOOP or Libc.EACCES)
+        {
+            return null; // A symbolic link, or a file that is not ours to read: no store of ours.
         }
     }
 

@@ -1,3 +1,4 @@
+using System.Diagnostics;
 using FastPlasma.Files;
 using FastPlasma.Format;
 using FastPlasma.Native;
@@ -94,7 +95,7 @@ internal sealed unsafe class WaitWords
 /// <summary>A point in time on the monotonic clock.</summary>
 internal readonly struct Deadline
 {
-    private readonly long _atMs;
+    private readonly long _at;
 
     /// <exception cref="ArgumentOutOfRangeException">A negative timeout other than <see cref="Timeout.InfiniteTimeSpan"/>.</exception>
     internal Deadline(TimeSpan timeout)
@@ -102,13 +103,14 @@ internal readonly struct Deadline
         if (timeout < TimeSpan.Zero && timeout != Timeout.InfiniteTimeSpan)
             throw new ArgumentOutOfRangeException(nameof(timeout), timeout, $"The timeout is {timeout}; it can be zero, positive or infinite.");
         IsZero = timeout == TimeSpan.Zero;
-        _atMs = timeout == Timeout.InfiniteTimeSpan || timeout.TotalMilliseconds > long.MaxValue / 4 ? long.MaxValue : Environment.TickCount64 + (long)Math.Ceiling(timeout.TotalMilliseconds);
+        double ticks = timeout.TotalSeconds * Stopwatch.Frequency;
+        _at = timeout == Timeout.InfiniteTimeSpan || ticks > long.MaxValue / 4 ? long.MaxValue : Stopwatch.GetTimestamp() + (long)ticks;
     }
 
     internal bool IsZero { get; }
 
-    internal bool HasPassed => IsZero || Environment.TickCount64 >= _atMs;
+    internal bool HasPassed => IsZero || Stopwatch.GetTimestamp() >= _at;
 
-    /// <summary>Time left, at most one slice.</summary>
-    internal int SliceMs(int sliceMs) => IsZero ? 0 : (int)Math.Clamp(_atMs - Environment.TickCount64, 0, sliceMs);
+    /// <summary>Time left in milliseconds, rounded up, at most one slice.</summary>
+    internal int SliceMs(int sliceMs) => IsZero ? 0 : (int)Math.Clamp(Math.Ceiling((_at - (double)Stopwatch.GetTimestamp()) * 1000 / Stopwatch.Frequency), 0, sliceMs);
 }
