@@ -430,9 +430,9 @@ internal sealed unsafe class StoreFiles : IDisposable
     /// <summary>Payload folder as the header says; empty when it is the meta file's own or the header cannot be read.</summary>
     private static string DataDirectoryOf(string directory, string name)
     {
-        using SharedFile? meta = SharedFile.TryOpen(directory, StoreNames.Meta(name), writable: false);
+        using SharedFile? meta = TryOpenToDestroy(directory, StoreNames.Meta(name));
         byte[] head = new byte[StoreHeader.SizeBytes];
-        if (meta is null || meta.ReadAt(0, head) < head.Length)
+        if (meta is null || !meta.Facts().IsRegular || meta.ReadAt(0, head) < head.Length)
             return "";
         fixed (byte* p = head)
         {
@@ -440,6 +440,19 @@ internal sealed unsafe class StoreFiles : IDisposable
             bool isValid = header->Magic == StoreHeader.MagicValue && header->HeaderChecksum == StoreHeader.ChecksumOf(header)
                 && header->DataDirectoryBytes is >= 0 and <= StoreHeader.DataDirectoryBytesMax;
             return isValid ? Encoding.UTF8.GetString(p + StoreHeader.DataDirectoryOffset, (int)header->DataDirectoryBytes) : "";
+        }
+    }
+
+    /// <summary>What is no store at all is removed without a look into it: a symbolic link, and what the user may remove but not read.</summary>
+    private static SharedFile? TryOpenToDestroy(string directory, string metaName)
+    {
+        try
+        {
+            return SharedFile.TryOpen(directory, metaName, writable: false);
+        }
+        catch (OsException e) when (e.ErrorNumber is Libc.ELOOP or Libc.EACCES or Libc.EPERM)
+        {
+            return null;
         }
     }
 
