@@ -185,8 +185,10 @@ internal sealed unsafe class SharedFile : IDisposable
 
     public void Dispose() => _handle.Dispose();
 
-    private static int OpenDescriptor(string directory, string name, int flags, uint mode) =>
-        directory == SharedMemoryDirectory
-            ? Libc.shm_open("/" + name, flags | Libc.O_CLOEXEC | Libc.O_NOFOLLOW, mode)
-            : Libc.open(Combine(directory, name), flags | Libc.O_CLOEXEC | Libc.O_NOFOLLOW, mode);
+    private static int OpenDescriptor(string directory, string name, int flags, uint mode)
+    {
+        // Non-blocking means nothing for a regular file; a pipe that somebody put under the name would keep the opener waiting for ever.
+        flags |= Libc.O_CLOEXEC | Libc.O_NOFOLLOW | Libc.O_NONBLOCK;
+        return directory == SharedMemoryDirectory ? Libc.shm_open("/" + name, flags, mode) : Libc.open(Combine(directory, name), flags, mode);
+    }
 }

@@ -111,6 +111,7 @@ public sealed unsafe class FormatTests : StoreTest
         string fifo = NewName();
         Assert.Equal(0, Syscall.mkfifo(MetaOf(fifo), FilePermissions.S_IRUSR | FilePermissions.S_IWUSR));
         Eventually.Ends(() => Refused(fifo, "not a regular file"));
+        Eventually.Ends(() => Assert.True(PlasmaStore.Destroy(fifo)));
         string folder = NewName();
         Directory.CreateDirectory(MetaOf(folder));
         try

@@ -444,7 +444,7 @@ internal sealed unsafe class StoreFiles : IDisposable
             byte[] head = new byte[StoreHeader.SizeBytes];
             return meta is null || !meta.Facts().IsRegular || meta.ReadAt(0, head) < head.Length ? null : head;
         }
-        catch (OsException e) when (e.ErrorNumber is Libc.ELOOP or Libc.EACCES)
+        catch (OsException e) when (e.ErrorNumber is Libc.ELOOP or Libc.EACCES or Libc.EPERM)
         {
             return null; // A symbolic link, or a file that is not ours to read: no store of ours.
         }
