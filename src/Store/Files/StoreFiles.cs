@@ -412,10 +412,17 @@ internal sealed unsafe class StoreFiles : IDisposable
     /// <summary>Payload folder as the header says; empty when it is the meta file's own or the header cannot be read.</summary>
     private static string DataDirectoryOf(string directory, string name)
     {
-        using SharedFile? meta = SharedFile.TryOpen(directory, StoreNames.Meta(name), writable: false);
         byte[] head = new byte[StoreHeader.SizeBytes];
-        if (meta is null || meta.ReadAt(0, head) < head.Length)
-            return "";
+        try
+        {
+            using SharedFile? meta = SharedFile.TryOpen(directory, StoreNames.Meta(name), writable: false);
+            if (meta is null || meta.ReadAt(0, head) < head.Length)
+                return "";
+        }
+        catch (OsException)
+        {
+            return ""; // A symbolic link, a directory, another user's: whether it can be removed is for the caller to find out.
+        }
         fixed (byte* p = head)
         {
             var header = (StoreHeader*)p;
