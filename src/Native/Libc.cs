@@ -7,7 +7,7 @@ internal static unsafe partial class Libc
 {
     private const string Name = "libc";
 
-    internal const int O_RDONLY = 0, O_RDWR = 2, O_CREAT = 0x40, O_EXCL = 0x80, O_CLOEXEC = 0x80000;
+    internal const int O_RDONLY = 0, O_RDWR = 2, O_CREAT = 0x40, O_EXCL = 0x80, O_NONBLOCK = 0x800, O_CLOEXEC = 0x80000;
 
     // O_NOFOLLOW and O_DIRECTORY differ between x64 and arm64 (asm-generic/fcntl.h against arch/arm64/include/uapi/asm/fcntl.h).
     internal static int O_NOFOLLOW => RuntimeInformation.ProcessArchitecture == Architecture.Arm64 ? 0x8000 : 0x20000;

@@ -182,8 +182,10 @@ internal sealed unsafe class SharedFile : IDisposable
 
     public void Dispose() => _handle.Dispose();
 
-    private static int OpenDescriptor(string directory, string name, int flags, uint mode) =>
-        directory == SharedMemoryDirectory
-            ? Libc.shm_open("/" + name, flags | Libc.O_CLOEXEC | Libc.O_NOFOLLOW, mode)
-            : Libc.open(Combine(directory, name), flags | Libc.O_CLOEXEC | Libc.O_NOFOLLOW, mode);
+    // Not blocking: a pipe under a store's name is opened, seen to be no regular file and refused, instead of waiting for its other end.
+    private static int OpenDescriptor(string directory, string name, int flags, uint mode)
+    {
+        flags |= Libc.O_CLOEXEC | Libc.O_NOFOLLOW | Libc.O_NONBLOCK;
+        return directory == SharedMemoryDirectory ? Libc.shm_open("/" + name, flags, mode) : Libc.open(Combine(directory, name), flags, mode);
+    }
 }
