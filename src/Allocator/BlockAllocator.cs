@@ -41,14 +41,14 @@ internal sealed unsafe class BlockAllocator
     /// <summary>What the operating system answered when the last exact effort asked memory of it and was refused; null when it was not the system that refused.</summary>
     internal string? LastReservationError => _reserver.LastError;
 
+    /// <summary>Whether a request is served by a slab block rather than by grains.</summary>
+    internal static bool FitsSlab(long bytes, int alignmentBytes) =>
+        alignmentBytes <= ChunkMap.PageBytes && RoundForAlignment(bytes, alignmentBytes) <= SizeClasses.SlabMaxBytes;
+
     /// <summary>Memory that a request really takes.</summary>
-    internal static long BlockBytesFor(long bytes, int alignmentBytes)
-    {
-        long slabBytes = RoundForAlignment(bytes, alignmentBytes);
-        return slabBytes <= SizeClasses.SlabMaxBytes && alignmentBytes <= ChunkMap.PageBytes
-            ? SizeClasses.BytesOf(SizeClasses.ClassOf(slabBytes))
-            : GrainsFor(bytes) * ChunkMap.GrainBytes;
-    }
+    internal static long BlockBytesFor(long bytes, int alignmentBytes) => FitsSlab(bytes, alignmentBytes)
+        ? SizeClasses.BytesOf(SizeClasses.ClassOf(RoundForAlignment(bytes, alignmentBytes)))
+        : GrainsFor(bytes) * ChunkMap.GrainBytes;
 
     /// <summary>Memory that a place stands for, from the present use of its chunk.</summary>
     internal long BlockBytesAt(in BlockPlace place)
@@ -74,7 +74,7 @@ internal sealed unsafe class BlockAllocator
         if (effort == Effort.Exact)
             _reserver.ForgetError(); // The last attempt before "full" is the one that is reported.
         long slabBytes = RoundForAlignment(bytes, alignmentBytes);
-        if (slabBytes > SizeClasses.SlabMaxBytes || alignmentBytes > ChunkMap.PageBytes)
+        if (!FitsSlab(bytes, alignmentBytes))
             return TryAllocateLarge(bytes, alignmentBytes, owner, place, effort, out dataOffset);
 
         int sizeClass = SizeClasses.ClassOf(slabBytes);
@@ -327,22 +327,17 @@ internal sealed unsafe class BlockAllocator
             return Fail(place, out dataOffset);
         bool chunkAligned = alignmentBytes > ChunkMap.PageBytes;
         bool mayReserve = true;
-        for (int pass = 0; pass < 4; pass++)
-        {
-            if (pass == 1 && effort == Effort.Normal)
-                break;
-            if (pass == 1)
-            {
-                if (effort == Effort.Exact)
-                    RecountAll();
-                if (RetireEmpty() == 0 && effort != Effort.Exact)
-                    break;
-            }
-            if (TryAllocateRun(grains, chunkAligned, owner, place, effort == Effort.Exact, ref mayReserve, out dataOffset))
-                return true;
-            if (mayReserve && pass >= 1)
-                break;
-        }
+        if (TryAllocateRun(grains, chunkAligned, owner, place, false, ref mayReserve, out dataOffset))
+            return true;
+        if (!mayReserve && TryAllocateRun(grains, chunkAligned, owner, place, false, ref mayReserve, out dataOffset))
+            return true; // The system refused more memory; what is backed did.
+        if (effort == Effort.Normal)
+            return Fail(place, out dataOffset);
+        if (effort == Effort.Exact)
+            RecountAll();
+        if ((RetireEmpty() > 0 || effort == Effort.Exact)
+            && TryAllocateRun(grains, chunkAligned, owner, place, effort == Effort.Exact, ref mayReserve, out dataOffset))
+            return true;
         return Fail(place, out dataOffset);
     }
 

@@ -89,10 +89,13 @@ internal sealed unsafe class SharedFile : IDisposable
             throw OsException.FromLastError("fchmod", $"{Path} to {Convert.ToString(mode, 8)}");
     }
 
-    internal void SetGroup(uint gid)
+    internal void SetGroup(uint gid) => SetOwner(uint.MaxValue, gid);
+
+    /// <summary>Gives the file to a user and a group; <see cref="uint.MaxValue"/> leaves one as it is.</summary>
+    internal void SetOwner(uint uid, uint gid)
     {
-        if (Syscall.fchown(Descriptor, uint.MaxValue, gid) != 0)
-            throw OsException.FromLastError("fchown", $"{Path} to group {gid}");
+        if (Syscall.fchown(Descriptor, uid, gid) != 0)
+            throw OsException.FromLastError("fchown", $"{Path} to user {(int)uid} group {(int)gid}");
     }
 
     /// <summary>Backs a range with pages, so that touching it can raise no SIGBUS. 0 on success, else errno (ENOSPC, ENOMEM, ...).</summary>
@@ -182,9 +185,9 @@ internal sealed unsafe class SharedFile : IDisposable
 
     public void Dispose() => _handle.Dispose();
 
-    // Not blocking: a pipe under a store's name is opened, seen to be no regular file and refused, instead of waiting for its other end.
     private static int OpenDescriptor(string directory, string name, int flags, uint mode)
     {
+        // Non-blocking means nothing for a regular file; a pipe that somebody put under the name would keep the opener waiting for ever.
         flags |= Libc.O_CLOEXEC | Libc.O_NOFOLLOW | Libc.O_NONBLOCK;
         return directory == SharedMemoryDirectory ? Libc.shm_open("/" + name, flags, mode) : Libc.open(Combine(directory, name), flags, mode);
     }

@@ -114,11 +114,15 @@ public sealed unsafe partial class PlasmaStore
         if (Name.Length == 0)
             throw new InvalidOperationException("An anonymous store has no readers outside its process.");
         uint uid = OsIdentity.UidOf(user);
-        if (uid == _memory.Header->OwnerUid)
-            throw new ArgumentException($"User {user} owns the store.", nameof(user));
         BeginSlowCall();
         try
         {
+            uint owner = _memory.Header->OwnerUid;
+            if (uid == owner)
+                throw new ArgumentException($"User {user} owns the store.", nameof(user));
+            if (OsIdentity.EffectiveUid is var self && self != 0 && self != owner)
+                throw new UnauthorizedAccessException($"Only the owner of store '{Name}' (user {owner}) or root can admit readers.");
+
             // One admit at a time on this machine: a lock on a byte far behind the participants' own.
             using var admission = new LifeTokens(SharedFile.Open(_files.Directory, Files.StoreNames.Lock(Name, Uuid, Files.StoreNames.WritersDomain), writable: true));
             for (int attempt = 0; !admission.TryAcquire(DomainRecord.CountMax + Files.StoreGeometry.ParticipantCountMax); attempt++)

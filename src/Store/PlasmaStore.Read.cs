@@ -220,7 +220,7 @@ public sealed unsafe partial class PlasmaStore
         if (new StateWord(Volatile.Read(ref entry->State)).IsSealed(generation) && ObjectId.Same(in entry->Id, in id))
         {
             long offset = entry->DataOffset, bytes = entry->PayloadBytes;
-            if (!StoreMemory.IsInside(offset, ObjectEntry.BytesNeeded(bytes, entry->TailBytes), _capacity) | bytes < 0)
+            if (!StoreMemory.IsInside(offset, ObjectEntry.BytesNeeded(bytes, entry->TailBytes), _capacity) | bytes < 0 | entry->UserBytes < 0)
                 _memory.ThrowBroken("an object has the payload length", bytes, _capacity);
             if (state.IsEvictable)
                 Evictor.Hint(_ownHints, word.Entry);
@@ -249,11 +249,11 @@ public sealed unsafe partial class PlasmaStore
             PinSlot* pin = _slots.Slot(slot);
             pin->Since = CoarseClock.UtcTicks;
             Interlocked.Exchange(ref pin->Word, new SlotWord(SlotKind.Pin, generation, entryIndex).Value); // PUBLISH pin, as in TryPin.
-            long bytes = entry->PayloadBytes;
-            if (new StateWord(Volatile.Read(ref entry->State)).IsSealed(generation) && bytes >= 0
-                && StoreMemory.IsInside(entry->DataOffset, ObjectEntry.BytesNeeded(bytes, entry->TailBytes), _capacity))
+            bool present = new StateWord(Volatile.Read(ref entry->State)).IsSealed(generation);
+            long offset = entry->DataOffset, bytes = entry->PayloadBytes;
+            if (present && bytes >= 0 && entry->UserBytes >= 0 && StoreMemory.IsInside(offset, ObjectEntry.BytesNeeded(bytes, entry->TailBytes), _capacity))
             {
-                PlasmaObject.Init(out obj, this, entry, _payload + entry->DataOffset, bytes, slot, sequence);
+                PlasmaObject.Init(out obj, this, entry, _payload + offset, bytes, slot, sequence);
                 return true;
             }
             Volatile.Write(ref pin->Word, 0);
@@ -477,6 +477,7 @@ public sealed unsafe partial class PlasmaStore
         private EventCursor _cursor;
         private long _lostSeen;
         private long _lookedAtMs;
+        private bool _over;
 
         internal Follower(PlasmaStore store, ReadOnlySpan<ObjectId> ids, TimeSpan timeout)
         {
@@ -509,8 +510,8 @@ public sealed unsafe partial class PlasmaStore
                 cancellationToken.ThrowIfCancellationRequested();
                 ObjectDisposedException.ThrowIf(Volatile.Read(ref _store._closing) != 0, _store);
                 uint sequence = _store._waits.Announce(_store._events.WaitWordOfRing);
-                bool pending;
-                while (_cursor.TryNext(out PlasmaEvent e, out pending))
+                bool pending = false;
+                for (int budget = _store._events.Capacity; budget > 0 && _cursor.TryNext(out PlasmaEvent e, out pending); budget--)
                 {
                     if (e.Kind != PlasmaEventKind.Sealed || !_first.TryGetValue(e.Id, out int i))
                         continue;
@@ -525,7 +526,11 @@ public sealed unsafe partial class PlasmaStore
                     _lookedAtMs = now;
                 }
                 if (Hits.Count > 0 || LookAtAll)
-                    return true;
+                {
+                    bool again = !_over; // One round after the deadline still counts what it brings.
+                    _over = _deadline.HasPassed;
+                    return again;
+                }
                 if (_deadline.HasPassed)
                     return false;
                 WaitWords.Sleep(_store._events.WaitWordOfRing, sequence, _deadline.SliceMs(pending ? 1 : WaitWords.SliceMs), cancellationToken);

@@ -9,8 +9,15 @@ public sealed unsafe partial class PlasmaStore
     /// <summary>Follows seals, deletes and evictions from now on.</summary>
     public PlasmaSubscription Subscribe()
     {
-        ObjectDisposedException.ThrowIf(IsClosing, this);
-        return new PlasmaSubscription(this);
+        BeginSlowCall();
+        try
+        {
+            return new PlasmaSubscription(this);
+        }
+        finally
+        {
+            EndSlowCall();
+        }
     }
 
     internal bool IsClosing => Volatile.Read(ref _closing) != 0;
@@ -66,8 +73,8 @@ public sealed unsafe partial class PlasmaStore
             {
                 ObjectDisposedException.ThrowIf(IsClosing, this);
                 uint sequence = _waits.Announce(_events.WaitWordOfRing);
-                bool pending;
-                while (cursor.TryNext(out PlasmaEvent e, out pending))
+                bool pending = false;
+                for (int budget = _events.Capacity; budget > 0 && cursor.TryNext(out PlasmaEvent e, out pending); budget--)
                     if (e.Kind == PlasmaEventKind.Sealed)
                         onSealed(e.Id);
                 long now = Environment.TickCount64;
@@ -96,6 +103,7 @@ public sealed unsafe partial class PlasmaStore
         try
         {
             int recovered = _recovery.RecoverAll();
+            _scan.OpenForeign();
             _reclaimer.FinishAll(null);
             PopulateAhead();
             return recovered;

@@ -111,110 +111,26 @@ public sealed unsafe partial class PlasmaStore
         ThreadSlots thread = Enter();
         try
         {
-            if (!_index.TryFindCommitted(id, _index.HashOf(id), out StateWord state, out uint entryIndex))
-                return PlasmaStatus.NotFound;
-            if (state.State is not (ObjectState.Creating or ObjectState.Tentative))
+            if (!_index.TryFindCommitted(id, _index.HashOf(in id), out StateWord state, out uint entryIndex) || state.State == ObjectState.Tentative)
+                return PlasmaStatus.NotFound; // Tentative: not decided yet, nobody has a writer for it.
+            if (state.State != ObjectState.Creating)
                 return PlasmaStatus.AlreadySealed;
             if (state.Participant != _participants.Index)
                 return PlasmaStatus.NotOwner;
-            int slot = _slots.Find(new SlotWord(SlotKind.Own, state.Generation, entryIndex));
+            var own = new SlotWord(SlotKind.Own, state.Generation, entryIndex);
+            int slot = _slots.Find(own);
             if (slot < 0)
                 return PlasmaStatus.AlreadySealed; // Sealed or aborted by another thread in this very moment.
+
+            // First the sequence, then the word again: the release below succeeds only for the acquisition that announces this entry.
             long sequence = Volatile.Read(ref _slots.Sequence(slot));
-            if ((sequence & SlotTable.PhaseMask) != SlotTable.Held)
+            if ((sequence & SlotTable.PhaseMask) != SlotTable.Held || Volatile.Read(ref _slots.Slot(slot)->Word) != own.Value)
                 return PlasmaStatus.AlreadySealed;
-            return AbortCore(thread, slot, sequence, _memory.Entry(entryIndex));
+            return AbortCore(thread, slot, sequence) == PlasmaStatus.Ok ? PlasmaStatus.Ok : PlasmaStatus.AlreadySealed;
         }
         finally
         {
             Leave(thread);
-        }
-    }
-
-    /// <summary>Removes a sealed object: gone for new gets at once; its memory is freed after the last pin. The id may be created again meanwhile.</summary>
-    /// <returns>Ok, NotFound, or NotSealed (it is being created).</returns>
-    public PlasmaStatus Delete(in ObjectId id)
-    {
-        RequireWriter();
-        ThreadSlots thread = Enter();
-        try
-        {
-            ulong hash = _index.HashOf(id);
-            if (!_slots.TryAcquire(thread, out int slot, out long sequence))
-                return PlasmaStatus.TooManyPins;
-            PinSlot* announcement = _slots.Slot(slot);
-            PlasmaStatus result = PlasmaStatus.NotFound;
-            ObjectIndex.CandidateWalk walk = _index.Walk(hash);
-            while (walk.Next(out IndexWord word, out _))
-            {
-                if (!ObjectIndex.CarriesId(_memory.Entry(word.Entry), word.Generation, id, out StateWord state))
-                    continue;
-                if (state.State == ObjectState.Creating)
-                    result = PlasmaStatus.NotSealed;
-                if (state.State != ObjectState.Sealed)
-                    continue;
-                announcement->Since = CoarseClock.UtcTicks;
-                if (TryCondemn(announcement, word.Entry, word.Generation, PlasmaEventKind.Deleted, out _))
-                {
-                    // CRASH delete-condemned: recovery asks for a walk, which finishes the entry.
-                    _reclaimer.Finish(thread.Blocks, word.Entry, word.Generation, out bool pinned);
-                    if (pinned)
-                        _reclaimer.Remember(word.Entry, word.Generation);
-                    else
-                        CacheFreeEntry(thread, word.Entry);
-                    thread.Count(Counter.Deletes);
-                    result = PlasmaStatus.Ok;
-                    break;
-                }
-            }
-            Volatile.Write(ref announcement->Word, 0);
-            _slots.EndRelease(slot, sequence);
-            return result;
-        }
-        finally
-        {
-            Leave(thread);
-        }
-    }
-
-    /// <summary>Drops evictable objects that nobody reads, those used longest ago first.</summary>
-    /// <param name="bytes">How much memory is wanted; as many objects as that takes.</param>
-    /// <returns>Bytes freed; less than wanted when there is no more.</returns>
-    public long Evict(long bytes)
-    {
-        RequireWriter();
-        ArgumentOutOfRangeException.ThrowIfNegative(bytes);
-        ThreadSlots thread = Enter();
-        try
-        {
-            long freed = 0;
-            while (freed < bytes) // Ends: each round frees something, or there is nothing left to free.
-            {
-                long now = EvictOnce(thread, bytes - freed, allowLess: true);
-                if (now == 0)
-                    break;
-                freed += now;
-            }
-            return freed;
-        }
-        finally
-        {
-            Leave(thread);
-        }
-    }
-
-    /// <summary>Gives free payload memory back to the operating system. Returns bytes given back.</summary>
-    public long Trim()
-    {
-        RequireWriter();
-        BeginSlowCall();
-        try
-        {
-            return _allocator.Trim();
-        }
-        finally
-        {
-            EndSlowCall();
         }
     }
 
@@ -233,18 +149,32 @@ public sealed unsafe partial class PlasmaStore
         }
     }
 
-    internal void AbortWriter(int slot, long sequence, ObjectEntry* entry)
+    internal void AbortWriter(int slot, long sequence)
     {
         if (!_slots.IsHeld(slot, sequence))
             return;
 
-        // Not Enter: a writer may be disposed after the store, and must be, to give its memory back.
-        ThreadSlots? thread = Volatile.Read(ref _closing) == 0 ? Enter() : null;
-        AbortCore(thread, slot, sequence, entry);
-        if (thread is not null)
-            Leave(thread);
-        if (Volatile.Read(ref _closing) != 0)
-            TryDetach();
+        // A writer may be disposed after the store, and must be, to give its memory back; its slot keeps the mappings until then.
+        ThreadSlots? thread = null;
+        try
+        {
+            thread = Enter();
+        }
+        catch (ObjectDisposedException)
+        {
+            // Closed: the thread's own hints are not needed.
+        }
+        try
+        {
+            AbortCore(thread, slot, sequence);
+        }
+        finally
+        {
+            if (thread is not null)
+                Leave(thread);
+            if (Volatile.Read(ref _closing) != 0)
+                TryDetach();
+        }
     }
 
     internal byte* TailOf(ObjectEntry* entry, byte* payload) => payload + entry->TailOffset;
@@ -263,6 +193,9 @@ public sealed unsafe partial class PlasmaStore
         thread.Count(isGet ? Counter.GetCopiedBytes : Counter.CreateCopiedBytes, bytes);
         Leave(thread);
     }
+
+    // Somebody else may be recovering the dead one: looked at again so often before the id counts as taken.
+    private const int RecoveryRounds = 100;
 
     private PlasmaStatus TryCreateCore(ThreadSlots thread, in ObjectId id, long payloadBytes, in ObjectOptions options, out ObjectWriter writer)
     {
@@ -305,69 +238,71 @@ public sealed unsafe partial class PlasmaStore
         ThreadSlots thread, in ObjectId id, ulong hash, long payloadBytes, long needed, int alignment, int nameBytes, int typeBytes, in ObjectOptions options, out ObjectWriter writer)
     {
         writer = default;
-        while (true) // Ends: each repetition means that a rival for the same id made progress, or that a dead creator was recovered.
+        int recoveries = 0;
+        while (true) // Ends: each repetition means that a rival for the same id made progress, or that a dead creator was recovered, of whom there are at most so many.
         {
-            if (_index.TryFindCommitted(id, hash, out StateWord existing, out _) && existing.IsCommitted && !IsLeftByDead(existing))
+            if (_index.TryFindCommitted(id, hash, out StateWord existing, out _) && existing.IsCommitted && !IsLeftByDead(existing, ref recoveries))
                 return PlasmaStatus.Exists;
             if (!_slots.TryAcquire(thread, out int slot, out long sequence))
                 return PlasmaStatus.TooManyPins;
             PinSlot* announcement = _slots.Slot(slot);
-            if (!TryTakeEntry(thread, announcement, out uint entryIndex, out uint generation, options))
+            uint entryIndex = 0, generation = 0;
+            bool taken = false, committed = false;
+            try
             {
-                Volatile.Write(ref announcement->Word, 0);
-                _slots.EndRelease(slot, sequence);
-                return PlasmaStatus.TooManyObjects;
-            }
-
-            ObjectEntry* entry = _memory.Entries + entryIndex;
-            entry->Id = id;
-            entry->PayloadBytes = payloadBytes;
-            entry->UserBytes = options.Metadata.Length;
-            entry->NameBytes = (ushort)nameBytes;
-            entry->ContentTypeBytes = (ushort)typeBytes;
-            entry->CreatedAt = CoarseClock.UtcTicks;
-            entry->SealedAt = 0;
-            entry->Checksum = 0;
-            entry->Incarnation = IncarnationOf(generation, entryIndex);
-            entry->DataOffset = 0;
-            PlasmaStatus status = PlasmaStatus.Ok;
-            if (needed > 0)
-            {
-                if (TryAllocate(thread, needed, alignment, BlockOwner.Of(generation, entryIndex), entry, out long offset))
+                taken = TryTakeEntry(thread, announcement, out entryIndex, out generation, options);
+                if (!taken)
+                    return PlasmaStatus.TooManyObjects;
+                ObjectEntry* entry = _memory.Entries + entryIndex;
+                entry->Id = id;
+                entry->PayloadBytes = payloadBytes;
+                entry->UserBytes = options.Metadata.Length;
+                entry->NameBytes = (ushort)nameBytes;
+                entry->ContentTypeBytes = (ushort)typeBytes;
+                entry->CreatedAt = CoarseClock.UtcTicks;
+                entry->SealedAt = 0;
+                entry->Checksum = 0;
+                entry->Incarnation = IncarnationOf(generation, entryIndex);
+                entry->DataOffset = 0;
+                if (needed > 0)
+                {
+                    if (!TryAllocate(thread, needed, alignment, BlockOwner.Of(generation, entryIndex), entry, out long offset))
+                        return PlasmaStatus.StoreFull;
                     entry->DataOffset = offset;
-                else
-                    status = PlasmaStatus.StoreFull;
-            }
-            if (status == PlasmaStatus.Ok)
-            {
+                }
                 byte* payload = _memory.WritablePayload + entry->DataOffset;
                 WriteTail(entry, payload, options);
                 switch (_index.Insert(id, hash, new IndexWord(hash, generation, entryIndex), out StateWord rival))
                 {
                     case InsertResult.Committed:
+                        committed = true;
                         writer = new ObjectWriter(this, entry, payload, payloadBytes, slot, sequence);
                         return PlasmaStatus.Ok;
-                    case InsertResult.Exists:
-                        status = IsLeftByDead(rival) ? PlasmaStatus.Ok : PlasmaStatus.Exists;
-                        break;
+                    case InsertResult.Exists when !IsLeftByDead(rival, ref recoveries):
+                        return PlasmaStatus.Exists;
                     case InsertResult.Full:
-                        status = PlasmaStatus.TooManyObjects;
-                        break;
+                        return PlasmaStatus.TooManyObjects;
                 }
             }
-            AbandonEntry(thread, slot, sequence, entryIndex, generation);
-            if (status != PlasmaStatus.Ok)
-                return status;
+            finally
+            {
+                if (!committed)
+                {
+                    if (taken)
+                        EndCreation(thread, entryIndex, generation);
+                    Volatile.Write(ref announcement->Word, 0);
+                    _slots.EndRelease(slot, sequence);
+                }
+            }
         }
     }
 
-    /// <summary>Whether a Creating entry belongs to a dead participant; recovers it then, so that the id is free.</summary>
-    private bool IsLeftByDead(StateWord state)
+    /// <summary>Whether a Creating entry belonged to a dead participant that is recovered now, so that the id is free. Not more often than there can be participants.</summary>
+    private bool IsLeftByDead(StateWord state, ref int recoveries)
     {
         if (state.State != ObjectState.Creating || _participants.IsAlive(state.Participant))
             return false;
-        _recovery.TryRecover(state.Participant);
-        return true;
+        return _recovery.TryRecover(state.Participant) || ++recoveries <= RecoveryRounds;
     }
 
     private bool TryTakeEntry(ThreadSlots thread, PinSlot* announcement, out uint entryIndex, out uint generation, in ObjectOptions options)
@@ -381,7 +316,7 @@ public sealed unsafe partial class PlasmaStore
             if (TryOwnEntry(announcement, entryIndex, flags, out generation))
                 return true;
         }
-        for (int round = 0; round < 2; round++)
+        for (int round = 0; round < 3; round++)
         {
             uint count = (uint)ObjectCountMax;
             for (uint step = 0; step < count; step++)
@@ -391,8 +326,15 @@ public sealed unsafe partial class PlasmaStore
                 if (TryOwnEntry(announcement, entryIndex, flags, out generation))
                     return true;
             }
-            if (round == 0 && _reclaimer.FinishAll(thread.Blocks) == 0 && _recovery.RecoverAll() == 0)
-                EvictOnce(thread, 1, allowLess: true, forRecord: true); // Bytes freed do not count here: the second round sees whether a record is free now.
+            if (round == 0)
+            {
+                _reclaimer.FinishAll(thread.Blocks);
+                _recovery.RecoverAll();
+            }
+            else if (round == 1)
+            {
+                Evict(thread, _evictor.Choose(1, Evictor.Aim.Record), out _);
+            }
         }
         entryIndex = generation = 0;
         return false;
@@ -429,88 +371,17 @@ public sealed unsafe partial class PlasmaStore
         if (more && _allocator.TryAllocate(thread.Blocks, needed, alignment, owner, place, Effort.Pressure, out offset))
             return true;
 
-        // Evict only if it can help: what is free plus what may go must be enough.
+        // Evict only what makes room for this block, and nothing when that cannot be.
         long wanted = BlockAllocator.BlockBytesFor(needed, alignment);
-        bool fits = false;
-        while (true) // Ends: each round evicts something, or there is nothing left to evict.
+        while (true) // Ends: each round condemns something, or there is nothing left that helps.
         {
-            long missing = Math.Max(wanted - _allocator.FreeBytesEstimate(), fits ? wanted : 1);
-            if (EvictOnce(thread, missing, allowLess: fits) == 0)
+            Evict(thread, _evictor.ChooseForBlock(wanted, BlockAllocator.FitsSlab(needed, alignment), _allocator), out int condemned);
+            if (condemned == 0)
                 break;
-            fits = true;
             if (_allocator.TryAllocate(thread.Blocks, needed, alignment, owner, place, Effort.Pressure, out offset))
                 return true;
         }
         return _allocator.TryAllocate(thread.Blocks, needed, alignment, owner, place, Effort.Exact, out offset);
-    }
-
-    /// <summary>One round of eviction. Returns bytes freed.</summary>
-    private long EvictOnce(ThreadSlots thread, long bytes, bool allowLess, bool forRecord = false)
-    {
-        List<Evictor.Victim> victims = _evictor.Choose(bytes, allowLess, forRecord);
-        Span<ulong> batch = stackalloc ulong[16];
-        Span<int> slots = stackalloc int[16];
-        Span<long> sequences = stackalloc long[16];
-        long freed = 0;
-        for (int next = 0; next < victims.Count;)
-        {
-            int count = 0;
-            while (count < batch.Length && next < victims.Count)
-            {
-                Evictor.Victim victim = victims[next++];
-                if (!_slots.TryAcquire(thread, out slots[count], out sequences[count]))
-                    break;
-                PinSlot* announcement = _slots.Slot(slots[count]);
-                if (TryCondemn(announcement, victim.Entry, victim.Generation, PlasmaEventKind.Evicted, out long payloadBytes))
-                {
-                    batch[count++] = BlockOwner.Of(victim.Generation, victim.Entry);
-                    thread.Count(Counter.Evictions);
-                    thread.Count(Counter.EvictedBytes, payloadBytes);
-                    continue;
-                }
-                Volatile.Write(ref announcement->Word, 0);
-                _slots.EndRelease(slots[count], sequences[count]);
-            }
-            if (count == 0)
-                continue;
-            freed += _reclaimer.FinishBatch(thread.Blocks, batch[..count]);
-            for (int i = 0; i < count; i++)
-            {
-                if (batch[i] != 0)
-                    _reclaimer.Remember(BlockOwner.EntryOf(batch[i]), BlockOwner.GenerationOf(batch[i]));
-                Volatile.Write(ref _slots.Slot(slots[i])->Word, 0);
-                _slots.EndRelease(slots[i], sequences[i]);
-            }
-        }
-        return freed;
-    }
-
-    /// <summary>Sealed → Condemned, unpublished, announced as an event. The caller finishes and clears the announcement.</summary>
-    private bool TryCondemn(PinSlot* announcement, uint entryIndex, uint generation, PlasmaEventKind kind, out long payloadBytes)
-    {
-        ObjectEntry* entry = _memory.Entries + entryIndex;
-        payloadBytes = 0;
-
-        // PUBLISH announcement: before the entry is condemned; recovery and whoever is short of memory find it through us.
-        Interlocked.Exchange(ref announcement->Word, new SlotWord(SlotKind.Condemn, generation, entryIndex).Value);
-        while (true) // Ends: a failed exchange means that the state changed; only unloads change a Sealed state without ending it.
-        {
-            var state = new StateWord(Volatile.Read(ref entry->State));
-            if (!state.IsSealed(generation) || (kind == PlasmaEventKind.Evicted && !state.IsEvictable))
-                return false;
-
-            // While Sealed in this generation nothing here changes; the exchange below confirms that it still was.
-            ulong hash = _index.HashOf(in entry->Id);
-            ObjectId id = entry->Id;
-            payloadBytes = entry->PayloadBytes;
-            int metadataBytes = entry->UserBytes;
-            ulong incarnation = entry->Incarnation;
-            if (Interlocked.CompareExchange(ref entry->State, state.With(ObjectState.Condemned).Value, state.Value) != state.Value)
-                continue;
-            _index.Remove(hash, new IndexWord(hash, generation, entryIndex));
-            _events.Publish(kind, id, payloadBytes, metadataBytes, incarnation);
-            return true;
-        }
     }
 
     private PlasmaStatus SealCore(ThreadSlots thread, int slot, long sequence, ObjectEntry* entry, bool checksumDone)
@@ -546,7 +417,7 @@ public sealed unsafe partial class PlasmaStore
         return PlasmaStatus.Ok;
     }
 
-    private PlasmaStatus AbortCore(ThreadSlots? thread, int slot, long sequence, ObjectEntry* entry)
+    private PlasmaStatus AbortCore(ThreadSlots? thread, int slot, long sequence)
     {
         if (!_slots.TryBeginRelease(slot, sequence))
             return PlasmaStatus.Closed;
@@ -558,20 +429,15 @@ public sealed unsafe partial class PlasmaStore
         return PlasmaStatus.Ok;
     }
 
-    private void AbandonEntry(ThreadSlots thread, int slot, long sequence, uint entryIndex, uint generation)
-    {
-        EndCreation(thread, entryIndex, generation);
-        Volatile.Write(ref _slots.Slot(slot)->Word, 0);
-        _slots.EndRelease(slot, sequence);
-    }
-
     /// <summary>Own Tentative or Creating → Aborted → word and block gone → Free.</summary>
     private void EndCreation(ThreadSlots? thread, uint entryIndex, uint generation)
     {
-        ObjectEntry* entry = _memory.Entries + entryIndex;
-        var state = new StateWord(Volatile.Read(ref entry->State));
-        if (state.State != ObjectState.Aborted) // A rival may abort a Tentative entry at the same time; either way it is Aborted afterwards.
-            Interlocked.CompareExchange(ref entry->State, state.With(ObjectState.Aborted).Value, state.Value);
+        ObjectEntry* entry = _memory.Entry(entryIndex);
+        for (StateWord state = Read(entry); state.Generation == generation && state.State is ObjectState.Tentative or ObjectState.Creating; state = Read(entry))
+            Interlocked.CompareExchange(ref entry->State, state.With(ObjectState.Aborted).Value, state.Value); // Ends: only towards Aborted; a rival may do it at the same time.
+
+        static StateWord Read(ObjectEntry* entry) => new(Volatile.Read(ref entry->State));
+
         // CRASH creation-aborted: recovery goes on from Aborted.
         if (_reclaimer.Free(thread?.Blocks, entryIndex, generation) > 0)
             _waits.Wake(_reclaimer.SpaceWord);

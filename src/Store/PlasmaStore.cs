@@ -82,8 +82,9 @@ public sealed unsafe partial class PlasmaStore : IDisposable
             _events = new EventRing(memory, _waits, participants.Index);
             _allocator = new BlockAllocator(memory.Chunks, reserver, _reclaimer, participants.Index);
             _reclaimer.Allocator = _allocator;
-            _recovery = new Recovery(memory, files, participants, _scan, _reclaimer, _events, _waits, options.Logger);
+            _recovery = new Recovery(memory, participants, _scan, _reclaimer, _events, _waits, options.Logger);
             _slots = new SlotTable(participants);
+            _scan.OpenForeign();
             _payload = memory.Payload;
             _spaceWord = _reclaimer.SpaceWord;
             _ownHints = ParticipantTable.Hints(participants.Own);
@@ -345,7 +346,7 @@ public sealed unsafe partial class PlasmaStore : IDisposable
             return false; // Only writers recover.
         var events = new EventRing(_memory, _waits, index);
         _reclaimer.Allocator = new BlockAllocator(_memory.Chunks, reserver, _reclaimer, index);
-        new Recovery(_memory, _files, _participants, _scan, _reclaimer, events, _waits, _options.Logger).RecoverUnderToken(index);
+        new Recovery(_memory, _participants, _scan, _reclaimer, events, _waits, _options.Logger).RecoverUnderToken(index);
         return true;
     }
 

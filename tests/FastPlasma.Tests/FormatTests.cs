@@ -15,7 +15,7 @@ public sealed unsafe class FormatTests : StoreTest
         foreach (int length in (int[])[0, 1, 4096, 8191, 8192, 100_000, 1_000_000])
         {
             File.WriteAllBytes(MetaOf(name), Pattern.Of(length, length));
-            File.SetUnixFileMode(MetaOf(name), UnixFileMode.UserRead | UnixFileMode.UserWrite);
+            SetMode(MetaOf(name), 0x180);
             Refused(name, length < 8192 ? $"{length} bytes long" : "Magic");
             Assert.Equal(Pattern.Of(length, length), File.ReadAllBytes(MetaOf(name)));
         }
@@ -52,7 +52,7 @@ public sealed unsafe class FormatTests : StoreTest
         {
             byte[] head = new byte[StoreHeader.SizeBytes];
             file.ReadExactly(head);
-            BitConverter.TryWriteBytes(head.AsSpan(offset), offset == 64 ? (int)value | ((long)BitConverter.ToInt32(head, 68) << 32) : value);
+            BitConverter.TryWriteBytes(head.AsSpan(offset), offset == 64 ? BitConverter.ToInt64(head, 64) & ~0xFFFFFFFFL | value : value);
             fixed (byte* p = head)
                 ((StoreHeader*)p)->HeaderChecksum = StoreHeader.ChecksumOf((StoreHeader*)p);
             file.Position = 0;
@@ -111,6 +111,7 @@ public sealed unsafe class FormatTests : StoreTest
         string fifo = NewName();
         Assert.Equal(0, Syscall.mkfifo(MetaOf(fifo), FilePermissions.S_IRUSR | FilePermissions.S_IWUSR));
         Eventually.Ends(() => Refused(fifo, "not a regular file"));
+        Eventually.Ends(() => Assert.True(PlasmaStore.Destroy(fifo)));
         string folder = NewName();
         Directory.CreateDirectory(MetaOf(folder));
         try
@@ -127,7 +128,7 @@ public sealed unsafe class FormatTests : StoreTest
     public void World_writable_meta_file_is_refused()
     {
         Named(out string name).Dispose();
-        File.SetUnixFileMode(MetaOf(name), (UnixFileMode)0x1B6);
+        SetMode(MetaOf(name), 0x1B6);
         Refused(name, "writable by everybody");
     }
 
@@ -169,7 +170,7 @@ public sealed unsafe class FormatTests : StoreTest
         VerifyAtEnd = false;
         PlasmaStore store = Named(out string name);
         store.Put(Id("a"), [1, 2, 3]);
-        long entries = store.Memory.Geometry.EntriesOffset, entry = -1;
+        long entry = -1;
         for (int i = 0; i < store.ObjectCountMax && entry < 0; i++)
             if (store.Memory.Entries[i].Id == Id("a"))
                 entry = i;
@@ -177,8 +178,6 @@ public sealed unsafe class FormatTests : StoreTest
         Assert.Contains("broken", Assert.Throws<PlasmaFormatException>(() => store.TryGet(Id("a"), out _)).Message, StringComparison.Ordinal);
         Assert.Contains("found broken", Assert.Throws<PlasmaFormatException>(() => store.Put(Id("b"), [1])).Message, StringComparison.Ordinal);
         Assert.NotEmpty(store.Verify().Problems);
-        Assert.Equal(0, store.Stats().Participants.Single().Pins);
-        Assert.True(entries > 0);
     }
 
     [Fact]
@@ -199,6 +198,8 @@ public sealed unsafe class FormatTests : StoreTest
     private static string MetaOf(string name) => $"/dev/shm/fastplasma.{name}";
 
     private static string PartOf(string name, string kind) => Directory.EnumerateFiles("/dev/shm", $"fastplasma.{name}.*.{kind}").Single();
+
+    private static void SetMode(string file, uint mode) => Assert.Equal(0, Syscall.chmod(file, (FilePermissions)mode));
 
     private static void Refused(string name, string reason)
     {

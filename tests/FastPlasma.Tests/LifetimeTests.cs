@@ -232,10 +232,16 @@ public sealed unsafe class LifetimeTests : StoreTest
     [InlineData("x.0123456789abcdef0123456789abcdef")]
     public void Names_that_cannot_be_a_stores_are_refused(string name)
     {
-        Assert.Contains("no store name", Assert.Throws<ArgumentException>(() => PlasmaStore.OpenOrCreate(name, Small)).Message, StringComparison.Ordinal);
-        Assert.Throws<ArgumentException>(() => PlasmaStore.Open(name));
-        Assert.Throws<ArgumentException>(() => PlasmaStore.Create(name, Small));
+        Assert.Contains("no store name", Assert.Throws<ArgumentException>(() => Gone(PlasmaStore.OpenOrCreate(name, Small))).Message, StringComparison.Ordinal);
+        Assert.Throws<ArgumentException>(() => Gone(PlasmaStore.Open(name)));
+        Assert.Throws<ArgumentException>(() => Gone(PlasmaStore.Create(name, Small)));
         Assert.Throws<ArgumentException>(() => PlasmaStore.Destroy(name));
+
+        void Gone(PlasmaStore store)
+        {
+            store.Dispose(); // It should not be there; then at least nothing of it stays.
+            PlasmaStore.Destroy(name);
+        }
     }
 
     [Fact]

@@ -32,7 +32,7 @@ public sealed class ProcessTests : StoreTest
     [Fact, Trait("Anchor", "21")]
     public void Killed_process_leaves_its_sealed_objects_and_nothing_else()
     {
-        PlasmaStore store = Named(out string name);
+        PlasmaStore store = Named(out string name, Small with { CapacityBytes = 64 << 20 });
         WorkerProcess worker = StartWorker(name);
         for (int i = 0; i < 20; i++)
         {

@@ -121,6 +121,21 @@ internal sealed unsafe class StoreFiles : IDisposable
     /// <summary>Creates a store; null when the name is taken.</summary>
     internal static StoreFiles? TryCreate(string name, PlasmaOptions options)
     {
+        for (int attempt = 1; ; attempt++) // Ends: at most so many attempts.
+        {
+            try
+            {
+                return TryCreateOnce(name, options);
+            }
+            catch (OsException e) when (e.ErrorNumber == Libc.ENOENT && attempt < 16)
+            {
+                // Another creator took our temporary file for a dead one's in the instant between its creation and its lock.
+            }
+        }
+    }
+
+    private static StoreFiles? TryCreateOnce(string name, PlasmaOptions options)
+    {
         StoreNames.Check(name);
         CheckRights(options);
         (string directory, string dataDirectory) = Resolve(options.Directory);
@@ -241,9 +256,12 @@ internal sealed unsafe class StoreFiles : IDisposable
         SharedFile.TryUnlink(Directory, lockName);
         using SharedFile pins = SharedFile.Create(Directory, pinsName, 0x180);
         using SharedFile locks = SharedFile.Create(Directory, lockName, 0x180);
-        uint mode = Meta.Facts().Mode;
-        pins.SetMode(mode);
-        locks.SetMode(mode);
+        FileFacts meta = Meta.Facts();
+        foreach (SharedFile file in (SharedFile[])[pins, locks])
+        {
+            file.SetOwner(meta.OwnerUid, meta.GroupGid); // Root may be the one who admits; the writers have to read these files.
+            file.SetMode(meta.Mode);
+        }
         BuildPins(pins, Uuid, domain, StoreGeometry.ReaderParticipantCountMax);
         PosixAcl.Grant(pins, uid, PosixAcl.Read | PosixAcl.Write);
         PosixAcl.Grant(locks, uid, PosixAcl.Read | PosixAcl.Write);
@@ -412,23 +430,29 @@ internal sealed unsafe class StoreFiles : IDisposable
     /// <summary>Payload folder as the header says; empty when it is the meta file's own or the header cannot be read.</summary>
     private static string DataDirectoryOf(string directory, string name)
     {
+        using SharedFile? meta = TryOpenToDestroy(directory, StoreNames.Meta(name));
         byte[] head = new byte[StoreHeader.SizeBytes];
-        try
-        {
-            using SharedFile? meta = SharedFile.TryOpen(directory, StoreNames.Meta(name), writable: false);
-            if (meta is null || meta.ReadAt(0, head) < head.Length)
-                return "";
-        }
-        catch (OsException)
-        {
-            return ""; // A symbolic link, a directory, another user's: whether it can be removed is for the caller to find out.
-        }
+        if (meta is null || !meta.Facts().IsRegular || meta.ReadAt(0, head) < head.Length)
+            return "";
         fixed (byte* p = head)
         {
             var header = (StoreHeader*)p;
             bool isValid = header->Magic == StoreHeader.MagicValue && header->HeaderChecksum == StoreHeader.ChecksumOf(header)
                 && header->DataDirectoryBytes is >= 0 and <= StoreHeader.DataDirectoryBytesMax;
             return isValid ? Encoding.UTF8.GetString(p + StoreHeader.DataDirectoryOffset, (int)header->DataDirectoryBytes) : "";
+        }
+    }
+
+    /// <summary>What is no store at all is removed without a look into it: a symbolic link, and what the user may remove but not read.</summary>
+    private static SharedFile? TryOpenToDestroy(string directory, string metaName)
+    {
+        try
+        {
+            return SharedFile.TryOpen(directory, metaName, writable: false);
+        }
+        catch (OsException e) when (e.ErrorNumber is Libc.ELOOP or Libc.EACCES or Libc.EPERM)
+        {
+            return null;
         }
     }
 

@@ -43,7 +43,7 @@ internal struct PinsHeader
 internal unsafe struct ParticipantBlock
 {
     internal const int HintsOffset = 512, HintCount = 448, CondemnedOffset = 4096, CondemnedCount = 256, SlotsOffset = 8192, HeadBytes = SlotsOffset;
-    internal const int ChunkCountMax = 1024;
+    internal const int ChunkCountMax = 1024, ReaderChunkCountMax = 64;
     internal const int SizeBytes = SlotsOffset + ChunkCountMax * SlotChunk.SizeBytes;
     internal const int CommandNameBytes = 16;
 

@@ -177,16 +177,19 @@ internal sealed unsafe class ObjectIndex
     /// <summary>A committed or tentative entry of an id, if there is one now.</summary>
     internal bool TryFindCommitted(in ObjectId id, ulong hash, out StateWord state, out uint entryIndex)
     {
+        state = default;
+        entryIndex = 0;
         CandidateWalk walk = Walk(hash);
         while (walk.Next(out IndexWord word, out _))
         {
+            if (!CarriesId(_memory.Entry(word.Entry), word.Generation, id, out StateWord seen) || !(seen.IsCommitted || seen.State == ObjectState.Tentative))
+                continue;
+            state = seen;
             entryIndex = word.Entry;
-            if (CarriesId(_memory.Entry(entryIndex), word.Generation, id, out state) && (state.IsCommitted || state.State == ObjectState.Tentative))
-                return true;
+            if (seen.IsCommitted)
+                return true; // A tentative one counts only if there is no committed one behind it.
         }
-        state = default;
-        entryIndex = 0;
-        return false;
+        return state.State == ObjectState.Tentative;
     }
 
     /// <summary>Makes a Tentative entry findable and commits it to Creating, unless a rival does so first.</summary>

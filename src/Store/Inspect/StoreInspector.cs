@@ -4,6 +4,7 @@ using FastPlasma.Files;
 using FastPlasma.Format;
 using FastPlasma.Native;
 using FastPlasma.Participants;
+using FastPlasma.Reclaim;
 
 namespace FastPlasma.Inspect;
 
@@ -116,7 +117,8 @@ internal sealed unsafe class StoreInspector(PlasmaStore store)
         byte* head = stackalloc byte[128];
         for (int d = 1; d < store.Scan.DomainCount; d++)
         {
-            SharedFile file = store.Scan.ForeignPins(d);
+            if (store.Scan.ForeignPins(d) is not { } file)
+                continue;
             for (int k = 0; k < StoreGeometry.ReaderParticipantCountMax; k++)
             {
                 var block = (ParticipantBlock*)head;
@@ -140,14 +142,15 @@ internal sealed unsafe class StoreInspector(PlasmaStore store)
         sums.Clear();
         for (int d = 1; d < store.Scan.DomainCount; d++)
         {
-            SharedFile file = store.Scan.ForeignPins(d);
+            if (store.Scan.ForeignPins(d) is not { } file)
+                continue;
             for (int k = 0; k < StoreGeometry.ReaderParticipantCountMax; k++)
             {
                 long at = PinsHeader.SizeBytes + (long)k * ParticipantBlock.SizeBytes;
                 ParticipantBlock block = default;
                 if (file.ReadAt(at, new Span<byte>(&block, 128)) < 128)
                     break;
-                int chunks = Math.Clamp(block.ChunkHigh, 0, ParticipantBlock.ChunkCountMax);
+                int chunks = Math.Clamp(block.ChunkHigh, 0, ParticipantBlock.ReaderChunkCountMax);
                 for (int c = 0; c < chunks; c++)
                 {
                     if (file.ReadAt(at + ParticipantBlock.SlotsOffset + (long)c * SlotChunk.SizeBytes, System.Runtime.InteropServices.MemoryMarshal.AsBytes(counters)) < SlotChunk.CountersBytes)
@@ -255,6 +258,11 @@ internal sealed unsafe class StoreInspector(PlasmaStore store)
     {
         public static bool WantsNames => false;
 
+        public void VisitUnreadable()
+        {
+            // Not shown: nothing is known of it.
+        }
+
         internal (int Pins, int Creating) Of(int domain, int index) => counts.GetValueOrDefault((domain, index));
 
         public void Visit(in SlotOwner owner, SlotWord word, long since)
@@ -274,14 +282,19 @@ internal sealed unsafe class StoreInspector(PlasmaStore store)
     {
         public static bool WantsNames => true;
 
+        public void VisitUnreadable()
+        {
+            // Not shown: nothing is known of it.
+        }
+
         internal Dictionary<(ulong Key, int Domain, int Index), (SlotOwner Owner, int Pins, long Since)> Pins => pins;
 
         internal Dictionary<ulong, int> Creators => creators;
 
         public void Visit(in SlotOwner owner, SlotWord word, long since)
         {
-            if (word.Entry >= (uint)memory.Geometry.ObjectCountMax)
-                return; // A foreign participant may announce anything.
+            if (!Evictor.IsPresent(memory, word))
+                return; // A foreign participant may announce anything, and much of it.
             ulong key = BlockOwner.Of(word.Generation, word.Entry);
             if (word.Kind == SlotKind.Own)
                 creators[key] = owner.ProcessId;

@@ -104,7 +104,7 @@ public readonly unsafe struct ObjectWriter : IDisposable
 
     /// <summary>Gives the object up unless it was sealed: its id and memory are free again.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public void Dispose() => _store?.AbortWriter(Slot, Sequence, Entry);
+    public void Dispose() => _store?.AbortWriter(Slot, Sequence);
 
     private void ThrowUnlessOpen()
     {

@@ -73,9 +73,10 @@ internal static class Maintainer
         {
             // Closed between snapshot and call: nothing is left to do.
         }
-        catch (Exception e) when (e is IOException or PlasmaFormatException or PlasmaException)
+        catch (Exception e)
         {
-            store.Logger.LogWarning(e, "Background maintenance of store '{Store}' failed.", store.Name);
+            // The thread goes on for the other stores; what is broken is met again, and thrown, by the foreground.
+            store.Logger.LogError(e, "Background maintenance of store '{Store}' failed.", store.Name);
         }
     }
 }

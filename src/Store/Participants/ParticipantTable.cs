@@ -30,6 +30,9 @@ internal sealed unsafe class ParticipantTable : IDisposable
 
     internal int Max { get; }
 
+    /// <summary>Slot chunks that a participant of this domain may use. Fewer for readers, because writers read all of them at each scan.</summary>
+    internal int ChunkMax => Domain == 0 ? ParticipantBlock.ChunkCountMax : ParticipantBlock.ReaderChunkCountMax;
+
     /// <summary>Own place in the domain.</summary>
     internal int Index { get; private set; } = -1;
 

@@ -13,7 +13,6 @@ namespace FastPlasma.Participants;
 internal sealed unsafe class Recovery
 {
     private readonly StoreMemory _memory;
-    private readonly StoreFiles _files;
     private readonly ParticipantTable _participants;
     private readonly SlotScan _scan;
     private readonly Reclaimer _reclaimer;
@@ -22,9 +21,9 @@ internal sealed unsafe class Recovery
     private readonly ILogger _logger;
 
     internal Recovery(
-        StoreMemory memory, StoreFiles files, ParticipantTable participants, SlotScan scan, Reclaimer reclaimer, EventRing events, WaitWords waits, ILogger logger)
+        StoreMemory memory, ParticipantTable participants, SlotScan scan, Reclaimer reclaimer, EventRing events, WaitWords waits, ILogger logger)
     {
-        (_memory, _files, _participants, _scan, _reclaimer, _events, _waits, _logger) = (memory, files, participants, scan, reclaimer, events, waits, logger);
+        (_memory, _participants, _scan, _reclaimer, _events, _waits, _logger) = (memory, participants, scan, reclaimer, events, waits, logger);
     }
 
     /// <summary>Recovers one participant of the writers' domain if it is dead. True when this call did it.</summary>
@@ -38,8 +37,17 @@ internal sealed unsafe class Recovery
         for (int k = 0; k < high; k++)
             if (k != _participants.Index && Volatile.Read(ref _participants.Block(k)->Attached) != 0 && TryRecover(k))
                 recovered++;
-        for (int d = 1; d < _scan.DomainCount; d++)
-            recovered += RecoverForeign(d);
+        for (int d = 1; d < _scan.DomainCount && !_participants.ProbeLock.IsHeldByCurrentThread; d++)
+        {
+            try
+            {
+                recovered += RecoverForeign(d);
+            }
+            catch (OsException e)
+            {
+                _logger.LogWarning(e, "The reader domain of user {Uid} could not be recovered.", _memory.Domains[d].Uid); // Its pins count until it can.
+            }
+        }
         return recovered;
     }
 
@@ -116,31 +124,44 @@ internal sealed unsafe class Recovery
 
     private int RecoverForeign(int domain)
     {
-        int recovered = 0;
-        uint uid = _memory.Domains[domain].Uid;
-        SharedFile pins = _scan.ForeignPins(domain);
-        using var tokens = new LifeTokens(_files.OpenReaderLock(uid));
-        Span<byte> head = stackalloc byte[128];
-        byte[] zero = [];
-        for (int k = 0; k < StoreGeometry.ReaderParticipantCountMax; k++)
+        if (_scan.ForeignPins(domain) is not { } pins || _scan.ForeignLock(domain) is not { } lockFile)
+            return 0;
+        lock (_participants.ProbeLock)
         {
-            long at = PinsHeader.SizeBytes + (long)k * ParticipantBlock.SizeBytes;
-            if (pins.ReadAt(at, head) < head.Length)
-                break;
-            if (MemoryMarshal.Read<int>(head) == 0 || !tokens.TryAcquire(k))
-                continue;
-            if (pins.ReadAt(at, head) == head.Length && MemoryMarshal.Read<int>(head) != 0)
+            int recovered = 0;
+            using var tokens = new LifeTokens(lockFile.Reopen(writable: true));
+            Span<byte> head = stackalloc byte[128];
+            for (int k = 0; k < StoreGeometry.ReaderParticipantCountMax; k++)
             {
-                int chunks = Math.Clamp(MemoryMarshal.Read<int>(head[64..]), 0, ParticipantBlock.ChunkCountMax);
-                if (zero.Length == 0)
-                    zero = new byte[SlotChunk.SizeBytes - SlotChunk.CountersBytes];
-                for (int c = 0; c < chunks; c++)
-                    pins.WriteAt(at + ParticipantBlock.SlotsOffset + (long)c * SlotChunk.SizeBytes + SlotChunk.CountersBytes, zero);
-                pins.WriteAt(at, zero.AsSpan(0, sizeof(int)));
-                recovered++;
+                long at = PinsHeader.SizeBytes + (long)k * ParticipantBlock.SizeBytes;
+                if (pins.ReadAt(at, head) < head.Length)
+                    break;
+                if (MemoryMarshal.Read<int>(head) == 0 || !tokens.TryAcquire(k))
+                    continue;
+                if (pins.ReadAt(at, head) == head.Length && MemoryMarshal.Read<int>(head) != 0)
+                {
+                    ClearForeignSlots(pins, at, Math.Clamp(MemoryMarshal.Read<int>(head[64..]), 0, ParticipantBlock.ReaderChunkCountMax));
+                    recovered++;
+                }
+                tokens.Release(k);
             }
-            tokens.Release(k);
+            return recovered;
         }
-        return recovered;
+    }
+
+    private static void ClearForeignSlots(SharedFile pins, long block, int chunks)
+    {
+        const int slotBytes = SlotChunk.SizeBytes - SlotChunk.CountersBytes;
+        Span<byte> slots = stackalloc byte[slotBytes];
+        for (int c = 0; c < chunks; c++)
+        {
+            // Only what is set is written: the marks are the reader's, and writing zeroes into holes of its file would take memory.
+            long at = block + ParticipantBlock.SlotsOffset + (long)c * SlotChunk.SizeBytes + SlotChunk.CountersBytes;
+            if (pins.ReadAt(at, slots) < slotBytes || !slots.ContainsAnyExcept((byte)0))
+                continue;
+            slots.Clear();
+            pins.WriteAt(at, slots);
+        }
+        pins.WriteAt(block, BitConverter.GetBytes(0));
     }
 }

@@ -16,6 +16,9 @@ internal interface ISlotVisitor
 
     /// <summary>A slot that was not free when it was read.</summary>
     void Visit(in SlotOwner owner, SlotWord word, long since);
+
+    /// <summary>A domain whose pins file cannot be opened: anything may be pinned there.</summary>
+    void VisitUnreadable();
 }
 
 /// <summary>Walks the slots of all attached participants of all domains. Foreign domains are read, never mapped: their users could truncate the file under us.</summary>
@@ -27,6 +30,7 @@ internal sealed unsafe class SlotScan : IDisposable
     private readonly StoreFiles _files;
     private readonly ParticipantTable _own;
     private readonly SharedFile?[] _foreignPins = new SharedFile?[DomainRecord.CountMax];
+    private readonly SharedFile?[] _foreignLocks = new SharedFile?[DomainRecord.CountMax];
     private readonly Lock _opening = new();
 
     internal SlotScan(StoreMemory memory, StoreFiles files, ParticipantTable own) => (_memory, _files, _own) = (memory, files, own);
@@ -94,6 +98,8 @@ internal sealed unsafe class SlotScan : IDisposable
         public static bool WantsNames => false;
 
         public void Visit(in SlotOwner owner, SlotWord word, long since) => Found |= word.Value == wanted;
+
+        public void VisitUnreadable() => Found = true;
     }
 
     private static void VisitChunk<TVisitor>(ref TVisitor visitor, in SlotOwner owner, SlotChunk* chunk)
@@ -111,7 +117,11 @@ internal sealed unsafe class SlotScan : IDisposable
     private void VisitForeign<TVisitor>(ref TVisitor visitor, int domain)
         where TVisitor : ISlotVisitor, allows ref struct
     {
-        SharedFile pins = ForeignPins(domain);
+        if (ForeignPins(domain) is not { } pins)
+        {
+            visitor.VisitUnreadable();
+            return;
+        }
         Span<byte> head = stackalloc byte[128];
         byte* buffer = stackalloc byte[ReadBytes];
         if (pins.ReadAt(0, head) < head.Length)
@@ -127,7 +137,7 @@ internal sealed unsafe class SlotScan : IDisposable
             if (block.Attached == 0)
                 continue;
             var owner = new SlotOwner(domain, k, block.ProcessId, TVisitor.WantsNames ? ParticipantTable.CommandNameOf(&block) : null);
-            long bytes = (long)Math.Clamp(block.ChunkHigh, 0, ParticipantBlock.ChunkCountMax) * SlotChunk.SizeBytes;
+            long bytes = (long)Math.Clamp(block.ChunkHigh, 0, ParticipantBlock.ReaderChunkCountMax) * SlotChunk.SizeBytes;
             for (long done = 0; done < bytes;)
             {
                 int read = pins.ReadAt(at + ParticipantBlock.SlotsOffset + done, new Span<byte>(buffer, (int)Math.Min(ReadBytes, bytes - done)));
@@ -140,18 +150,44 @@ internal sealed unsafe class SlotScan : IDisposable
         }
     }
 
-    internal SharedFile ForeignPins(int domain)
+    /// <summary>Opens the files of domains that were admitted since; early, because a destroyed store's names are gone.</summary>
+    internal void OpenForeign()
     {
-        SharedFile? file = Volatile.Read(ref _foreignPins[domain]);
+        if (_own.Domain != 0)
+            return;
+        for (int d = 1; d < DomainCount; d++)
+            ForeignPins(d);
+    }
+
+    /// <summary>Pins file of a reader domain, or null when it cannot be opened.</summary>
+    internal SharedFile? ForeignPins(int domain) => Open(_foreignPins, domain, _files.OpenReaderPins);
+
+    /// <summary>Lock file of a reader domain for probing, or null when it cannot be opened.</summary>
+    internal SharedFile? ForeignLock(int domain) => Open(_foreignLocks, domain, _files.OpenReaderLock);
+
+    private SharedFile? Open(SharedFile?[] cache, int domain, Func<uint, SharedFile> open)
+    {
+        SharedFile? file = Volatile.Read(ref cache[domain]);
         if (file is not null)
             return file;
         lock (_opening)
-            return _foreignPins[domain] ??= _files.OpenReaderPins(_memory.Domains[domain].Uid);
+        {
+            try
+            {
+                return cache[domain] ??= open(_memory.Domains[domain].Uid);
+            }
+            catch (OsException)
+            {
+                return null; // Gone with a destroyed store, or no rights: the callers take "anything may be pinned there".
+            }
+        }
     }
 
     public void Dispose()
     {
         foreach (SharedFile? file in _foreignPins)
+            file?.Dispose();
+        foreach (SharedFile? file in _foreignLocks)
             file?.Dispose();
     }
 }

@@ -28,9 +28,6 @@ internal sealed unsafe class ThreadSlots
 
     internal ThreadSlots(PlasmaStore owner) => Owner = owner;
 
-    /// <summary>The thread has ended: its chunk is free for the next one. Touches no shared memory, which may be unmapped by now.</summary>
-    ~ThreadSlots() => Owner.Slots?.Abandon(Chunk);
-
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     internal void Count(Counter counter, long amount = 1) => Counters[(int)counter] += (ulong)amount; // One writer; readers may be late.
 }
@@ -57,7 +54,7 @@ internal sealed unsafe class SlotTable
     private readonly long* _sequence; // First element of the pinned array above; slot numbers are made here, so no bounds check is needed.
     private readonly byte* _firstChunk;
     private readonly int[] _chunkTaken = new int[ParticipantBlock.ChunkCountMax];
-    private readonly List<WeakReference<ThreadSlots>> _threads = [];
+    private readonly List<(Thread Owner, ThreadSlots Slots)> _threads = [];
     private readonly Lock _growth = new();
     private int _chunkHigh; // The block's, kept where it can be read when the block is unmapped.
     private int _next;
@@ -115,8 +112,12 @@ internal sealed unsafe class SlotTable
     {
         lock (_growth)
         {
-            _threads.RemoveAll(static w => !w.TryGetTarget(out _));
-            _threads.Add(new WeakReference<ThreadSlots>(thread));
+            // Threads say no good-bye: whoever comes next takes over what they left.
+            foreach ((Thread owner, ThreadSlots ended) in _threads)
+                if (!owner.IsAlive)
+                    Abandon(ended.Chunk);
+            _threads.RemoveAll(static t => !t.Owner.IsAlive);
+            _threads.Add((Thread.CurrentThread, thread));
         }
         if (!TrySwapChunk(thread))
             throw TooManyPins();
@@ -128,8 +129,8 @@ internal sealed unsafe class SlotTable
             ? $"All pin slots that this process has are taken and the system refused a page for more: {error}."
             : $"All {ParticipantBlock.ChunkCountMax * SlotChunk.SlotCount} pin slots of this process are taken; dispose objects that are no longer read.");
 
-    /// <summary>Frees the chunk of a thread that ended.</summary>
-    internal void Abandon(int chunk)
+    /// <summary>Frees a chunk for the next thread.</summary>
+    private void Abandon(int chunk)
     {
         if (chunk >= 0)
             Volatile.Write(ref _chunkTaken[chunk], 0);
@@ -140,8 +141,8 @@ internal sealed unsafe class SlotTable
     {
         lock (_growth)
         {
-            foreach (WeakReference<ThreadSlots> weak in _threads)
-                if (weak.TryGetTarget(out ThreadSlots? thread) && Volatile.Read(ref thread.Busy) != 0)
+            foreach ((_, ThreadSlots thread) in _threads)
+                if (Volatile.Read(ref thread.Busy) != 0)
                     return true;
         }
         return CountHeld() > 0;
@@ -228,7 +229,7 @@ internal sealed unsafe class SlotTable
         lock (_growth)
         {
             int chunk = ParticipantTable.ChunkHigh(_block);
-            if (chunk == ParticipantBlock.ChunkCountMax)
+            if (chunk >= _table.ChunkMax)
                 return false;
             if (chunk % SlotChunk.ChunksPerPage == 0)
             {

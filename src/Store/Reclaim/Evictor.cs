@@ -1,4 +1,5 @@
 using System.Runtime.InteropServices;
+using FastPlasma.Allocator;
 using FastPlasma.Files;
 using FastPlasma.Format;
 using FastPlasma.Native;
@@ -12,6 +13,9 @@ internal sealed unsafe class Evictor
 {
     /// <summary>Candidates looked at per round, as a multiple of the bytes wanted: more makes the order better and the round longer.</summary>
     private const int Oversampling = 4;
+
+    /// <summary>Small blocks are made free this much at a time.</summary>
+    private const long SlabBatchBytes = 64 << 10;
 
     private readonly StoreMemory _memory;
     private readonly ParticipantTable _participants;
@@ -31,47 +35,84 @@ internal sealed unsafe class Evictor
             Volatile.Write(ref *place, value);
     }
 
-    /// <summary>Victims worth at least <paramref name="bytes"/>, oldest use first; none when all evictable objects together are less, unless <paramref name="allowLess"/>.</summary>
-    /// <param name="bytes">Memory wanted.</param>
-    /// <param name="allowLess">Whether a part of it helps.</param>
-    /// <param name="forRecord">Whether a record is wanted, so that objects without memory count as one byte; otherwise they are left alone.</param>
-    internal List<Victim> Choose(long bytes, bool allowLess, bool forRecord = false)
+    /// <summary>What a choice of victims is for.</summary>
+    internal enum Aim
+    {
+        /// <summary>So many bytes, wherever they lie; less is fine.</summary>
+        Bytes,
+
+        /// <summary>One object record.</summary>
+        Record,
+    }
+
+    /// <summary>Victims worth <paramref name="bytes"/>, oldest use first; as many as there are when all together are less.</summary>
+    internal List<Victim> Choose(long bytes, Aim aim)
+    {
+        // Objects without memory are left alone unless a record is wanted.
+        List<Victim> candidates = Sample((v, _) => aim == Aim.Record || v.Bytes > 0, aim == Aim.Record ? 1 : bytes);
+        TakeOldest(candidates, aim == Aim.Record ? 1 : bytes);
+        return candidates;
+    }
+
+    /// <summary>Victims after which a block of <paramref name="blockBytes"/> can be had, or none when evicting cannot help.</summary>
+    internal List<Victim> ChooseForBlock(long blockBytes, bool inSlab, BlockAllocator allocator)
+    {
+        if (inSlab)
+        {
+            // Any block at least as large will do; some more of the oldest, so that the next puts find room too.
+            List<Victim> sameSize = Sample((v, entry) => !entry.Block.IsLarge && allocator.BlockBytesAt(entry.Block) >= blockBytes, Math.Max(blockBytes, SlabBatchBytes));
+            if (sameSize.Count > 0)
+            {
+                TakeOldest(sameSize, Math.Max(blockBytes, SlabBatchBytes));
+                return sameSize;
+            }
+        }
+        List<Victim> all = Sample(static (v, _) => v.Bytes > 0, long.MaxValue);
+        return new EvictionWindow(_memory.Chunks, all).Find(blockBytes, wholeChunk: inSlab, countUnbacked: allocator.LastReservationError is null);
+    }
+
+    /// <summary>Evictable objects that nobody pins, from the hand on, until they are worth <see cref="Oversampling"/> times <paramref name="bytes"/>.</summary>
+    private List<Victim> Sample(Func<Victim, ObjectEntry, bool> fits, long bytes)
     {
         const long ticksPerTick = CoarseClock.PeriodMs * TimeSpan.TicksPerMillisecond;
         long now = CoarseClock.UtcTicks / ticksPerTick;
         Dictionary<uint, uint> hints = ReadHints();
-        HashSet<ulong> pinned = ReadPinned();
         var candidates = new List<Victim>();
+        if (!TryReadPinned(out HashSet<ulong> pinned))
+            return candidates;
         long found = 0;
         uint count = (uint)_memory.Geometry.ObjectCountMax;
-        uint start = (uint)(Volatile.Read(ref _memory.Header->EvictHand) % count);
+        uint start = (uint)((ulong)Volatile.Read(ref _memory.Header->EvictHand) % count);
         uint step = 0;
         for (; step < count && found / Oversampling < bytes; step++)
         {
-            uint e = start + step < count ? start + step : start + step - count;
-            ObjectEntry* entry = _memory.Entries + e;
-            var state = new StateWord(Volatile.Read(ref entry->State));
+            uint e = (start + step) % count;
+            ObjectEntry* at = _memory.Entries + e;
+            var state = new StateWord(Volatile.Read(ref at->State));
             if (state.State != ObjectState.Sealed || !state.IsEvictable || pinned.Contains(BlockOwner.Of(state.Generation, e)))
                 continue;
-            long size = ObjectEntry.BytesNeeded(entry->PayloadBytes, entry->TailBytes); // A stale size of a vanished object only makes the estimate worse.
-            if (size <= 0 && !forRecord)
+            ObjectEntry entry = *at; // Torn when it changes meanwhile; the condemn checks the generation, so that only makes the choice worse.
+            long lastUse = entry.SealedAt;
+            if (hints.TryGetValue(e, out uint tick)) // A hint has the low half of the tick, its age says the rest; above every seal of the same period, and never in the future.
+                lastUse = Math.Max(lastUse, (now - Math.Max(0, (int)((uint)now - tick)) + 2) * ticksPerTick);
+            var victim = new Victim(e, state.Generation, Math.Max(0, ObjectEntry.BytesNeeded(entry.PayloadBytes, entry.TailBytes)), lastUse);
+            if (!fits(victim, entry))
                 continue;
-            long lastUse = entry->SealedAt;
-            if (hints.TryGetValue(e, out uint tick))
-                lastUse = Math.Max(lastUse, (now - (int)((uint)now - tick) + 2) * ticksPerTick); // A hint has the low half of the tick, its age says the rest; above every seal of the same period.
-            candidates.Add(new Victim(e, state.Generation, Math.Max(size, 1), lastUse));
-            found += Math.Max(size, 1);
+            candidates.Add(victim);
+            found += Math.Max(victim.Bytes, 1);
         }
-        if (found < bytes && !allowLess)
-            return [];
         Interlocked.Add(ref _memory.Header->EvictHand, step);
+        return candidates;
+    }
+
+    private static void TakeOldest(List<Victim> candidates, long bytes)
+    {
         candidates.Sort(static (a, b) => a.LastUse.CompareTo(b.LastUse));
         long chosen = 0;
         int take = 0;
         while (take < candidates.Count && chosen < bytes)
-            chosen += candidates[take++].Bytes;
+            chosen += Math.Max(candidates[take++].Bytes, 1);
         candidates.RemoveRange(take, candidates.Count - take);
-        return candidates;
     }
 
     private Dictionary<uint, uint> ReadHints()
@@ -84,7 +125,8 @@ internal sealed unsafe class Evictor
         Span<ulong> foreign = stackalloc ulong[ParticipantBlock.HintCount];
         for (int d = 1; d < _scan.DomainCount; d++)
         {
-            SharedFile pins = _scan.ForeignPins(d);
+            if (_scan.ForeignPins(d) is not { } pins)
+                continue;
             for (int k = 0; k < StoreGeometry.ReaderParticipantCountMax; k++)
             {
                 long at = PinsHeader.SizeBytes + (long)k * ParticipantBlock.SizeBytes + ParticipantBlock.HintsOffset;
@@ -105,22 +147,32 @@ internal sealed unsafe class Evictor
         }
     }
 
-    private HashSet<ulong> ReadPinned()
+    /// <summary>False when it cannot be known.</summary>
+    private bool TryReadPinned(out HashSet<ulong> pinned)
     {
-        var scan = new PinnedScan([]);
+        var scan = new PinnedScan([], _memory);
         _scan.Visit(ref scan);
-        return scan.Pinned;
+        pinned = scan.Pinned;
+        return !scan.Unreadable;
     }
 
-    private readonly struct PinnedScan(HashSet<ulong> pinned) : ISlotVisitor
+    /// <summary>Whether an announcement names an entry in its present generation.</summary>
+    internal static bool IsPresent(StoreMemory memory, SlotWord word) =>
+        word.Entry < (uint)memory.Geometry.ObjectCountMax && new StateWord(Volatile.Read(ref memory.Entries[word.Entry].State)).Generation == word.Generation;
+
+    private struct PinnedScan(HashSet<ulong> pinned, StoreMemory memory) : ISlotVisitor
     {
         internal readonly HashSet<ulong> Pinned = pinned;
 
+        internal bool Unreadable { get; private set; }
+
+        public void VisitUnreadable() => Unreadable = true;
+
         public static bool WantsNames => false;
 
-        public void Visit(in SlotOwner owner, SlotWord word, long since)
+        public readonly void Visit(in SlotOwner owner, SlotWord word, long since)
         {
-            if (word.Kind == SlotKind.Pin)
+            if (word.Kind == SlotKind.Pin && IsPresent(memory, word)) // A foreign participant may announce anything, and much of it.
                 Pinned.Add(BlockOwner.Of(word.Generation, word.Entry));
         }
     }

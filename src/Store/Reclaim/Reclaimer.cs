@@ -49,8 +49,7 @@ internal sealed unsafe class Reclaimer : IBlockOwners
         if (pinned)
             return 0;
         long freed = Free(cache, entryIndex, generation);
-        if (freed > 0)
-            _waits.Wake(SpaceWord);
+        _waits.Wake(SpaceWord);
         return freed;
     }
 
@@ -63,15 +62,17 @@ internal sealed unsafe class Reclaimer : IBlockOwners
         Interlocked.MemoryBarrier();
         _scan.Visit(ref pinScan);
         long freed = 0;
+        bool any = false;
         for (int i = 0; i < owners.Length; i++)
         {
             if (owners[i] == 0 || pinScan.IsPinned(i))
                 continue;
+            any = true;
             freed += Free(cache, BlockOwner.EntryOf(owners[i]), BlockOwner.GenerationOf(owners[i]));
             owners[i] = 0;
         }
-        if (freed > 0)
-            _waits.Wake(SpaceWord);
+        if (any)
+            _waits.Wake(SpaceWord); // Also for objects without memory: a record is free.
         return freed;
     }
 
@@ -122,21 +123,38 @@ internal sealed unsafe class Reclaimer : IBlockOwners
             if (IsCondemned(announced[i]))
                 Add(ref count, batch, announced[i], cache, ref freed);
 
-        ulong requested = Volatile.Read(ref _memory.Header->OrphansRequested);
-        bool walk = Volatile.Read(ref _memory.Header->OrphansDone) < requested;
-        if (walk)
-        {
-            for (uint e = 0; e < (uint)_memory.Geometry.ObjectCountMax; e++)
-            {
-                var state = new StateWord(Volatile.Read(ref _memory.Entries[e].State));
-                if (state.State == ObjectState.Condemned)
-                    Add(ref count, batch, BlockOwner.Of(state.Generation, e), cache, ref freed);
-            }
-        }
         Flush(ref count, batch, cache, ref freed);
-        if (walk && !AnyCondemned())
-            RaiseDone(requested);
+        ulong requested = Volatile.Read(ref _memory.Header->OrphansRequested);
+        if (Volatile.Read(ref _memory.Header->OrphansDone) < requested)
+        {
+            freed += FinishOrphans(cache);
+            RaiseDone(requested); // What was asked for meanwhile has a higher number and stays open.
+        }
         return freed;
+    }
+
+    /// <summary>Walks all entries; what is condemned and still read goes to the own list.</summary>
+    private long FinishOrphans(BlockCache? cache)
+    {
+        long freed = 0;
+        for (uint e = 0; e < (uint)_memory.Geometry.ObjectCountMax; e++)
+        {
+            var state = new StateWord(Volatile.Read(ref _memory.Entries[e].State));
+            if (state.State != ObjectState.Condemned)
+                continue;
+            freed += Finish(cache, e, state.Generation, out bool pinned);
+            if (pinned && !IsListed(BlockOwner.Of(state.Generation, e)))
+                Remember(e, state.Generation);
+        }
+        return freed;
+    }
+
+    private bool IsListed(ulong owner)
+    {
+        for (int k = 0; k < _participants.High; k++)
+            if (new ReadOnlySpan<ulong>(ParticipantTable.Condemned(_participants.Block(k)), ParticipantBlock.CondemnedCount).Contains(owner))
+                return true;
+        return false;
     }
 
     /// <summary>An entry's own end: block words, then Free. The index word is gone or goes first.</summary>
@@ -166,14 +184,6 @@ internal sealed unsafe class Reclaimer : IBlockOwners
             return false;
         var state = new StateWord(Volatile.Read(ref _memory.Entries[entry].State));
         return state.Generation == BlockOwner.GenerationOf(owner) && state.State == ObjectState.Condemned;
-    }
-
-    private bool AnyCondemned()
-    {
-        for (uint e = 0; e < (uint)_memory.Geometry.ObjectCountMax; e++)
-            if (new StateWord(Volatile.Read(ref _memory.Entries[e].State)).State == ObjectState.Condemned)
-                return true;
-        return false;
     }
 
     private void RaiseDone(ulong value)
@@ -224,6 +234,8 @@ internal sealed unsafe class Reclaimer : IBlockOwners
                 if (_owners[i] == key)
                     _pinned |= 1UL << i;
         }
+
+        public void VisitUnreadable() => _pinned = ulong.MaxValue;
     }
 
     /// <summary>Collects announcements of deleters and evictors.</summary>
@@ -239,6 +251,11 @@ internal sealed unsafe class Reclaimer : IBlockOwners
         {
             if (word.Kind == SlotKind.Condemn && Count < _found.Length)
                 _found[Count++] = BlockOwner.Of(word.Generation, word.Entry);
+        }
+
+        public readonly void VisitUnreadable()
+        {
+            // Readers condemn nothing.
         }
     }
 }

@@ -18,6 +18,8 @@ internal sealed class AsyncWaiters(PlasmaStore store)
 
         internal void Signal() => _source.TrySetResult();
 
+        internal void Fail(Exception error) => _source.TrySetException(error);
+
         public void Dispose() => owner.Remove(id, this);
     }
 
@@ -54,9 +56,9 @@ internal sealed class AsyncWaiters(PlasmaStore store)
         {
             store.FollowSeals(Signal, SignalPresent);
         }
-        catch (ObjectDisposedException)
+        catch (Exception e)
         {
-            SignalAll(); // They find the store closed and say so to their callers.
+            FailAll(e); // The callers throw it: broken shared state, a closed store, a refusal of the system.
         }
     }
 
@@ -84,13 +86,13 @@ internal sealed class AsyncWaiters(PlasmaStore store)
         }
     }
 
-    private void SignalAll()
+    private void FailAll(Exception error)
     {
         lock (_lock)
         {
             _running = false;
             foreach (List<Ticket> list in _waiting.Values)
-                list.ForEach(static t => t.Signal());
+                list.ForEach(t => t.Fail(error));
         }
     }
 }

@@ -46,9 +46,15 @@ internal sealed unsafe class WaitWords
             },
             null))
         {
-            if (!cancellation.IsCancellationRequested)
-                Futex.Wait((uint*)word, sequence, timeoutMs);
-            Volatile.Write(ref left, 1);
+            try
+            {
+                if (!cancellation.IsCancellationRequested)
+                    Futex.Wait((uint*)word, sequence, timeoutMs);
+            }
+            finally
+            {
+                Volatile.Write(ref left, 1);
+            }
         }
     }
 

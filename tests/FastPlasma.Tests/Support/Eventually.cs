@@ -7,6 +7,14 @@ internal static class Eventually
 {
     internal static readonly TimeSpan Patience = TimeSpan.FromSeconds(30);
 
+    /// <summary>A wait lasted as long as it was told to. Deadlines follow a clock with steps of some milliseconds, so they may come that much early; what is late is the machine's affair.</summary>
+    internal static void Lasted(long startTimestamp, int atLeastMs)
+    {
+        const int clockStepMs = 12;
+        TimeSpan elapsed = Stopwatch.GetElapsedTime(startTimestamp);
+        Assert.True(elapsed.TotalMilliseconds >= atLeastMs - clockStepMs && elapsed < Patience / 2, $"A wait of {atLeastMs} ms ended after {elapsed.TotalMilliseconds} ms.");
+    }
+
     /// <summary>Looks again and again until <paramref name="condition"/> holds.</summary>
     internal static void True(Func<bool> condition, string what)
     {

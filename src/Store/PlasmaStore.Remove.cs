@@ -1,0 +1,184 @@
+using FastPlasma.Format;
+using FastPlasma.Index;
+using FastPlasma.Participants;
+using FastPlasma.Reclaim;
+
+namespace FastPlasma;
+
+public sealed unsafe partial class PlasmaStore
+{
+    /// <summary>Removes a sealed object: gone for new gets at once; its memory is freed after the last pin. The id may be created again meanwhile.</summary>
+    /// <returns>Ok, NotFound, NotSealed (it is being created) or TooManyPins.</returns>
+    public PlasmaStatus Delete(in ObjectId id)
+    {
+        RequireWriter();
+        ThreadSlots thread = Enter();
+        try
+        {
+            if (!_slots.TryAcquire(thread, out int slot, out long sequence))
+                return PlasmaStatus.TooManyPins;
+            PinSlot* announcement = _slots.Slot(slot);
+            try
+            {
+                PlasmaStatus result = PlasmaStatus.NotFound;
+                ObjectIndex.CandidateWalk walk = _index.Walk(_index.HashOf(in id));
+                while (walk.Next(out IndexWord word, out _))
+                {
+                    if (!ObjectIndex.CarriesId(_memory.Entry(word.Entry), word.Generation, id, out StateWord state))
+                        continue;
+                    if (state.State == ObjectState.Creating)
+                        result = PlasmaStatus.NotSealed;
+                    if (state.State != ObjectState.Sealed)
+                        continue;
+                    announcement->Since = CoarseClock.UtcTicks;
+                    if (!TryCondemn(announcement, word.Entry, word.Generation, PlasmaEventKind.Deleted, out _))
+                        continue;
+                    thread.Count(Counter.Deletes);
+
+                    // CRASH delete-condemned: recovery asks for a walk, which finishes the entry.
+                    if (FinishOrRemember(thread, word.Entry, word.Generation))
+                        CacheFreeEntry(thread, word.Entry);
+                    return PlasmaStatus.Ok;
+                }
+                return result;
+            }
+            finally
+            {
+                Volatile.Write(ref announcement->Word, 0);
+                _slots.EndRelease(slot, sequence);
+            }
+        }
+        finally
+        {
+            Leave(thread);
+        }
+    }
+
+    /// <summary>Drops evictable objects that nobody reads, those used longest ago first.</summary>
+    /// <param name="bytes">How much memory is wanted; as many objects as that takes.</param>
+    /// <returns>Bytes freed; less than wanted when there is no more.</returns>
+    public long Evict(long bytes)
+    {
+        RequireWriter();
+        ArgumentOutOfRangeException.ThrowIfNegative(bytes);
+        ThreadSlots thread = Enter();
+        try
+        {
+            long freed = 0;
+            while (freed < bytes) // Ends: each round condemns something, or there is nothing left.
+            {
+                List<Evictor.Victim> victims = _evictor.Choose(bytes - freed, Evictor.Aim.Bytes);
+                freed += Evict(thread, victims, out int condemned);
+                if (condemned == 0)
+                    break;
+            }
+            return freed;
+        }
+        finally
+        {
+            Leave(thread);
+        }
+    }
+
+    /// <summary>Gives free payload memory back to the operating system. Returns bytes given back.</summary>
+    public long Trim()
+    {
+        RequireWriter();
+        BeginSlowCall();
+        try
+        {
+            return _allocator.Trim();
+        }
+        finally
+        {
+            EndSlowCall();
+        }
+    }
+
+    /// <summary>Condemns victims that are still what they were and that nobody has pinned meanwhile. Returns bytes freed.</summary>
+    private long Evict(ThreadSlots thread, List<Evictor.Victim> victims, out int condemned)
+    {
+        Span<ulong> batch = stackalloc ulong[16];
+        Span<int> slots = stackalloc int[16];
+        Span<long> sequences = stackalloc long[16];
+        long freed = 0;
+        condemned = 0;
+        for (int next = 0; next < victims.Count;)
+        {
+            int count = 0;
+            try
+            {
+                while (count < batch.Length && next < victims.Count)
+                {
+                    Evictor.Victim victim = victims[next++];
+                    if (_scan.IsPinned(victim.Generation, victim.Entry) || !_slots.TryAcquire(thread, out slots[count], out sequences[count]))
+                        break;
+                    batch[count] = 0;
+                    if (TryCondemn(_slots.Slot(slots[count++]), victim.Entry, victim.Generation, PlasmaEventKind.Evicted, out long payloadBytes))
+                    {
+                        batch[count - 1] = BlockOwner.Of(victim.Generation, victim.Entry);
+                        condemned++;
+                        thread.Count(Counter.Evictions);
+                        thread.Count(Counter.EvictedBytes, payloadBytes);
+                    }
+                }
+                freed += _reclaimer.FinishBatch(thread.Blocks, batch[..count]);
+            }
+            finally
+            {
+                for (int i = 0; i < count; i++)
+                {
+                    if (batch[i] != 0)
+                        _reclaimer.Remember(BlockOwner.EntryOf(batch[i]), BlockOwner.GenerationOf(batch[i]));
+                    Volatile.Write(ref _slots.Slot(slots[i])->Word, 0);
+                    _slots.EndRelease(slots[i], sequences[i]);
+                }
+            }
+        }
+        return freed;
+    }
+
+    /// <summary>Frees a condemned entry, or puts it on the list for whoever is next short of memory. True when it is free.</summary>
+    private bool FinishOrRemember(ThreadSlots thread, uint entryIndex, uint generation)
+    {
+        bool pinned = true;
+        try
+        {
+            _reclaimer.Finish(thread.Blocks, entryIndex, generation, out pinned);
+        }
+        finally
+        {
+            if (pinned)
+                _reclaimer.Remember(entryIndex, generation);
+        }
+        return !pinned;
+    }
+
+    /// <summary>Sealed → Condemned, unpublished, announced as an event. The caller finishes and clears the announcement.</summary>
+    private bool TryCondemn(PinSlot* announcement, uint entryIndex, uint generation, PlasmaEventKind kind, out long payloadBytes)
+    {
+        ObjectEntry* entry = _memory.Entries + entryIndex;
+        payloadBytes = 0;
+
+        // PUBLISH announcement: before the entry is condemned; recovery and whoever is short of memory find it through us.
+        Interlocked.Exchange(ref announcement->Word, new SlotWord(SlotKind.Condemn, generation, entryIndex).Value);
+        while (true) // Ends: a failed exchange means that the state changed; only unloads change a Sealed state without ending it.
+        {
+            var state = new StateWord(Volatile.Read(ref entry->State));
+            if (!state.IsSealed(generation) || (kind == PlasmaEventKind.Evicted && !state.IsEvictable))
+                return false;
+
+            // While Sealed in this generation nothing here changes; the exchange below confirms that it still was.
+            ulong hash = _index.HashOf(in entry->Id);
+            ObjectId id = entry->Id;
+            payloadBytes = entry->PayloadBytes;
+            int metadataBytes = entry->UserBytes;
+            ulong incarnation = entry->Incarnation;
+            if (Interlocked.CompareExchange(ref entry->State, state.With(ObjectState.Condemned).Value, state.Value) != state.Value)
+                continue;
+            _index.Remove(hash, new IndexWord(hash, generation, entryIndex));
+            _events.Publish(kind, id, payloadBytes, metadataBytes, incarnation);
+            return true;
+        }
+    }
+}

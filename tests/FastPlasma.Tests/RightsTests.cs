@@ -1,0 +1,216 @@
+using System.Diagnostics;
+using Mono.Unix.Native;
+
+namespace FastPlasma.Tests;
+
+/// <summary>Promises about readers of another user. Only root can act as another user, so for others these tests say that they tested nothing.</summary>
+public sealed class RightsTests : StoreTest
+{
+    private const uint Nobody = 65534;
+
+    private static bool CanActAsNobody
+    {
+        get
+        {
+            if (Syscall.geteuid() == 0)
+                return true;
+            TestContext.Current.TestOutputHelper!.WriteLine("Only root can act as another user: nothing was tested.");
+            return false;
+        }
+    }
+
+    private static int ModeOf(string file)
+    {
+        Assert.Equal(0, Syscall.stat(file, out Stat stat));
+        return (int)(stat.st_mode & FilePermissions.ALLPERMS);
+    }
+
+    /// <summary>A copy of the worker where everybody can read it, wherever the build output lies.</summary>
+    private WorkerProcess StartAsNobody()
+    {
+        string folder = NewFolder();
+        Assert.Equal(0, Syscall.chmod(folder, (FilePermissions)0x1ED));
+        foreach (string source in Directory.EnumerateFileSystemEntries(WorkerProcess.Folder, "*", SearchOption.AllDirectories))
+        {
+            string copy = Path.Combine(folder, Path.GetRelativePath(WorkerProcess.Folder, source));
+            if (Directory.Exists(source))
+                Directory.CreateDirectory(copy);
+            else
+                File.Copy(source, copy);
+            Assert.Equal(0, Syscall.chmod(copy, (FilePermissions)0x1ED));
+        }
+        return StartWorker(folder, Nobody);
+    }
+
+    [Fact]
+    public void User_that_is_not_admitted_is_refused_and_told_so()
+    {
+        if (!CanActAsNobody)
+            return;
+        Named(out string name);
+        WorkerProcess worker = StartAsNobody();
+        foreach (string access in (string[])["", "ro"])
+        {
+            string message = Assert.Throws<WorkerException>(() => worker.Call($"open {name} {access}")).Message;
+            Assert.Contains("UnauthorizedAccessException", message, StringComparison.Ordinal);
+            Assert.Contains("neither a writer of the store nor admitted as reader", message, StringComparison.Ordinal);
+        }
+        Assert.Equal("", worker.Call($"writable {name}"));
+    }
+
+    [Fact]
+    public void Admitted_user_reads_and_waits_and_holds_nothing_writable_of_payload_or_metadata()
+    {
+        if (!CanActAsNobody)
+            return;
+        PlasmaStore store = Named(out string name);
+        store.AdmitReader("65534");
+        store.AdmitReader("65534"); // Again changes nothing.
+        store.Put(Id("a"), Pattern.Of(1, 100_000));
+        WorkerProcess worker = StartAsNobody();
+        string refusal = Assert.Throws<WorkerException>(() => worker.Call($"open {name}")).Message;
+        Assert.Contains("reader only", refusal, StringComparison.Ordinal);
+        worker.Call($"open {name} ro");
+        Assert.Equal($"Ok {WorkerProcess.Describe(Pattern.Of(1, 100_000))}", worker.Call("get a 0"));
+
+        worker.Call("bg g get late 25000");
+        store.Put(Id("late"), Pattern.Of(2, 10));
+        Assert.Equal($"Ok {WorkerProcess.Describe(Pattern.Of(2, 10))}", worker.Call("join g"));
+
+        string[] maps = worker.Call("maps").Split(';');
+        Assert.Contains($"r--s fastplasma.{name}", maps);
+        Assert.Contains(maps, static m => m.StartsWith("r--s", StringComparison.Ordinal) && m.EndsWith(".data", StringComparison.Ordinal));
+        Assert.All(maps.Where(static m => m[1] == 'w'), static m => Assert.EndsWith(".pins.65534", m, StringComparison.Ordinal));
+        string[] writable = worker.Call($"writable {name}").Split(';');
+        Assert.Equal(2, writable.Length);
+        Assert.All(writable, static f => Assert.EndsWith(".65534", f, StringComparison.Ordinal));
+        Assert.Contains("InvalidOperationException", Assert.Throws<WorkerException>(() => worker.Call("fault")).Message, StringComparison.Ordinal);
+        ParticipantInfo reader = store.Stats().Participants.Single(static p => p.Uid == Nobody);
+        Assert.Equal((worker.Id, StoreAccess.ReadOnly), (reader.ProcessId, reader.Access));
+        Assert.Equal(2, store.Stats().Store.Gets);
+    }
+
+    [Fact]
+    public void Members_of_the_stores_group_are_writers()
+    {
+        if (!CanActAsNobody)
+            return;
+        PlasmaStore store = Named(out string name, Small with { Mode = (UnixFileMode)0x1B0, Group = "65534" });
+        WorkerProcess worker = StartAsNobody();
+        worker.Call($"open {name}");
+        Assert.Equal("Ok", worker.Call("put a 1000 4"));
+        using PlasmaObject obj = store.Get(Id("a"), TimeSpan.Zero);
+        Same(Pattern.Of(4, 1000), obj.Span);
+        Assert.Equal("Ok", worker.Call("create w unfinished 10"));
+        worker.Kill();
+        Assert.Equal(PlasmaStatus.Ok, store.TryPut(Id("unfinished"), [1]));
+    }
+
+    [Fact]
+    public void Files_of_a_store_have_the_rights_asked_for_whatever_the_mask()
+    {
+        FilePermissions mask = Syscall.umask(0);
+        try
+        {
+            Named(out string name);
+            Assert.All(Directory.EnumerateFiles("/dev/shm", $"fastplasma.{name}*"), static f => Assert.Equal(0x180, ModeOf(f)));
+        }
+        finally
+        {
+            Syscall.umask(mask);
+        }
+    }
+
+    [Fact]
+    public void Pins_of_an_admitted_user_count_until_it_releases_them_or_dies()
+    {
+        if (!CanActAsNobody)
+            return;
+        PlasmaStore store = Named(out string name);
+        store.AdmitReader("65534");
+        store.Put(Id("a"), Pattern.Of(1, 12 << 20), Evictable);
+        WorkerProcess worker = StartAsNobody();
+        worker.Call($"open {name} ro");
+        worker.Call("hold h a 0");
+        Assert.Equal(worker.Id, store.List().Single().Holders.Single().ProcessId);
+        Assert.Equal(0, store.Evict(1));
+        store.Delete(Id("a"));
+        Assert.Equal(PlasmaStatus.StoreFull, store.TryPut(Id("b"), new byte[8 << 20]));
+        Assert.Equal(WorkerProcess.Describe(Pattern.Of(1, 12 << 20)), worker.Call("read h"));
+        Eventually.Run putter = Eventually.Start(() => store.Put(Id("b"), new byte[8 << 20], new ObjectOptions { Timeout = Eventually.Patience }));
+        worker.Call("release h");
+        putter.Join();
+
+        worker.Call("hold h2 b 0");
+        store.Delete(Id("b"));
+        Assert.Equal(1, store.Stats().CondemnedCount);
+        worker.Kill();
+        Eventually.True(() => store.Stats() is { CondemnedCount: 0, Participants.Count: 1 }, "the dead reader is recovered");
+    }
+
+    [Fact]
+    public void Pins_file_that_its_user_damages_harms_nobody()
+    {
+        if (!CanActAsNobody)
+            return;
+        PlasmaStore store = Named(out string name);
+        store.AdmitReader("65534");
+        WorkerProcess worker = StartAsNobody();
+        worker.Call($"open {name} ro");
+        store.Put(Id("a"), Pattern.Of(1, 1000));
+        worker.Call("hold h a 0");
+        string pins = Directory.EnumerateFiles("/dev/shm", $"fastplasma.{name}.*.pins.65534").Single();
+        worker.Stop();
+
+        // Whatever its user can do to the file: random words, then no file at all. The writers go on.
+        byte[] noise = Pattern.Of(9, 64 << 10);
+        for (int round = 0; round < 3; round++)
+        {
+            using (FileStream file = File.Open(pins, FileMode.Open, FileAccess.ReadWrite, FileShare.ReadWrite))
+            {
+                if (round == 0)
+                {
+                    file.Position = 4096 + 8192;
+                    file.Write(noise);
+                }
+                else if (round == 1)
+                {
+                    file.Position = 0;
+                    file.Write(noise);
+                    file.Write(noise);
+                }
+                else
+                {
+                    file.SetLength(0);
+                }
+            }
+            long start = Stopwatch.GetTimestamp();
+            for (int i = 0; i < 50; i++)
+            {
+                store.Put(Id($"{i}"), Pattern.Of(i, 10_000));
+                using (PlasmaObject obj = store.Get(Id($"{i}"), TimeSpan.Zero))
+                    Same(Pattern.Of(i, 10_000), obj.Span);
+                Assert.Equal(PlasmaStatus.Ok, store.Delete(Id($"{i}")));
+            }
+            store.Put(Id("evictable"), new byte[1000], Evictable);
+            store.Evict(1000);
+            store.Delete(Id("evictable"));
+            store.Stats();
+            store.List();
+            store.Maintain();
+            Assert.InRange(Stopwatch.GetElapsedTime(start), TimeSpan.Zero, TimeSpan.FromSeconds(10));
+        }
+        Assert.True(store.Contains(Id("a")));
+        worker.Kill();
+        store.Maintain();
+    }
+
+    [Fact]
+    public void Admission_needs_a_user_that_is_not_the_owner_and_a_store_with_a_name()
+    {
+        PlasmaStore store = Named(out _);
+        Assert.Contains("no user 'nobody-of-that-name'", Assert.Throws<ArgumentException>(() => store.AdmitReader("nobody-of-that-name")).Message, StringComparison.Ordinal);
+        Assert.Contains("owns the store", Assert.Throws<ArgumentException>(() => store.AdmitReader($"{Syscall.geteuid()}")).Message, StringComparison.Ordinal);
+        Assert.Throws<InvalidOperationException>(() => Anonymous().AdmitReader("65534"));
+    }
+}
