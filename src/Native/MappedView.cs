@@ -7,6 +7,8 @@ internal sealed unsafe class MappedView : IDisposable
 {
     internal const long HugePageBytes = 2L << 20;
 
+    private const int CollapseAttempts = 16;
+
     private readonly string _path;
     private nint _base;
 
@@ -69,8 +71,19 @@ internal sealed unsafe class MappedView : IDisposable
     internal bool TryAdviseHugePages() => Libc.madvise(_base, (nuint)Bytes, Libc.MADV_HUGEPAGE) == 0;
 
     /// <summary>Makes one 2 MiB page of each populated 2 MiB of the range (kernel 6.1 or later). 0 or errno.</summary>
-    internal int TryCollapse(long offset, long bytes) =>
-        Libc.madvise(_base + (nint)offset, (nuint)bytes, Libc.MADV_COLLAPSE) == 0 ? 0 : Marshal.GetLastPInvokeError();
+    /// <remarks>EAGAIN means that a page was in somebody's hands for the moment (madvise(2)); it is asked again some times before it counts.</remarks>
+    internal int TryCollapse(long offset, long bytes)
+    {
+        for (int attempt = 1; ; attempt++) // Ends with success, another error or the last attempt.
+        {
+            if (Libc.madvise(_base + (nint)offset, (nuint)bytes, Libc.MADV_COLLAPSE) == 0)
+                return 0;
+            int errno = Marshal.GetLastPInvokeError();
+            if (errno != Libc.EAGAIN || attempt == CollapseAttempts)
+                return errno;
+            Thread.Sleep(attempt < CollapseAttempts / 2 ? 0 : 1);
+        }
+    }
 
     /// <summary>Fills this process's page table for a reserved range in one call, which is cheaper than a fault per page. 0 or errno (EINVAL before kernel 5.14).</summary>
     internal int TryPopulateWrite(long offset, long bytes) =>

@@ -140,6 +140,13 @@ public sealed class CliCommandTests : IDisposable
         CliRun.Of("ls", "-s", "bad", "-d", folder.Path).Fails(3, "fastplasma.bad", "too short");
         CliRun.Of("destroy", "-s", "bad", "-d", folder.Path, "--yes").Ok();
         Assert.DoesNotContain(Directory.GetFiles(folder.Path), static path => path.Contains("bad", StringComparison.Ordinal));
+
+        // What is refused as a store can still be removed as one; the target of a link stays.
+        File.CreateSymbolicLink(Path.Combine(folder.Path, "fastplasma.link"), _files.File("target", [1]));
+        CliRun.Of("ls", "-s", "link", "-d", folder.Path).Fails(3, "symbolic link");
+        CliRun.Of("destroy", "-s", "link", "-d", folder.Path, "--yes").Ok();
+        Assert.False(Path.Exists(Path.Combine(folder.Path, "fastplasma.link")));
+        Assert.True(File.Exists(Path.Combine(_files.Path, "target")));
     }
 
     // ---- put ---------------------------------------------------------------------------------------------------------------

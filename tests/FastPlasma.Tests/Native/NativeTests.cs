@@ -173,6 +173,15 @@ public sealed unsafe class NativeTests
     }
 
     [Fact]
+    public void A_pipe_is_opened_without_waiting_for_its_other_end()
+    {
+        using var scratch = new ScratchDirectory();
+        Assert.Equal(0, Mono.Unix.Native.Syscall.mkfifo(System.IO.Path.Combine(scratch.Path, "pipe"), Mono.Unix.Native.FilePermissions.S_IRUSR | Mono.Unix.Native.FilePermissions.S_IWUSR));
+        using SharedFile? pipe = SharedFile.TryOpen(scratch.Path, "pipe", writable: false);
+        Assert.False(pipe!.Facts().IsRegular);
+    }
+
+    [Fact]
     public void Errors_name_operation_path_and_errno()
     {
         OsException missing = Assert.Throws<OsException>(() => SharedFile.Open("/nowhere", "x", writable: false));
