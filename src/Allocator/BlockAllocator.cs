@@ -290,6 +290,12 @@ internal sealed unsafe class BlockAllocator
 
     private bool TryMakeSlab(int sizeClass, out int chunk)
     {
+        if (!MayMakeSlab())
+        {
+            chunk = -1;
+            return false;
+        }
+
         // Backed memory first (it is warm), then new memory; from the end of the file, to leave long runs at its start.
         for (int pass = 0; pass < 2; pass++)
         {
@@ -314,6 +320,19 @@ internal sealed unsafe class BlockAllocator
             }
         }
         chunk = -1;
+        return false;
+    }
+
+    /// <summary>The last chunk never becomes a slab: cut into grains it serves every size, so a small store of many sizes is not full after one object of each.</summary>
+    private bool MayMakeSlab()
+    {
+        int available = 0;
+        for (long chunk = 0; chunk < _map.ChunkCount; chunk++)
+        {
+            ChunkState state = _map.ReadWord(chunk).State;
+            if (state == ChunkState.Large || (state is ChunkState.Free or ChunkState.Unbacked && ++available == 2))
+                return true;
+        }
         return false;
     }
 

@@ -20,17 +20,18 @@ public sealed unsafe partial class PlasmaStore
     public bool TryGet(in ObjectId id, out PlasmaObject obj)
     {
         ThreadSlots thread = Enter();
-        PlasmaStatus status = TryPin(thread, id, out obj);
-        if (status == PlasmaStatus.Ok)
+        try
+        {
+            PlasmaStatus status = TryPin(thread, id, out obj);
+            if (status == PlasmaStatus.Ok)
+                return true;
+            thread.Count(Counter.GetMisses);
+            return status == PlasmaStatus.TooManyPins ? throw SlotTable.TooManyPins() : false;
+        }
+        finally
         {
             Leave(thread);
-            return true;
         }
-        thread.Count(Counter.GetMisses);
-        Leave(thread);
-        if (status == PlasmaStatus.TooManyPins)
-            throw SlotTable.TooManyPins();
-        return false;
     }
 
     /// <summary>Pins an object, waiting for its seal if need be.</summary>
@@ -143,9 +144,14 @@ public sealed unsafe partial class PlasmaStore
     public bool Contains(in ObjectId id)
     {
         ThreadSlots thread = Enter();
-        bool found = ContainsCore(id);
-        Leave(thread);
-        return found;
+        try
+        {
+            return ContainsCore(id);
+        }
+        finally
+        {
+            Leave(thread);
+        }
     }
 
     internal bool ContainsCore(in ObjectId id)
@@ -221,7 +227,7 @@ public sealed unsafe partial class PlasmaStore
         {
             long offset = entry->DataOffset, bytes = entry->PayloadBytes;
             if (!StoreMemory.IsInside(offset, ObjectEntry.BytesNeeded(bytes, entry->TailBytes), _capacity) | bytes < 0 | entry->UserBytes < 0)
-                _memory.ThrowBroken("an object has the payload length", bytes, _capacity);
+                ThrowBrokenObject(pin, slot, sequence, bytes);
             if (state.IsEvictable)
                 Evictor.Hint(_ownHints, word.Entry);
             thread.Count(Counter.Gets);
@@ -234,6 +240,13 @@ public sealed unsafe partial class PlasmaStore
         Volatile.Write(ref pin->Word, 0);
         _slots.EndRelease(slot, sequence);
         return PlasmaStatus.NotFound;
+    }
+
+    private void ThrowBrokenObject(PinSlot* pin, int slot, long sequence, long bytes)
+    {
+        Volatile.Write(ref pin->Word, 0);
+        _slots.EndRelease(slot, sequence);
+        _memory.ThrowBroken("an object has the payload length", bytes, _capacity);
     }
 
     /// <summary>Pins a record that a walk has met; false when it is no longer sealed in that generation.</summary>

@@ -207,6 +207,9 @@ public sealed unsafe partial class PlasmaStore
             throw new ArgumentException($"Metadata is {options.Metadata.Length} bytes long, at most {MetadataBytesMax} are allowed.", nameof(options));
         if (options.AlignmentBytes is not (0 or SizeClasses.QuantumBytes or ChunkMap.PageBytes or (int)ChunkMap.ChunkBytes))
             throw new ArgumentException($"AlignmentBytes is {options.AlignmentBytes}; it can be 64, 4096 or 2097152.", nameof(options));
+        TimeSpan timeout = options.Timeout ?? _options.FullTimeout;
+        if (timeout < TimeSpan.Zero && timeout != Timeout.InfiniteTimeSpan)
+            throw new ArgumentException($"Timeout is {timeout}; it can be zero, positive or infinite.", nameof(options));
         int alignment = options.AlignmentBytes == 0 ? SizeClasses.QuantumBytes : options.AlignmentBytes;
         writer = default;
         if (payloadBytes > _capacity)
@@ -219,7 +222,6 @@ public sealed unsafe partial class PlasmaStore
         PlasmaStatus status = TryMake(thread, id, hash, payloadBytes, needed, alignment, nameBytes, typeBytes, options, out writer);
         if (status is not (PlasmaStatus.StoreFull or PlasmaStatus.TooManyObjects))
             return status;
-        TimeSpan timeout = options.Timeout ?? _options.FullTimeout;
         if (timeout == TimeSpan.Zero)
             return status;
         var deadline = new Deadline(timeout);

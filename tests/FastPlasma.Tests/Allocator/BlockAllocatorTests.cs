@@ -308,7 +308,10 @@ public sealed unsafe class BlockAllocatorTests
         BlockAllocator allocator = rig.AllocatorOf(0);
         var cache = new BlockCache();
         int perPlace = 0, placed = 0;
-        long expected = bytes > SizeClasses.SlabMaxBytes ? rig.CapacityBytes / bytes : 2L * SizeClasses.BlocksPerChunk(SizeClasses.ClassOf(bytes));
+
+        // One of the two chunks becomes a slab; the last one serves every size in grains.
+        long inGrains = ChunkMap.GrainsPerChunk / ((bytes + ChunkMap.GrainBytes - 1) / ChunkMap.GrainBytes);
+        long expected = bytes > SizeClasses.SlabMaxBytes ? rig.CapacityBytes / bytes : SizeClasses.BlocksPerChunk(SizeClasses.ClassOf(bytes)) + inGrains;
         var places = new List<BlockPlace>();
         while (allocator.TryAllocate(cache, bytes, 64, (ulong)++placed, rig.Place(perPlace), Effort.Exact, out _))
             places.Add(*rig.Place(perPlace));
@@ -335,13 +338,28 @@ public sealed unsafe class BlockAllocatorTests
     [Fact]
     public void Small_requests_take_a_larger_class_before_they_fail()
     {
-        using var rig = new AllocatorRig(1);
+        using var rig = new AllocatorRig(2);
         BlockAllocator allocator = rig.AllocatorOf(0);
         var cache = new BlockCache();
         Assert.True(allocator.TryAllocate(cache, 4096, 64, 1, rig.Place(0), Effort.Normal, out _));
         Assert.False(allocator.TryAllocate(cache, 64, 64, 2, rig.Place(1), Effort.Normal, out _));
         Assert.True(allocator.TryAllocate(cache, 64, 64, 2, rig.Place(1), Effort.Pressure, out _));
         Assert.Equal(4096, allocator.BlockBytesAt(*rig.Place(1)));
+    }
+
+    [Fact]
+    public void A_small_store_takes_an_object_of_every_size()
+    {
+        using var rig = new AllocatorRig(2);
+        BlockAllocator allocator = rig.AllocatorOf(0);
+        var cache = new BlockCache();
+        int size = 0;
+        for (int sizeClass = 0; sizeClass < SizeClasses.Count; sizeClass += 4)
+        {
+            size = SizeClasses.BytesOf(sizeClass);
+            Assert.True(allocator.TryAllocate(cache, size, 64, (ulong)sizeClass + 1, rig.Place(0), Effort.Pressure, out _), $"{size} bytes");
+        }
+        Assert.True(size > 64 << 10);
     }
 
     [Fact]
