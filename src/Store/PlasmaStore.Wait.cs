@@ -1,0 +1,271 @@
+using System.Diagnostics;
+using FastPlasma.Format;
+using FastPlasma.Participants;
+using FastPlasma.Waiting;
+
+namespace FastPlasma;
+
+public sealed unsafe partial class PlasmaStore
+{
+    /// <summary>Pins several objects at once.</summary>
+    /// <param name="ids">May contain an id several times; each place gets its own pin.</param>
+    /// <param name="objects">As long as <paramref name="ids"/>; places of missing objects get an invalid handle.</param>
+    /// <param name="timeout">How long to wait for the missing ones.</param>
+    /// <param name="cancellationToken">Ends the wait at once; nothing stays pinned then.</param>
+    /// <returns>How many are pinned.</returns>
+    /// <exception cref="ArgumentException"><paramref name="objects"/> is shorter than <paramref name="ids"/>.</exception>
+    public int Get(ReadOnlySpan<ObjectId> ids, Span<PlasmaObject> objects, TimeSpan timeout = default, CancellationToken cancellationToken = default)
+    {
+        if (objects.Length < ids.Length)
+            throw new ArgumentException($"{ids.Length} handles are needed, there is room for {objects.Length}.", nameof(objects));
+        objects[..ids.Length].Clear();
+        ThreadSlots thread = Enter();
+        bool completed = false;
+        try
+        {
+            int found = new BatchGet(this, thread, objects).Run(ids, ids.Length, timeout, cancellationToken);
+            completed = true;
+            return found;
+        }
+        finally
+        {
+            if (!completed)
+            {
+                foreach (ref PlasmaObject obj in objects[..ids.Length])
+                {
+                    obj.Dispose();
+                    obj = default;
+                }
+            }
+            Leave(thread);
+            if (Volatile.Read(ref _closing) != 0)
+                TryDetach();
+        }
+    }
+
+    /// <summary>Waits until at least <paramref name="count"/> of the objects are sealed. Pins nothing.</summary>
+    /// <param name="ids">What to wait for.</param>
+    /// <param name="count">0 to the number of ids.</param>
+    /// <param name="timeout">Longest wait.</param>
+    /// <param name="ready">As long as <paramref name="ids"/>; says which were seen sealed.</param>
+    /// <param name="cancellationToken">Ends the wait at once.</param>
+    /// <returns>How many are ready; less than <paramref name="count"/> when the time is over.</returns>
+    public int Wait(ReadOnlySpan<ObjectId> ids, int count, TimeSpan timeout, Span<bool> ready, CancellationToken cancellationToken = default)
+    {
+        if (ready.Length < ids.Length)
+            throw new ArgumentException($"{ids.Length} places are needed, there is room for {ready.Length}.", nameof(ready));
+        if (count < 0 || count > ids.Length)
+            throw new ArgumentOutOfRangeException(nameof(count), count, $"count is {count}; it can be 0 to {ids.Length}, the number of ids.");
+        ready[..ids.Length].Clear();
+        ThreadSlots thread = Enter();
+        try
+        {
+            return new BatchWait(this, ready).Run(ids, count, timeout, cancellationToken);
+        }
+        finally
+        {
+            Leave(thread);
+            if (Volatile.Read(ref _closing) != 0)
+                TryDetach();
+        }
+    }
+
+    private PlasmaStatus WaitFor(ThreadSlots thread, in ObjectId id, Deadline deadline, TimeSpan spin, out PlasmaObject obj, CancellationToken cancellationToken)
+    {
+        PlasmaStatus status;
+        if (spin > TimeSpan.Zero)
+        {
+            long spinUntil = Stopwatch.GetTimestamp() + (long)(spin.TotalSeconds * Stopwatch.Frequency);
+            do
+            {
+                for (int i = 0; i < 16; i++)
+                {
+                    if (ContainsCore(id) && (status = TryPin(thread, id, out obj)) != PlasmaStatus.NotFound)
+                        return status;
+                    Thread.SpinWait(1);
+                }
+                cancellationToken.ThrowIfCancellationRequested();
+                if (Volatile.Read(ref _closing) != 0)
+                    break;
+            }
+            while (Stopwatch.GetTimestamp() < spinUntil && !deadline.HasPassed);
+        }
+
+        ulong* word = _memory.WaitOf(_index.HashOf(id));
+        while (true) // Ends with the deadline, a cancellation or the seal; each sleep is at most one slice.
+        {
+            uint sequence = _waits.Announce(word);
+            status = TryPin(thread, id, out obj);
+            if (status != PlasmaStatus.NotFound)
+                return status;
+            cancellationToken.ThrowIfCancellationRequested();
+            ObjectDisposedException.ThrowIf(Volatile.Read(ref _closing) != 0, this);
+            if (deadline.HasPassed)
+                return PlasmaStatus.Timeout;
+            long before = Environment.TickCount64;
+            WaitWords.Sleep(word, sequence, deadline.SliceMs(WaitWords.SliceMs), cancellationToken);
+            if (Environment.TickCount64 - before >= WaitWords.SliceMs - 1)
+                RecoverDeadCreator(id);
+        }
+    }
+
+    /// <summary>Whoever waits for a creator that has died makes the id free for the next one.</summary>
+    private void RecoverDeadCreator(in ObjectId id)
+    {
+        if (Access == StoreAccess.ReadWrite && _index.TryFindCommitted(id, _index.HashOf(id), out StateWord state, out _)
+            && state.State is ObjectState.Creating or ObjectState.Tentative && !_participants.IsAlive(state.Participant))
+            _recovery.TryRecover(state.Participant);
+    }
+
+    /// <summary>Frame of a wait for several ids: follows the event ring, so its time does not grow with what is not ready; looks at everything whenever something was lost, and every slice.</summary>
+    private ref struct BatchWait(PlasmaStore store, Span<bool> ready)
+    {
+        private readonly Span<bool> _ready = ready;
+
+        internal int Run(ReadOnlySpan<ObjectId> ids, int count, TimeSpan timeout, CancellationToken cancellationToken)
+        {
+            int found = 0;
+            using var follower = new Follower(store, ids, timeout);
+            do
+            {
+                if (follower.LookAtAll)
+                {
+                    for (int i = 0; i < ids.Length; i++)
+                        if (!_ready[i] && store.ContainsCore(ids[i]))
+                        {
+                            _ready[i] = true;
+                            found++;
+                        }
+                }
+                else
+                {
+                    foreach (int i in follower.Hits)
+                        if (!_ready[i])
+                        {
+                            _ready[i] = true;
+                            found++;
+                        }
+                }
+            }
+            while (found < count && follower.Next(cancellationToken));
+            return found;
+        }
+    }
+
+    private readonly ref struct BatchGet(PlasmaStore store, ThreadSlots thread, Span<PlasmaObject> objects)
+    {
+        private readonly Span<PlasmaObject> _objects = objects;
+
+        internal int Run(ReadOnlySpan<ObjectId> ids, int count, TimeSpan timeout, CancellationToken cancellationToken)
+        {
+            int found = 0;
+            for (int i = 0; i < ids.Length; i++)
+                found += TryOne(ids, i);
+            if (found >= count || timeout == TimeSpan.Zero)
+            {
+                thread.Count(Counter.GetMisses, ids.Length - found);
+                return found;
+            }
+            using var follower = new Follower(store, ids, timeout);
+            do
+            {
+                if (follower.LookAtAll)
+                {
+                    for (int i = 0; i < ids.Length; i++)
+                        found += TryOne(ids, i);
+                }
+                else
+                {
+                    foreach (int i in follower.Hits)
+                        found += TryOne(ids, i);
+                }
+            }
+            while (found < count && follower.Next(cancellationToken));
+            thread.Count(Counter.GetMisses, ids.Length - found);
+            return found;
+        }
+
+        private int TryOne(ReadOnlySpan<ObjectId> ids, int i)
+        {
+            if (_objects[i].IsValid)
+                return 0;
+            PlasmaStatus status = store.TryPin(thread, ids[i], out _objects[i]);
+            if (status == PlasmaStatus.TooManyPins)
+                throw SlotTable.TooManyPins();
+            return status == PlasmaStatus.Ok ? 1 : 0;
+        }
+    }
+
+    /// <summary>Rounds of a wait for several ids.</summary>
+    private sealed class Follower : IDisposable
+    {
+        private readonly PlasmaStore _store;
+        private readonly Dictionary<ObjectId, int> _first = [];
+        private readonly int[] _nextSame;
+        private readonly Deadline _deadline;
+        private EventCursor _cursor;
+        private long _lostSeen;
+        private long _lookedAtMs;
+        private bool _over;
+
+        internal Follower(PlasmaStore store, ReadOnlySpan<ObjectId> ids, TimeSpan timeout)
+        {
+            _store = store;
+            _deadline = new Deadline(timeout);
+            _cursor = new EventCursor(store._events); // Before the first look at all, so nothing falls between.
+            _nextSame = new int[ids.Length];
+            for (int i = 0; i < ids.Length; i++)
+            {
+                _nextSame[i] = _first.TryGetValue(ids[i], out int same) ? same : -1;
+                _first[ids[i]] = i;
+            }
+            LookAtAll = true;
+            _lookedAtMs = Environment.TickCount64;
+        }
+
+        /// <summary>Whether this round has to look at every id.</summary>
+        internal bool LookAtAll { get; private set; }
+
+        /// <summary>Places whose id was sealed since the last round.</summary>
+        internal List<int> Hits { get; } = [];
+
+        /// <summary>Waits for the next round; false when the time is over.</summary>
+        internal bool Next(CancellationToken cancellationToken)
+        {
+            Hits.Clear();
+            LookAtAll = false;
+            while (true) // Ends with a hit, a slice, the deadline or a cancellation.
+            {
+                cancellationToken.ThrowIfCancellationRequested();
+                ObjectDisposedException.ThrowIf(Volatile.Read(ref _store._closing) != 0, _store);
+                uint sequence = _store._waits.Announce(_store._events.WaitWordOfRing);
+                bool pending = false;
+                for (int budget = _store._events.Capacity; budget > 0 && _cursor.TryNext(out PlasmaEvent e, out pending); budget--)
+                {
+                    if (e.Kind != PlasmaEventKind.Sealed || !_first.TryGetValue(e.Id, out int i))
+                        continue;
+                    for (; i >= 0; i = _nextSame[i])
+                        Hits.Add(i);
+                }
+                long now = Environment.TickCount64;
+                LookAtAll = _cursor.Lost != _lostSeen || now - _lookedAtMs >= WaitWords.SliceMs;
+                if (LookAtAll)
+                {
+                    _lostSeen = _cursor.Lost;
+                    _lookedAtMs = now;
+                }
+                if (Hits.Count > 0 || LookAtAll)
+                {
+                    bool again = !_over; // One round after the deadline still counts what it brings.
+                    _over = _deadline.HasPassed;
+                    return again;
+                }
+                if (_deadline.HasPassed)
+                    return false;
+                WaitWords.Sleep(_store._events.WaitWordOfRing, sequence, _deadline.SliceMs(pending ? 1 : WaitWords.SliceMs), cancellationToken);
+            }
+        }
+
+        public void Dispose() => Hits.Clear();
+    }
+}
