@@ -225,6 +225,8 @@ public sealed unsafe partial class PlasmaStore
             text.Append(CultureInfo.InvariantCulture, $" (waited {timeout})");
         text.Append(CultureInfo.InvariantCulture, $": {r.UsedBytes} of {r.CapacityBytes} bytes are used, {r.PinnedBytes} pinned by readers, {r.KeepBytes} in objects that may not be dropped, ");
         text.Append(CultureInfo.InvariantCulture, $"{r.CondemnedBytes} deleted but still read, {r.CreatingBytes} being written; the largest free run is {r.LargestFreeRunBytes}.");
+        if (_options.QuotaBytes is long quota)
+            text.Append(CultureInfo.InvariantCulture, $" This attachment holds {AccountBytes()} bytes of its quota of {quota}.");
         if (r.ReservationError is not null)
             text.Append(CultureInfo.InvariantCulture, $" The system refused more memory: {r.ReservationError}.");
         foreach (MemoryHolder holder in r.Holders.Take(3))

@@ -215,7 +215,7 @@ public sealed unsafe partial class PlasmaStore
         if (payloadBytes > _capacity)
             return PlasmaStatus.TooLarge;
         long needed = ObjectEntry.BytesNeeded(payloadBytes, (long)nameBytes + typeBytes + options.Metadata.Length);
-        if (needed > 0 && BlockAllocator.BlockBytesFor(needed, alignment) > _capacity)
+        if (needed > 0 && BlockAllocator.BlockBytesFor(needed, alignment) > Math.Min(_capacity, _options.QuotaBytes ?? long.MaxValue))
             return PlasmaStatus.TooLarge;
 
         ulong hash = _index.HashOf(id);
@@ -266,8 +266,11 @@ public sealed unsafe partial class PlasmaStore
                 entry->Checksum = 0;
                 entry->Incarnation = IncarnationOf(generation, entryIndex);
                 entry->DataOffset = 0;
+                entry->QuotaAccount = _account;
                 if (needed > 0)
                 {
+                    if (_options.QuotaBytes is long quota && !TryFitQuota(thread, BlockAllocator.BlockBytesFor(needed, alignment), quota))
+                        return PlasmaStatus.StoreFull;
                     if (!TryAllocate(thread, needed, alignment, BlockOwner.Of(generation, entryIndex), entry, out long offset))
                         return PlasmaStatus.StoreFull;
                     entry->DataOffset = offset;
@@ -494,7 +497,8 @@ public sealed unsafe partial class PlasmaStore
             case PlasmaStatus.TooManyObjects:
                 throw new PlasmaException(status, $"All {ObjectCountMax} object records of store '{Name}' are taken.");
             case PlasmaStatus.TooLarge:
-                throw new PlasmaException(status, $"An object of {payloadBytes} bytes can never fit into store '{Name}' of {_capacity} bytes.");
+                throw new PlasmaException(
+                    status, $"An object of {payloadBytes} bytes can never fit into store '{Name}' of {_capacity} bytes{(_options.QuotaBytes is long quota ? $" with a quota of {quota}" : "")}.");
             default:
                 StoreFullReport report = BuildFullReport(payloadBytes);
                 throw new StoreFullException(status, DescribeFull(report, options.Timeout ?? _options.FullTimeout), report);

@@ -43,6 +43,7 @@ public sealed unsafe partial class PlasmaStore : IDisposable
     private readonly byte* _payload;
     private readonly ulong* _spaceWord;
     private readonly ulong* _ownHints;
+    private readonly uint _account;
     private int _slowCalls;
     private int _closing;
     private int _mayDetach;
@@ -95,6 +96,7 @@ public sealed unsafe partial class PlasmaStore : IDisposable
                     memory.Header->BootId = OsIdentity.BootId;
             }
             _countsAtAttach = CountsOf(participants.Own);
+            _account = (uint)participants.Index + 1 | (uint)participants.Own->AttachCount << 9; // Below 2^9 places; a place's next owner has another account.
             Maintainer.Register(this);
         }
         catch

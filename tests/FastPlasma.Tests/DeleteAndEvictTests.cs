@@ -156,6 +156,39 @@ public sealed class DeleteAndEvictTests : StoreTest
         Assert.False(store.Contains(Id("evictable")));
     }
 
+    [Fact, Trait("Anchor", "19")]
+    public void Client_over_its_quota_evicts_its_own_objects_and_never_another_s()
+    {
+        const int size = 100_000, quota = 10 * size;
+        PlasmaStore other = Named(out string name);
+        PlasmaStore bounded = Keep(PlasmaStore.Open(name, Small with { QuotaBytes = quota + quota / 8 })); // Blocks are up to an eighth larger than payloads.
+        for (int i = 0; i < 10; i++)
+            other.Put(Id($"other {i}"), Pattern.Of(i, size), Evictable);
+        for (int i = 0; i < 30; i++)
+            bounded.Put(Id($"own {i}"), Pattern.Of(i, size), Evictable);
+        Assert.All(Enumerable.Range(0, 10), i => Assert.True(bounded.Contains(Id($"other {i}"))));
+        int kept = Enumerable.Range(0, 30).Count(i => bounded.Contains(Id($"own {i}")));
+        Assert.InRange(kept, 9, 11);
+        Assert.True(bounded.Contains(Id("own 29")));
+        Assert.False(bounded.Contains(Id("own 0")), "the oldest goes first");
+
+        // What may not be dropped counts too, and another's objects still stay.
+        PlasmaStatus last = PlasmaStatus.Ok;
+        int keep = 0;
+        for (; last == PlasmaStatus.Ok && keep < 30; keep++)
+            last = bounded.TryPut(Id($"keep {keep}"), Pattern.Of(keep, size));
+        Assert.Equal(PlasmaStatus.StoreFull, last);
+        Assert.InRange(keep - 1, 9, 11);
+        Assert.All(Enumerable.Range(0, 10), i => Assert.True(bounded.Contains(Id($"other {i}"))));
+        StoreFullException full = Assert.Throws<StoreFullException>(() => bounded.Put(Id("more"), new byte[size]));
+        Assert.Contains("quota", full.Message, StringComparison.Ordinal);
+        Assert.Equal(PlasmaStatus.TooLarge, bounded.TryPut(Id("huge"), new byte[2 * quota]));
+
+        // Room that others make counts as soon as it is needed.
+        Assert.Equal(PlasmaStatus.Ok, other.Delete(Id("keep 0")));
+        Assert.Equal(PlasmaStatus.Ok, bounded.TryPut(Id("more"), new byte[size]));
+    }
+
     [Fact, Trait("Anchor", "20")]
     public void Twenty_evictable_objects_of_a_fifth_of_the_store_each_succeed_one_after_another()
     {

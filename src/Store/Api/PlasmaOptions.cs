@@ -72,6 +72,11 @@ public sealed record PlasmaOptions
     /// <summary>How long a create waits for memory when its options do not say. Default zero: a full store answers at once.</summary>
     public TimeSpan FullTimeout { get; init; }
 
+    /// <summary>Memory that objects created through this attachment may take together, in bytes; null (default) for no limit but the store's. An attachment over its quota evicts its own
+    /// evictable objects, least recently used first, and never another's; when that is not enough, creates answer StoreFull. Counted again when reached, so creates that run at the same
+    /// moment may pass it by their own size.</summary>
+    public long? QuotaBytes { get; init; }
+
     /// <summary>Where recoveries, refused files and background work are reported.</summary>
     public ILogger Logger { get; init; } = NullLogger.Instance;
 }

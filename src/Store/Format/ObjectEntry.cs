@@ -19,7 +19,7 @@ namespace FastPlasma.Format;
 ///  80    8  ExpiresAt         reserved for time to live
 ///  88    8  Checksum          creator, before Sealed            anyone, pinned
 ///  96   12  Block             creator, before each exchange     finisher, recoverer
-/// 108    4  QuotaAccount      reserved
+/// 108    4  QuotaAccount      creator, in Tentative (its attachment)   quota counts
 /// 112    8  SpillPlace        reserved
 /// 120    8  Incarnation       creator, in Tentative             anyone, validated
 /// </code>

@@ -54,6 +54,16 @@ internal sealed unsafe class Evictor
         return candidates;
     }
 
+    /// <summary>Victims among one attachment's objects worth <paramref name="bytes"/>, oldest use first; none when all of them together are less.</summary>
+    internal List<Victim> ChooseOf(uint account, long bytes)
+    {
+        List<Victim> own = Sample((v, entry) => entry.QuotaAccount == account && v.Bytes > 0, bytes);
+        if (own.Sum(static v => v.Bytes) < bytes)
+            return [];
+        TakeOldest(own, bytes);
+        return own;
+    }
+
     /// <summary>Victims after which a block of <paramref name="blockBytes"/> can be had, or none when evicting cannot help.</summary>
     internal List<Victim> ChooseForBlock(long blockBytes, bool inSlab, BlockAllocator allocator)
     {
