@@ -184,10 +184,16 @@ internal static unsafe class CopyEngine
         // exactly the final RoundBytes of both regions.
         byte* end = destination + bytes;
         byte* sourceEnd = source + bytes;
-        Move32(destination, source);
-        nuint head = StoreBytes - ((nuint)destination & (StoreBytes - 1));
-        byte* to = destination + head;
-        byte* from = source + head;
+        byte* to = destination;
+        byte* from = source;
+        nuint head = (0 - (nuint)destination) & (StoreBytes - 1);
+        if (head != 0) // Blocks of the store are aligned: a put has no head.
+        {
+            Move32(to, from);
+            to += head;
+            from += head;
+        }
+
         for (byte* last = end - RoundBytes; to < last; to += RoundBytes, from += RoundBytes)
             Move128(to, from);
         Move128(end - RoundBytes, sourceEnd - RoundBytes);

@@ -6,8 +6,8 @@ namespace FastPlasma.Cli.Bench.Scenarios;
 /// <summary>Is the copy engine at no size slower than a plain copy?</summary>
 internal sealed unsafe class PutSizesScenario : IBenchScenario
 {
-    // A batch copies 128 KiB, or once what is larger.
-    private const int SizeMin = 64, SizeMax = 256 << 20, BatchBytes = 128 << 10;
+    // A batch copies 128 KiB, or what is larger eight times, so that each side works on what it left in the caches itself and not on what the other did; what fits no cache is copied once.
+    private const int SizeMin = 64, SizeMax = 256 << 20, BatchBytes = 128 << 10, CachedMax = 4 << 20, CachedCopies = 8;
 
     public string Name => "put-sizes";
 
@@ -44,7 +44,7 @@ internal sealed unsafe class PutSizesScenario : IBenchScenario
 
     private static BenchFigures Measure(BenchContext context, byte* destination, byte* source, int size)
     {
-        int operations = Math.Max(1, BatchBytes / size);
+        int operations = Math.Max(size <= CachedMax ? CachedCopies : 1, BatchBytes / size);
         int rounds = (int)Math.Clamp(context.Pick(2048, 512) * (1L << 20) / ((long)operations * size), context.Pick(15, 7), context.Pick(2001, 501));
         Series engine = new(rounds), plain = new(rounds);
         for (int round = -1; round < rounds; round++)
