@@ -28,7 +28,13 @@ public sealed unsafe class ChecksumTests
                 byte[] payloadTo = new byte[payloadBytes], metadataTo = new byte[metadataBytes];
                 ulong value;
                 fixed (byte* p = payload, m = metadata, pt = payloadTo, mt = metadataTo)
-                    value = Checksum.CopyAndHash(pt, p, (nuint)payloadBytes, mt, m, (nuint)metadataBytes);
+                {
+                    Checksum checksum = Checksum.Start();
+                    checksum.CopyAndAppend(pt, p, (nuint)payloadBytes);
+                    checksum.CopyAndAppend(mt, m, (nuint)metadataBytes);
+                    value = checksum.Finish((ulong)payloadBytes, (ulong)metadataBytes);
+                }
+
                 Assert.Equal(payload, payloadTo);
                 Assert.Equal(metadata, metadataTo);
                 Assert.Equal(HashOnly(payload, metadata), value);
@@ -94,7 +100,9 @@ public sealed unsafe class ChecksumTests
         {
             fixed (byte* p = payload, c = copy)
             {
-                Checksum.CopyAndHash(c, p, 100_000, null, null, 0);
+                Checksum checksum = Checksum.Start();
+                checksum.CopyAndAppend(c, p, 100_000);
+                checksum.Finish(100_000, 0);
                 Checksum.HashOnly(p, 100_000, c, 10);
             }
         }));

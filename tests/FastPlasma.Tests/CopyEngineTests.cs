@@ -40,10 +40,10 @@ public sealed unsafe class CopyEngineTests
     }
 
     [Fact]
-    public void Copies_above_the_runtimes_share_end_at_any_byte_in_both_directions()
+    public void Copies_around_the_runtimes_limit_end_at_any_byte_in_both_directions()
     {
         using var arena = new Arena(bytesMax: 4096);
-        for (int bytes = CopyEngine.InlineBytesMax - 2; bytes <= CopyEngine.RuntimeBytesMax + 300; bytes++)
+        for (int bytes = (int)CopyEngine.RuntimeBytesMax - 130; bytes <= (int)CopyEngine.RuntimeBytesMax + 300; bytes++)
         {
             for (int destinationOffset = 0; destinationOffset <= 32; destinationOffset++)
             {
@@ -93,8 +93,6 @@ public sealed unsafe class CopyEngineTests
     [Theory]
     [InlineData(0)]
     [InlineData(1)]
-    [InlineData(768)]
-    [InlineData(769)]
     [InlineData(2048)]
     [InlineData(2049)]
     [InlineData(100_000)]
@@ -118,8 +116,6 @@ public sealed unsafe class CopyEngineTests
 
     [Theory]
     [InlineData(1)]
-    [InlineData(768)]
-    [InlineData(769)]
     [InlineData(2048)]
     [InlineData(2049)]
     public void Destination_that_is_too_short_is_refused_before_anything_is_written(int bytes)

@@ -89,13 +89,4 @@ internal unsafe ref struct Checksum
         checksum.Append(metadata, metadataBytes);
         return checksum.Finish(payloadBytes, metadataBytes);
     }
-
-    /// <summary>Copies payload and metadata to their places and returns the checksum of the object.</summary>
-    internal static ulong CopyAndHash(byte* payloadTo, byte* payload, nuint payloadBytes, byte* metadataTo, byte* metadata, nuint metadataBytes)
-    {
-        Checksum checksum = Start();
-        checksum.CopyAndAppend(payloadTo, payload, payloadBytes);
-        checksum.CopyAndAppend(metadataTo, metadata, metadataBytes);
-        return checksum.Finish(payloadBytes, metadataBytes);
-    }
 }

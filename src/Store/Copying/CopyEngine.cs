@@ -13,7 +13,7 @@ namespace FastPlasma.Copying;
 /// to the start of an aligned block gives just that: array data starts 16 bytes after an 8-byte-aligned object.</para>
 /// <code>
 /// bytes                           how
-/// 0 .. InlineBytesMax             two overlapping moves in the caller's code
+/// 0 .. RoundBytes                 two overlapping moves in the caller's code
 /// .. RuntimeBytesMax              the runtime's own copy
 /// .. NonTemporalFromBytes-1       128 bytes per round, stores aligned to 32; backwards where loads would meet earlier stores modulo 4096
 /// NonTemporalFromBytes ..         128 bytes per round, stores aligned to 64 that bypass the cache, then a store fence
@@ -32,13 +32,8 @@ internal static unsafe class CopyEngine
     /// <summary>Bytes that one round of a loop moves.</summary>
     private const nuint RoundBytes = 128;
 
-    /// <summary>Above <see cref="InlineBytesMax"/> and up to here the runtime's copy is used, which is managed code without slow offsets up to 2 KB.</summary>
-    /// <remarks>The loops win above some 400 bytes on an idle core, and from here on a busy one too. A constant, because NativeAOT does not fold a
-    /// choice by vector width into every caller, which is felt at these sizes.</remarks>
-    internal const int RuntimeBytesMax = 768;
-
-    /// <summary>Up to here two overlapping moves of at most <see cref="RoundBytes"/> do the copy.</summary>
-    internal const int InlineBytesMax = 256;
+    /// <summary>Up to here the runtime's copy is used: managed code, which has no slow offsets. Above it the runtime calls the C library.</summary>
+    internal const nuint RuntimeBytesMax = 2048;
 
     private const nuint PageMask = 4095;
 
@@ -90,48 +85,36 @@ internal static unsafe class CopyEngine
     internal static void Copy(byte* destination, byte* source, nuint bytes)
     {
         // SAFETY: the caller owns bytes bytes at both pointers; each pair of moves covers exactly the first and the last of them.
-        // Overlapping moves in the caller's own code beat any call at these sizes.
-        if (bytes > InlineBytesMax)
+        if (bytes > LineBytes)
         {
             if (bytes > RuntimeBytesMax)
-                CopyLong(destination, source, bytes);
-            else
-                new ReadOnlySpan<byte>(source, (int)bytes).CopyTo(new Span<byte>(destination, (int)bytes));
-        }
-        else if (bytes > LineBytes)
-        {
-            if (bytes > RoundBytes)
             {
-                Move128(destination, source);
-                Move128(destination + bytes - RoundBytes, source + bytes - RoundBytes);
-                return;
+                CopyLong(destination, source, bytes);
             }
-
-            Move64(destination, source);
-            Move64(destination + bytes - LineBytes, source + bytes - LineBytes);
-        }
-        else if (bytes > StoreBytes)
-        {
-            Move32(destination, source);
-            Move32(destination + bytes - StoreBytes, source + bytes - StoreBytes);
+            else if (bytes > RoundBytes)
+            {
+                new ReadOnlySpan<byte>(source, (int)bytes).CopyTo(new Span<byte>(destination, (int)bytes));
+            }
+            else
+            {
+                Move64(destination, source);
+                Move64(destination + bytes - LineBytes, source + bytes - LineBytes);
+            }
         }
         else if (bytes >= 16)
         {
-            Move16(destination, source);
-            Move16(destination + bytes - 16, source + bytes - 16);
-        }
-        else
-        {
-            CopyTiny(destination, source, bytes);
-        }
-    }
+            if (bytes > StoreBytes)
+            {
+                Move32(destination, source);
+                Move32(destination + bytes - StoreBytes, source + bytes - StoreBytes);
+                return;
+            }
 
-    /// <summary>Copies less than 16 bytes.</summary>
-    [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private static void CopyTiny(byte* destination, byte* source, nuint bytes)
-    {
-        // SAFETY: each pair of moves covers exactly the first and the last of bytes bytes, which the caller owns.
-        if ((bytes & 8) != 0)
+            Vector128<byte> first = Vector128.Load(source), last = Vector128.Load(source + bytes - 16);
+            first.Store(destination);
+            last.Store(destination + bytes - 16);
+        }
+        else if ((bytes & 8) != 0)
         {
             ulong first = Unsafe.ReadUnaligned<ulong>(source), last = Unsafe.ReadUnaligned<ulong>(source + bytes - 8);
             Unsafe.WriteUnaligned(destination, first);
@@ -145,10 +128,9 @@ internal static unsafe class CopyEngine
         }
         else if (bytes != 0)
         {
-            byte first = source[0], middle = source[bytes / 2], last = source[bytes - 1];
-            destination[0] = first;
-            destination[bytes / 2] = middle;
-            destination[bytes - 1] = last;
+            *destination = *source;
+            if (bytes > 1)
+                Unsafe.WriteUnaligned(destination + bytes - 2, Unsafe.ReadUnaligned<ushort>(source + bytes - 2));
         }
     }
 
@@ -261,9 +243,6 @@ internal static unsafe class CopyEngine
     }
 
     // The moves load everything before they store anything, so that no load waits for a store of its own round.
-
-    [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private static void Move16(byte* to, byte* from) => Vector128.Load(from).Store(to);
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     private static void Move32(byte* to, byte* from)

@@ -1,13 +1,26 @@
-using System.Runtime.InteropServices;
-using FastPlasma.Copying;
+using System.Diagnostics;
 
 namespace FastPlasma.Cli.Bench.Scenarios;
 
-/// <summary>Is the copy engine at no size slower than a plain copy?</summary>
-internal sealed unsafe class PutSizesScenario : IBenchScenario
+/// <summary>Is a put at no size slower than the same put with a plain copy?</summary>
+/// <remarks>
+/// Both sides make, fill, seal and delete an object in the same recycled block: one with Put, the other with Create and Span.CopyTo. Bare copies of a few bytes
+/// cannot be told apart here: where the compiler places the two loops decides a tenth of them. The benchmark project measures those.
+/// </remarks>
+internal sealed class PutSizesScenario : IBenchScenario
 {
-    // A batch copies 128 KiB, or what is larger eight times, so that each side works on what it left in the caches itself and not on what the other did; what fits no cache is copied once.
-    private const int SizeMin = 64, SizeMax = 256 << 20, BatchBytes = 128 << 10, CachedMax = 4 << 20, CachedCopies = 8;
+    // A batch puts 1 MiB in at most 512 puts, or what is larger eight times, so that each side works on what it left in the caches itself and not on what the other did; what fits no cache is put once.
+    private const int SizeMax = 256 << 20, BatchBytes = 1 << 20, OperationsMax = 512, CachedMax = 4 << 20, CachedCopies = 8;
+
+    // Each size is measured in several passes over all of them, and the middle one counts: what disturbs a processor disturbs neighbouring measurements alike.
+    private const int Passes = 3;
+
+    // Both sides of the borders between the ways of copying, and steps between them.
+    private static readonly int[] s_sizes =
+    [
+        1, 3, 7, 8, 15, 16, 17, 32, 33, 64, 65, 127, 128, 129, 192, 256, 257, 384, 512, 768, 769, 1024, 1536, 2048, 2049, 2304, 3000,
+        4 << 10, 16 << 10, 64 << 10, 256 << 10, 1 << 20, 4 << 20, 16 << 20, 64 << 20, SizeMax,
+    ];
 
     public string Name => "put-sizes";
 
@@ -17,62 +30,78 @@ internal sealed unsafe class PutSizesScenario : IBenchScenario
 
     public BenchFigures Run(BenchContext context)
     {
-        byte* source = (byte*)NativeMemory.AlignedAlloc(SizeMax, 4096), destination = (byte*)NativeMemory.AlignedAlloc(SizeMax, 4096);
-        try
+        using PlasmaStore store = PlasmaStore.CreateAnonymous(new PlasmaOptions { CapacityBytes = 2L * SizeMax });
+        byte[] source = new byte[SizeMax];
+        source.AsSpan().Fill(1);
+        Series.Warm(OperationsMax, count => Put(store, source.AsSpan(0, 64), count), count => PlainPut(store, source.AsSpan(0, 64), count));
+        BenchFigures[][] passes = new BenchFigures[Passes][];
+        for (int pass = 0; pass < Passes; pass++)
+            passes[pass] = [.. s_sizes.Select(size => Measure(context, store, source, size))];
+        BenchFigures[] bySize = [.. s_sizes.Select((_, i) => passes.Select(pass => pass[i]).OrderBy(figures => figures.Ratio).ElementAt(Passes / 2))];
+        int worst = Array.IndexOf(bySize, bySize.MinBy(figures => figures.Ratio));
+        return bySize[worst] with
         {
-            new Span<byte>(source, SizeMax).Fill(1);
-            new Span<byte>(destination, SizeMax).Fill(2);
-            BenchFigures? worst = null;
-            List<string> ratios = [];
-            Series.Warm(BatchBytes / SizeMin, count => Engine(destination, source, SizeMin, count), count => Plain(destination, source, SizeMin, count));
-            for (long size = SizeMin; size <= SizeMax; size *= 4)
-            {
-                BenchFigures figures = Measure(context, destination, source, (int)size);
-                ratios.Add(BenchResult.Text($"{Size(size)} {figures.Ratio:0.00}"));
-                if (worst is null || figures.Ratio < worst.Ratio)
-                    worst = figures with { Ceiling = BenchResult.Text($"Span.CopyTo on the same buffers, at the worst size ({Size(size)})") };
-            }
-
-            return worst! with { Note = $"by size: {string.Join(", ", ratios)}" };
-        }
-        finally
-        {
-            NativeMemory.AlignedFree(source);
-            NativeMemory.AlignedFree(destination);
-        }
+            Ceiling = BenchResult.Text($"Create, Span.CopyTo, Seal and Delete of the same bytes, at the worst size ({Size(s_sizes[worst])})"),
+            Note = $"by size: {string.Join(", ", bySize.Select((figures, i) => BenchResult.Text($"{Size(s_sizes[i])} {figures.Ratio:0.00}")))}",
+        };
     }
 
-    private static BenchFigures Measure(BenchContext context, byte* destination, byte* source, int size)
+    private static BenchFigures Measure(BenchContext context, PlasmaStore store, byte[] source, int size)
     {
-        int operations = Math.Max(size <= CachedMax ? CachedCopies : 1, BatchBytes / size);
-        int rounds = (int)Math.Clamp(context.Pick(2048, 512) * (1L << 20) / ((long)operations * size), context.Pick(15, 7), context.Pick(2001, 501));
-        Series engine = new(rounds), plain = new(rounds);
+        int operations = Math.Clamp(BatchBytes / size, size <= CachedMax ? CachedCopies : 1, OperationsMax);
+        int rounds = (int)Math.Clamp(context.Pick(1024, 256) * (1L << 20) / ((long)operations * size), context.Pick(7, 3), context.Pick(301, 75));
+        Series puts = new(rounds), plain = new(rounds);
         for (int round = -1; round < rounds; round++)
         {
-            double first = Series.Time(count => Engine(destination, source, size, count), operations);
-            double second = Series.Time(count => Plain(destination, source, size, count), operations);
+            // Each goes first in every second round.
+            ReadOnlySpan<byte> payload = source.AsSpan(0, size);
+            double put = 0, plainPut = 0;
+            if (round % 2 == 0)
+                put = Put(store, payload, operations);
+            plainPut = PlainPut(store, payload, operations);
+            if (round % 2 != 0)
+                put = Put(store, payload, operations);
             if (round >= 0)
-                (engine[round], plain[round]) = (first, second);
+                (puts[round], plain[round]) = (put, plainPut);
         }
 
-        return new BenchFigures(size / engine.Median, size / engine.P99, plain.Median / engine.Median) { CeilingMedian = size / plain.Median };
+        return new BenchFigures(size / puts.Median, size / puts.P99, plain.Median / puts.Median) { CeilingMedian = size / plain.Median };
     }
 
-    private static void Engine(byte* destination, byte* source, int size, int count)
+    private static double Put(PlasmaStore store, ReadOnlySpan<byte> payload, int count)
     {
+        ObjectId id = BenchIds.Of(1);
+        long start = Stopwatch.GetTimestamp();
         for (int i = 0; i < count; i++)
-            CopyEngine.Copy(destination, source, (nuint)size);
+        {
+            store.Put(id, payload);
+            store.Delete(id);
+        }
+
+        return Stopwatch.GetElapsedTime(start).TotalNanoseconds / count;
     }
 
-    private static void Plain(byte* destination, byte* source, int size, int count)
+    private static double PlainPut(PlasmaStore store, ReadOnlySpan<byte> payload, int count)
     {
+        ObjectId id = BenchIds.Of(1);
+        long start = Stopwatch.GetTimestamp();
         for (int i = 0; i < count; i++)
-            new ReadOnlySpan<byte>(source, size).CopyTo(new Span<byte>(destination, size));
+        {
+            using (ObjectWriter writer = store.Create(id, payload.Length))
+            {
+                payload.CopyTo(writer.Span);
+                writer.Seal();
+            }
+
+            store.Delete(id);
+        }
+
+        return Stopwatch.GetElapsedTime(start).TotalNanoseconds / count;
     }
 
     private static string Size(long bytes) => bytes switch
     {
-        < 1 << 10 => $"{bytes} B",
+        < 4 << 10 => $"{bytes} B",
         < 1 << 20 => $"{bytes >> 10} K",
         _ => $"{bytes >> 20} M",
     };
