@@ -3,6 +3,9 @@ namespace FastPlasma.Allocator;
 // Runs of grains for objects above the largest size class, across chunk borders.
 internal sealed unsafe partial class BlockAllocator
 {
+    /// <summary>How often a run that others took first is looked for again; each time they have got on.</summary>
+    private const int ClaimAttemptsMax = 64;
+
     private bool TryAllocateLarge(long bytes, int alignmentBytes, ulong owner, BlockPlace* place, Effort effort, out long dataOffset)
     {
         dataOffset = 0;
@@ -25,65 +28,82 @@ internal sealed unsafe partial class BlockAllocator
         return Fail(place, out dataOffset);
     }
 
+    /// <summary>Takes the first of the shortest free runs that are long enough: long runs stay whole for long objects.</summary>
     private bool TryAllocateRun(long grains, bool chunkAligned, ulong owner, BlockPlace* place, bool exact, ref bool mayReserve, out long dataOffset)
     {
-        long runStart = 0, run = 0;
-        for (long chunk = 0; chunk < _map.ChunkCount; chunk++)
+        for (int attempt = 0; attempt < ClaimAttemptsMax; attempt++)
         {
-            ChunkWord word = _map.ReadWord(chunk);
-            long first = chunk * ChunkMap.GrainsPerChunk;
-            if (word.State == ChunkState.Free || (word.State == ChunkState.Unbacked && mayReserve))
+            long start = FindRun(grains, chunkAligned, exact, mayReserve);
+            if (start < 0)
+                break;
+            if (TryClaimRun(start, grains, owner, place, ref mayReserve))
             {
-                Extend(first, ChunkMap.GrainsPerChunk, ref runStart, ref run);
-            }
-            else if (word.State == ChunkState.Large && (exact || Volatile.Read(ref _map.Record(chunk)->FreeHint) > 0))
-            {
-                ulong* words = _map.Grain(first);
-                for (int i = 0; i < ChunkMap.GrainsPerChunk && run < grains; i++)
-                {
-                    if (words[i] != 0 || (chunkAligned && run == 0 && i != 0)) // A stale value is found out by the exchange.
-                        run = 0;
-                    else
-                        Extend(first + i, 1, ref runStart, ref run);
-                }
-            }
-            else
-            {
-                run = 0;
-            }
-
-            if (run < grains)
-                continue;
-            if (TryClaimRun(runStart, grains, owner, place, ref mayReserve, out long conflict))
-            {
-                dataOffset = runStart * ChunkMap.GrainBytes;
+                dataOffset = start * ChunkMap.GrainBytes;
                 return true;
             }
-            // Go on in the chunk behind what was in the way, which may lie before this one. The next run begins at least a chunk behind the beginning of this one, so this ends.
-            chunk = conflict / ChunkMap.GrainsPerChunk;
-            run = 0;
         }
+
         dataOffset = 0;
         return false;
     }
 
-    private static void Extend(long first, long count, ref long runStart, ref long run)
+    /// <summary>First grain of the shortest free run of at least <paramref name="grains"/>, as the words are now; -1 when there is none.</summary>
+    private long FindRun(long grains, bool chunkAligned, bool exact, bool mayReserve)
     {
-        if (run == 0)
-            runStart = first;
-        run += count;
+        long best = -1, bestCount = long.MaxValue, runStart = 0, run = 0;
+        long largeHigh = Volatile.Read(ref _map.Header->LargeHigh);
+        for (long chunk = 0; chunk < _map.ChunkCount && bestCount > grains; chunk++)
+        {
+            if (chunk >= largeHigh && (best >= 0 || run >= grains))
+                break; // What follows was never cut into grains: whatever lies there is longer, or begins with this run.
+            ChunkWord word = _map.ReadWord(chunk);
+            long first = chunk * ChunkMap.GrainsPerChunk;
+            if (word.State == ChunkState.Free || (word.State == ChunkState.Unbacked && mayReserve))
+            {
+                Extend(first, ChunkMap.GrainsPerChunk);
+            }
+            else if (word.State == ChunkState.Large && (exact || Volatile.Read(ref _map.Record(chunk)->FreeHint) > 0))
+            {
+                ulong* words = _map.Grain(first);
+                for (int i = 0; i < ChunkMap.GrainsPerChunk; i++)
+                {
+                    if (words[i] != 0) // A stale value is found out by the exchange.
+                        End();
+                    else if (run > 0 || !chunkAligned || i == 0)
+                        Extend(first + i, 1);
+                }
+            }
+            else
+            {
+                End();
+            }
+        }
+
+        End();
+        return best;
+
+        void Extend(long from, long count)
+        {
+            if (run == 0)
+                runStart = from;
+            run += count;
+        }
+
+        void End()
+        {
+            if (run >= grains && run < bestCount)
+                (best, bestCount) = (runStart, run);
+            run = 0;
+        }
     }
 
-    private bool TryClaimRun(long start, long grains, ulong owner, BlockPlace* place, ref bool mayReserve, out long conflict)
+    private bool TryClaimRun(long start, long grains, ulong owner, BlockPlace* place, ref bool mayReserve)
     {
         long firstChunk = start / ChunkMap.GrainsPerChunk, lastChunk = (start + grains - 1) / ChunkMap.GrainsPerChunk;
         for (long chunk = firstChunk; chunk <= lastChunk; chunk++)
         {
             if (_map.ReadWord(chunk).State != ChunkState.Large && !TryMakeLarge(ref chunk, lastChunk, ref mayReserve))
-            {
-                conflict = chunk * ChunkMap.GrainsPerChunk;
                 return false;
-            }
         }
 
         place->Index = (ulong)start | BlockPlace.LargeFlag;
@@ -95,7 +115,6 @@ internal sealed unsafe partial class BlockAllocator
             {
                 FreeGrains(start, i, owner, countHint: false);
                 place->Count = 0;
-                conflict = start + i;
                 return false;
             }
         }
@@ -106,12 +125,10 @@ internal sealed unsafe partial class BlockAllocator
             {
                 FreeGrains(start, grains, owner, countHint: false);
                 place->Count = 0;
-                conflict = chunk * ChunkMap.GrainsPerChunk;
                 return false;
             }
         }
         AddHints(start, grains, -1);
-        conflict = 0;
         return true;
     }
 

@@ -371,11 +371,16 @@ internal sealed unsafe partial class BlockAllocator
             int blocks = ChunkMap.BlockCountOf(word), free = 0;
             ulong* words = _map.Word(chunk * ChunkMap.WordsPerChunk);
             int before = Volatile.Read(ref _map.Record(chunk)->FreeHint);
+            ulong alive = 0; // Grains of one object follow each other.
             for (int i = 0; i < blocks; i++)
             {
                 ulong value = Volatile.Read(ref words[i]);
+                if (value != 0 && value == alive)
+                    continue;
                 if (value == 0 || (_owners.IsDead(value) && Interlocked.CompareExchange(ref words[i], 0, value) == value))
                     free++;
+                else
+                    alive = value;
             }
             if (free != before)
                 Interlocked.CompareExchange(ref _map.Record(chunk)->FreeHint, free, before);

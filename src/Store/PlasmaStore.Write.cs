@@ -314,6 +314,8 @@ public sealed unsafe partial class PlasmaStore
     {
         Retention retention = options.Retention ?? (Retention)_memory.Header->DefaultRetention;
         ulong flags = (retention == Retention.Evictable ? StateWord.EvictableFlag : 0) | (options.Checksum ? StateWord.ChecksumFlag : 0);
+        if ((flags & StateWord.EvictableFlag) != 0 && Volatile.Read(ref _memory.Header->EvictableUsed) == 0)
+            Interlocked.Exchange(ref _memory.Header->EvictableUsed, 1);
         announcement->Since = CoarseClock.UtcTicks;
         while (thread.FreeEntryCount > 0) // Ends with the cache.
         {
@@ -363,6 +365,9 @@ public sealed unsafe partial class PlasmaStore
         return true;
     }
 
+    /// <summary>How often all victims may turn out to be gone or pinned before a create gives up; each time somebody else has got on.</summary>
+    private const int LostEvictionsMax = 64;
+
     private bool TryAllocate(ThreadSlots thread, long needed, int alignment, ulong owner, ObjectEntry* entry, out long offset)
     {
         BlockPlace* place = &entry->Block;
@@ -378,11 +383,14 @@ public sealed unsafe partial class PlasmaStore
 
         // Evict only what makes room for this block, and nothing when that cannot be.
         long wanted = BlockAllocator.BlockBytesFor(needed, alignment);
-        while (true) // Ends: each round condemns something, or there is nothing left that helps.
+        for (int lost = 0; lost < LostEvictionsMax;) // Ends: each round condemns something, or loses its victims to others, or there is nothing left that helps.
         {
-            Evict(thread, _evictor.ChooseForBlock(wanted, BlockAllocator.FitsSlab(needed, alignment), _allocator), out int condemned);
-            if (condemned == 0)
+            List<Evictor.Victim> victims = _evictor.ChooseForBlock(wanted, BlockAllocator.FitsSlab(needed, alignment), _allocator);
+            if (victims.Count == 0)
                 break;
+            Evict(thread, victims, out int condemned);
+            if (condemned == 0)
+                lost++; // Others evict too, or pinned them meanwhile; what they freed may do.
             if (_allocator.TryAllocate(thread.Blocks, needed, alignment, owner, place, Effort.Pressure, out offset))
                 return true;
         }

@@ -340,4 +340,31 @@ public sealed class DeleteAndEvictTests : StoreTest
         Assert.Equal(PlasmaStatus.StoreFull, store.TryPut(Id("b"), new byte[8 * MiB], new ObjectOptions { Timeout = TimeSpan.Zero }));
         store.Put(Id("small"), new byte[MiB]); // A large request in vain starves nobody.
     }
+
+    [Fact, Trait("Anchor", "17")]
+    public void Writers_that_evict_for_each_other_all_find_room()
+    {
+        // Everything is evictable but for what the others are creating in this moment, so every put finds room before its deadline, whoever wins the races for victims and blocks.
+        PlasmaStore store = Named(out string name, Small with { CapacityBytes = 8 << 20, ObjectCountMax = 256 });
+        PlasmaStore[] writers = [store, Open(name), Open(name)];
+        var refused = new System.Collections.Concurrent.ConcurrentBag<string>();
+        Thread[] threads =
+        [
+            .. writers.Select((writer, w) => new Thread(() =>
+            {
+                var random = new Random(w);
+                byte[] payload = Pattern.Of(w, 600_000);
+                for (int i = 0; i < 3000; i++)
+                {
+                    int bytes = random.Next(3) == 0 ? random.Next(600_000) : random.Next(20_000);
+                    PlasmaStatus status = writer.TryPut(Id($"{w}-{i}"), payload.AsSpan(0, bytes), Evictable with { Timeout = Eventually.Patience });
+                    if (status != PlasmaStatus.Ok)
+                        refused.Add($"{w}-{i} of {bytes} bytes: {status}");
+                }
+            })),
+        ];
+        Array.ForEach(threads, static thread => thread.Start());
+        Array.ForEach(threads, static thread => thread.Join());
+        Assert.True(refused.IsEmpty, $"{refused.Count} puts were refused, such as {string.Join(", ", refused.Take(5))}.");
+    }
 }

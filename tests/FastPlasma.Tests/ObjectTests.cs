@@ -499,4 +499,44 @@ public sealed unsafe class ObjectTests : StoreTest
         Assert.Throws<ArgumentException>(() => store.CreateAndSeal(ids, payloads.AsSpan(0, 3), statuses));
         Assert.Throws<ArgumentException>(() => store.CreateAndSeal(ids, payloads, statuses.AsSpan(0, 3)));
     }
+
+    [Fact]
+    public void Abort_that_races_with_a_seal_never_touches_the_object_that_is_made_next()
+    {
+        // Between the abort's look at the id and its grip on the slot the same thread seals, and announces another object in the same slot.
+        PlasmaStore store = Anonymous();
+        ObjectId aborted = Id("aborted"), next = Id("next");
+        bool stop = false;
+        long aborts = 0;
+        var aborter = new Thread(() =>
+        {
+            while (!Volatile.Read(ref stop)) // Ends with the loop below.
+                if (store.Abort(aborted) == PlasmaStatus.Ok)
+                    aborts++;
+        });
+        aborter.Start();
+        try
+        {
+            for (int i = 0; i < 300_000; i++)
+            {
+                ObjectWriter first;
+                while (store.TryCreate(aborted, 8, out first) == PlasmaStatus.Exists) // Ends with the abort that is still under way.
+                    Thread.SpinWait(1);
+                if (first.TrySeal() == PlasmaStatus.Ok)
+                    Assert.Equal(PlasmaStatus.Ok, store.Delete(aborted));
+                ObjectWriter second = store.Create(next, 8);
+                second.Span.Fill((byte)i);
+                Assert.Equal(PlasmaStatus.Ok, second.TrySeal());
+                Assert.Equal(PlasmaStatus.Ok, store.Delete(next));
+            }
+        }
+        finally
+        {
+            Volatile.Write(ref stop, true);
+            aborter.Join();
+        }
+
+        Assert.True(aborts > 0, "No abort ever won, so nothing was tried.");
+        Assert.Equal(0, store.Stats().UsedBytes);
+    }
 }

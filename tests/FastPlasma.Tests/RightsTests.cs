@@ -6,7 +6,7 @@ namespace FastPlasma.Tests;
 /// <summary>Promises about readers of another user. Only root can act as another user, so these tests need root.</summary>
 public sealed class RightsTests : StoreTest
 {
-    private const uint Nobody = 65534;
+    private const uint Nobody = 65534, Daemon = 1;
 
     private static bool CanActAsNobody
     {
@@ -26,7 +26,9 @@ public sealed class RightsTests : StoreTest
     }
 
     /// <summary>A copy of the worker where everybody can read it, wherever the build output lies.</summary>
-    private WorkerProcess StartAsNobody()
+    private WorkerProcess StartAsNobody() => StartAs(Nobody);
+
+    private WorkerProcess StartAs(uint uid)
     {
         string folder = NewFolder();
         Assert.Equal(0, Syscall.chmod(folder, (FilePermissions)0x1ED));
@@ -39,7 +41,7 @@ public sealed class RightsTests : StoreTest
                 File.Copy(source, copy);
             Assert.Equal(0, Syscall.chmod(copy, (FilePermissions)0x1ED));
         }
-        return StartWorker(folder, Nobody);
+        return StartWorker(folder, uid);
     }
 
     [Fact]
@@ -203,6 +205,66 @@ public sealed class RightsTests : StoreTest
         Assert.True(store.Contains(Id("a")));
         worker.Kill();
         store.Maintain();
+    }
+
+    [Fact]
+    public void Pins_of_a_reader_whom_root_admitted_hold_the_memory_of_another_users_store()
+    {
+        if (!CanActAsNobody)
+            return;
+        string name = NewName();
+        WorkerProcess owner = StartAsNobody(), reader = StartAs(Daemon);
+        owner.Call($"make {name}");
+        Open(name).AdmitReader($"{Daemon}");
+        string files = $"fastplasma.{name}.";
+        Assert.All(Directory.EnumerateFiles("/dev/shm", $"{files}*.{Daemon}"), static file =>
+        {
+            Assert.Equal(0, Syscall.stat(file, out Stat stat));
+            Assert.Equal(Nobody, stat.st_uid);
+        });
+        reader.Call($"open {name} ro");
+        owner.Call("put a 1000000 3");
+        reader.Call("hold h a 0");
+        Assert.Equal("Ok", owner.Call("delete a"));
+        Assert.Equal("0 0 1 3", owner.Call("stats"));
+        Assert.Equal("Ok", owner.Call("put other 1000000 4"));
+        Assert.Equal(WorkerProcess.Describe(Pattern.Of(3, 1_000_000)), reader.Call("read h"));
+        reader.Call("release h");
+        owner.Call("maintain");
+        Assert.Equal("1 0 0 3", owner.Call("stats"));
+    }
+
+    [Fact]
+    public void Memory_that_may_be_pinned_in_a_file_that_cannot_be_read_is_not_used_again()
+    {
+        if (!CanActAsNobody)
+            return;
+        string name = NewName();
+        WorkerProcess owner = StartAsNobody();
+        owner.Call($"make {name}");
+        using (PlasmaStore root = PlasmaStore.Open(name, Small))
+            root.AdmitReader($"{Daemon}");
+        string pins = Directory.EnumerateFiles("/dev/shm", $"fastplasma.{name}.*.pins.{Daemon}").Single();
+        Assert.Equal(0, Syscall.chown(pins, 0, 0));
+        Assert.Equal(0, Syscall.chmod(pins, FilePermissions.S_IRUSR));
+
+        // Nobody knows what this reader pins: the delete works, but the memory stays, and the store goes on with the rest.
+        WorkerProcess late = StartAsNobody();
+        late.Call($"open {name}");
+        late.Call("put a 9000000 3");
+        Assert.Equal("Ok", late.Call("delete a"));
+        Assert.Equal("NotFound", late.Call("get a 0"));
+        late.Call("maintain");
+        Assert.Equal("0 0 1 2", late.Call("stats"));
+        Assert.Equal("StoreFull", late.Call("put b 9000000 4"));
+        Assert.Equal("Ok", late.Call("put c 1000000 4"));
+
+        // With the file back in order, what was kept is free.
+        Assert.Equal(0, Syscall.chown(pins, Nobody, Nobody));
+        Assert.Equal(0, Syscall.chmod(pins, (FilePermissions)0x1B0));
+        late.Call("maintain");
+        Assert.Equal("1 0 0 2", late.Call("stats"));
+        Assert.Equal("Ok", late.Call("put b 9000000 4"));
     }
 
     [Fact]

@@ -45,6 +45,9 @@ internal sealed unsafe partial class Session
             case "open":
                 _store = PlasmaStore.Open(a[1], new PlasmaOptions { Access = a.Contains("ro") ? StoreAccess.ReadOnly : StoreAccess.ReadWrite });
                 return "ok";
+            case "make":
+                _store = PlasmaStore.Create(a[1], new PlasmaOptions { CapacityBytes = 16 << 20, ObjectCountMax = 1024 });
+                return "ok";
             case "close":
                 Close();
                 return "ok";

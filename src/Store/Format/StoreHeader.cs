@@ -42,6 +42,7 @@ namespace FastPlasma.Format;
 /// 248    8  HeaderChecksum        XXH3 of bytes 0 to 247
 /// 256    4  Fault                 0, or why the store refuses work            compare-exchange 0 → code
 /// 320    4  StashUsed             1 once the stash may hold a word            set before the first such word, never cleared
+/// 324    4  EvictableUsed         1 once an object may be evictable            set before the first such object, never cleared
 /// 384    8  OrphansRequested      walks asked for                             increment
 /// 392    8  OrphansDone           walks finished with nothing left            compare-exchange, only rises
 /// 448    4  DomainCount           domains in the table                        owner, release, only rises
@@ -89,6 +90,7 @@ internal unsafe struct StoreHeader
     [FieldOffset(248)] internal ulong HeaderChecksum;
     [FieldOffset(256)] internal int Fault;
     [FieldOffset(320)] internal uint StashUsed;
+    [FieldOffset(324)] internal uint EvictableUsed;
     [FieldOffset(384)] internal ulong OrphansRequested;
     [FieldOffset(392)] internal ulong OrphansDone;
     [FieldOffset(448)] internal uint DomainCount;

@@ -84,6 +84,8 @@ internal sealed unsafe class Evictor
     /// <summary>Evictable objects that nobody pins, from the hand on, until they are worth <see cref="Oversampling"/> times <paramref name="bytes"/>.</summary>
     private List<Victim> Sample(Func<Victim, ObjectEntry, bool> fits, long bytes)
     {
+        if (Volatile.Read(ref _memory.Header->EvictableUsed) == 0)
+            return []; // Set before the first such object, so there is none; a full store of objects to keep says so at once.
         const long ticksPerTick = CoarseClock.PeriodMs * TimeSpan.TicksPerMillisecond;
         long now = CoarseClock.UtcTicks / ticksPerTick;
         Dictionary<uint, uint> hints = ReadHints();

@@ -202,11 +202,36 @@ public sealed unsafe class BlockAllocatorTests
         *rig.Map.Grain(50) = 99;
 
         Assert.True(allocator.TryAllocate(cache, ChunkMap.ChunkBytes, 64, 2, rig.Place(1), Effort.Normal, out long offset));
-        Assert.Equal(ChunkMap.ChunkBytes, offset);
-        for (int grain = 0; grain < ChunkMap.GrainsPerChunk; grain++)
+        Assert.Equal(51 * ChunkMap.GrainBytes, offset);
+        for (int grain = 0; grain <= 50; grain++)
             Assert.Equal(grain == 50 ? 99ul : 0, *rig.Map.Grain(grain));
         *rig.Map.Grain(50) = 0;
         CheckWords(rig, [(2, *rig.Place(1))]);
+    }
+
+    [Fact]
+    public void A_run_is_taken_from_the_shortest_free_stretch_that_holds_it()
+    {
+        using var rig = new AllocatorRig(8);
+        BlockAllocator allocator = rig.AllocatorOf(0);
+        var cache = new BlockCache();
+
+        // Three holes of 40, 20 and 30 grains with an object of 10 behind each, then all the rest of the store.
+        int[] holes = [40, 20, 30];
+        for (int i = 0; i < holes.Length; i++)
+        {
+            Assert.True(allocator.TryAllocate(cache, holes[i] * ChunkMap.GrainBytes, 64, (ulong)(10 + i), rig.Place(i), Effort.Normal, out _));
+            Assert.True(allocator.TryAllocate(cache, 10 * ChunkMap.GrainBytes, 64, (ulong)(20 + i), rig.Place(3 + i), Effort.Normal, out _));
+        }
+        for (int i = 0; i < holes.Length; i++)
+            allocator.Free(cache, *rig.Place(i), (ulong)(10 + i));
+
+        long secondHole = (40 + 10) * ChunkMap.GrainBytes, thirdHole = secondHole + (20 + 10) * ChunkMap.GrainBytes, rest = thirdHole + (30 + 10) * ChunkMap.GrainBytes;
+        foreach ((int grains, long expected) in ((int, long)[])[(20, secondHole), (25, thirdHole), (35, 0), (41, rest)])
+        {
+            Assert.True(allocator.TryAllocate(cache, grains * ChunkMap.GrainBytes, 64, 30, rig.Place(6), Effort.Normal, out long offset));
+            Assert.Equal(expected, offset);
+        }
     }
 
     [Fact]

@@ -2,14 +2,16 @@ namespace FastPlasma.Cli.Bench.Scenarios;
 
 /// <summary>Does memory stay usable while objects of all sizes come and go in a store that is nearly full, and how much of it is waste?</summary>
 /// <remarks>
-/// 91 % of the objects are 64 B to 16 KiB, 8 % up to 1 MiB and 1 % 8 to 16 MiB; the last are most of the bytes. Payloads are never written: the question is the
-/// allocator. Live payload is held at 90 % of capacity by deleting objects at random, and an object that the store refuses is tried again after deletes of as many bytes. The ratio is the largest share of a block that is not payload, over all sizes.
+/// 91 % of the objects asked for are 64 B to 16 KiB, 8 % up to 1 MiB and 1 % 8 to 16 MiB; the last are most of the bytes. Payloads are never written: the question is
+/// the allocator. Live payload is held at 90 % of capacity by deleting objects at random before the next is created; an object that the store refuses is a failure and
+/// is given up, so that the store stays as full. The ratio is the largest share of a block that is not payload, over all sizes.
 /// </remarks>
 internal sealed class AllocChurnScenario : IBenchScenario
 {
     // 1,000 creates or deletes are one batch.
-    private const int BatchOperations = 1000, ObjectCountMax = 1 << 16;
-    private const long CapacityBytes = 1L << 30, LiveBytes = CapacityBytes / 10 * 9;
+    private const int BatchOperations = 1000, ObjectCountMax = 1 << 18;
+    private const long CapacityBytes = 4L << 30, LiveBytesMax = CapacityBytes / 10 * 9;
+    private const long LargeBytesMin = 8L << 20;
     private const long ProbeBytesMin = 512, ProbeBytesMax = 16 << 20;
 
     public string Name => "alloc-churn";
@@ -27,16 +29,21 @@ internal sealed class AllocChurnScenario : IBenchScenario
             churn.Run(BatchOperations);
 
         int batches = context.Pick(10_000_000, 300_000) / BatchOperations;
-        long failuresBefore = churn.Failures;
         Series times = new(batches);
+        double fill = 0;
+        churn.ForgetFailures();
         for (int i = 0; i < batches; i++)
+        {
             times[i] = Series.Time(churn.Run, BatchOperations);
+            fill += (double)churn.LiveBytes / CapacityBytes / batches;
+        }
+
         StoreStats stats = store.Stats();
         var (waste, wastedBytes) = WorstWaste();
         return new BenchFigures(times.Median, times.P99, waste)
         {
             Note = BenchResult.Text(
-                $"{(long)batches * BatchOperations:N0} creates and deletes, {churn.Failures - failuresBefore} failures{churn.LastFailure}; {stats.SealedCount:N0} objects, {stats.ObjectBytes * 100.0 / CapacityBytes:0.0} % full; waste {stats.WasteBytes * 100.0 / Math.Max(1, stats.UsedBytes):0.0} % of used memory; free inside slabs {stats.SlabFreeBytes * 100.0 / CapacityBytes:0.0} % of capacity; largest free run {stats.LargestFreeRunBytes / 1048576.0:0.0} MiB; worst block: {waste * 100:0.0} % waste at {wastedBytes:N0} B"),
+                $"{(long)batches * BatchOperations:N0} creates and deletes at {fill * 100:0.0} % full; {churn.Failures} creates refused, the smallest of {churn.SmallestRefusedBytes / 1048576.0:0.0} MiB; at the end {stats.SealedCount:N0} objects, {churn.LargeBytes * 100.0 / Math.Max(1, churn.LiveBytes):0} % of their bytes in those of 8 MiB and more; waste {stats.WasteBytes * 100.0 / Math.Max(1, stats.UsedBytes):0.0} % of used memory; free inside slabs {stats.SlabFreeBytes * 100.0 / CapacityBytes:0.0} % of capacity; largest free run {stats.LargestFreeRunBytes / 1048576.0:0.0} MiB; worst block: {waste * 100:0.0} % waste at {wastedBytes:N0} B"),
         };
     }
 
@@ -69,66 +76,70 @@ internal sealed class AllocChurnScenario : IBenchScenario
         private readonly (ulong Number, long Bytes)[] _objects = new (ulong, long)[ObjectCountMax];
         private ulong _numbers, _random = 1;
         private int _count;
-        private long _bytes, _next, _bytesMax = LiveBytes;
-        private bool _nextHasFailed;
-        private PlasmaStatus _lastFailure;
+        private long _next;
 
         internal bool IsFull { get; private set; }
 
+        internal long LiveBytes { get; private set; }
+
+        /// <summary>Live bytes in objects of <see cref="LargeBytesMin"/> and more.</summary>
+        internal long LargeBytes { get; private set; }
+
         internal long Failures { get; private set; }
 
-        internal string LastFailure => Failures == 0 ? "" : $" ({_lastFailure})";
+        internal long SmallestRefusedBytes { get; private set; }
+
+        internal void ForgetFailures() => (Failures, SmallestRefusedBytes) = (0, 0);
 
         internal void Run(int operations)
         {
             for (int i = 0; i < operations; i++)
             {
-                // A large object that does not fit yet stays the next one; drawing again would leave only small ones.
                 if (_next == 0)
                     _next = NextBytes();
-                if (_count < _objects.Length && _bytes + _next <= _bytesMax && TryCreate(_next))
-                {
-                    _next = 0;
-                    _nextHasFailed = false;
-                    _bytesMax = LiveBytes;
-                }
-                else
+                if (_count == _objects.Length || LiveBytes + _next > LiveBytesMax)
                 {
                     IsFull = true;
                     Delete();
+                    continue;
                 }
+
+                Create(_next);
+                _next = 0;
             }
         }
 
-        /// <summary>An object that the store refuses is one failure, however often it is tried again; that is after deletes of as many bytes as it has.</summary>
-        private bool TryCreate(long bytes)
+        private void Create(long bytes)
         {
             PlasmaStatus status = store.TryCreate(BenchIds.Of(_numbers), bytes, out ObjectWriter writer);
             if (status == PlasmaStatus.Ok)
                 status = writer.TrySeal();
-            if (status != PlasmaStatus.Ok)
+            if (status == PlasmaStatus.StoreFull)
             {
-                if (!_nextHasFailed)
-                    Failures++;
-                _nextHasFailed = true;
-                _bytesMax = _bytes;
-                _lastFailure = status;
-                return false;
+                Failures++;
+                SmallestRefusedBytes = SmallestRefusedBytes == 0 ? bytes : Math.Min(SmallestRefusedBytes, bytes);
+                return;
             }
 
+            if (status != PlasmaStatus.Ok)
+                throw new InvalidOperationException($"A create of {bytes:N0} bytes ended with {status}.");
             _objects[_count++] = (_numbers++, bytes);
-            _bytes += bytes;
-            return true;
+            Count(bytes);
+        }
+
+        private void Count(long bytes)
+        {
+            LiveBytes += bytes;
+            if (Math.Abs(bytes) >= LargeBytesMin)
+                LargeBytes += bytes;
         }
 
         private void Delete()
         {
-            if (_count == 0)
-                throw new InvalidOperationException($"An empty store refuses objects with {_lastFailure}.");
             int victim = (int)(Next() % (ulong)_count);
             var (number, bytes) = _objects[victim];
             _objects[victim] = _objects[--_count];
-            _bytes -= bytes;
+            Count(-bytes);
             PlasmaStatus status = store.Delete(BenchIds.Of(number));
             if (status != PlasmaStatus.Ok)
                 throw new InvalidOperationException($"A delete ended with {status}.");
@@ -141,7 +152,7 @@ internal sealed class AllocChurnScenario : IBenchScenario
             {
                 < 91 => LogUniform(64, 16 << 10),
                 < 99 => LogUniform(16 << 10, 1 << 20),
-                _ => (8L << 20) + (long)(Next() % (8UL << 20)),
+                _ => LargeBytesMin + (long)(Next() % (ulong)LargeBytesMin),
             };
         }
 
