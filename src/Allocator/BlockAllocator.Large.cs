@@ -1,3 +1,5 @@
+using FastPlasma.Native;
+
 namespace FastPlasma.Allocator;
 
 // Runs of grains for objects above the largest size class, across chunk borders.
@@ -109,8 +111,11 @@ internal sealed unsafe partial class BlockAllocator
         place->Index = (ulong)start | BlockPlace.LargeFlag;
         place->Count = (uint)grains;
         // CRASH grains-candidate, grains-partly: recovery walks the place and frees the grains that name us.
+        FailPoint.Pass("grains-candidate");
         for (long i = 0; i < grains; i++)
         {
+            if (i > 0)
+                FailPoint.Pass("grains-partly");
             if (Interlocked.CompareExchange(ref *_map.Grain(start + i), owner, 0) != 0)
             {
                 FreeGrains(start, i, owner, countHint: false);
@@ -146,6 +151,7 @@ internal sealed unsafe partial class BlockAllocator
 
         bool backed = from == ChunkState.Free;
         // CRASH chunks-reserving: the chunks stay Reserving(p); recovery makes them Unbacked.
+        FailPoint.Pass("chunks-reserving");
         bool ok = backed || _reserver.TryReserveData(first, end - first);
         if (!ok)
             mayReserve = false;

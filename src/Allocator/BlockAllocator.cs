@@ -166,6 +166,7 @@ internal sealed unsafe partial class BlockAllocator
             if (!TryChange(chunk, new ChunkWord(ChunkState.Free), punching))
                 continue;
             // CRASH chunk-punching: the chunk stays Punching(p); recovery makes it Unbacked, whether or not the pages are gone.
+            FailPoint.Pass("chunk-punching");
             bool ok = _reserver.TryPunch(chunk);
             TryChange(chunk, punching, new ChunkWord(ok ? ChunkState.Unbacked : ChunkState.Free));
             if (ok)
@@ -271,10 +272,12 @@ internal sealed unsafe partial class BlockAllocator
         place->Index = (ulong)index;
         place->Count = 1;
         // CRASH block-candidate: the place names a block whose word does not name us; recovery's exchange finds that and does nothing.
+        FailPoint.Pass("block-candidate");
         // OBSERVE free: full fence. Everything that the last owner did with the block happened before.
         if (Interlocked.CompareExchange(ref *_map.Word(index), owner, 0) != 0)
             return false;
         // CRASH block-taken: place and word agree; recovery frees the block.
+        FailPoint.Pass("block-taken");
         // OBSERVE retire: the word above was stored before this read, so either the retirer saw it or we see its change (docs/concurrency.md, 6).
         if (_map.ReadWord(chunk) == new ChunkWord(ChunkState.Slab, sizeClass))
         {
@@ -304,6 +307,8 @@ internal sealed unsafe partial class BlockAllocator
             {
                 if (_map.ReadWord(c).State != from || !TryOwn(c, from))
                     continue;
+                // CRASH slab-reserving: as chunks-reserving.
+                FailPoint.Pass("slab-reserving");
                 ChunkRecord* record = _map.Record(c);
                 bool backed = from == ChunkState.Free || _reserver.TryReserveData(c, 1);
                 if (!backed || !_reserver.TryReserveWords(record, c, SizeClasses.BlocksPerChunk(sizeClass)))
@@ -353,6 +358,7 @@ internal sealed unsafe partial class BlockAllocator
             if (!TryChange(chunk, word, retiring))
                 continue;
             // CRASH chunk-retiring: recovery puts the chunk back to what it was.
+            FailPoint.Pass("chunk-retiring");
             bool empty = !AnyWordSet(chunk, blocks);
             TryChange(chunk, retiring, empty ? new ChunkWord(ChunkState.Free) : word);
             retired += empty ? 1 : 0;

@@ -139,7 +139,10 @@ public sealed unsafe partial class PlasmaStore
                 throw new PlasmaException(PlasmaStatus.TooManyObjects, $"{DomainRecord.CountMax - 1} readers are admitted already, the most there can be.");
             _files.CreateReaderDomain(count, uid);
 
-            // PUBLISH domain: the record, then the count. CRASH admit: files without a record; the next admit of the user makes them anew.
+            // CRASH admit: files without a record; the next admit of the user makes them anew.
+            FailPoint.Pass("admit");
+
+            // PUBLISH domain: the record, then the count.
             _memory.Domains[count] = new DomainRecord { Uid = uid, Kind = DomainRecord.ReadersKind };
             Interlocked.Exchange(ref _memory.Header->DomainCount, (uint)count + 1);
             Logger.LogInformation("Admitted user {Uid} as reader of store {Store}.", uid, Name);

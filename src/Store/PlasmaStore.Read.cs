@@ -4,6 +4,7 @@ using System.Runtime.CompilerServices;
 using FastPlasma.Files;
 using FastPlasma.Format;
 using FastPlasma.Index;
+using FastPlasma.Native;
 using FastPlasma.Participants;
 using FastPlasma.Reclaim;
 using FastPlasma.Waiting;
@@ -160,6 +161,8 @@ public sealed unsafe partial class PlasmaStore
 
         // PUBLISH pin: full fence, before State is read again. OBSERVE in SlotScan: either a reclaimer's scan sees the pin or we see Condemned.
         Interlocked.Exchange(ref pin->Word, new SlotWord(SlotKind.Pin, generation, word.Entry).Value);
+        // CRASH pin-announced: one pin that recovery clears.
+        FailPoint.Pass("pin-announced");
         if (new StateWord(Volatile.Read(ref entry->State)).IsSealed(generation) && ObjectId.Same(in entry->Id, in id))
         {
             long offset = entry->DataOffset, bytes = entry->PayloadBytes;

@@ -1,5 +1,6 @@
 using FastPlasma.Format;
 using FastPlasma.Index;
+using FastPlasma.Native;
 using FastPlasma.Participants;
 using FastPlasma.Reclaim;
 
@@ -36,6 +37,7 @@ public sealed unsafe partial class PlasmaStore
                     thread.Count(Counter.Deletes);
 
                     // CRASH delete-condemned: recovery asks for a walk, which finishes the entry.
+                    FailPoint.Pass("delete-condemned");
                     if (FinishOrRemember(thread, word.Entry, word.Generation))
                         CacheFreeEntry(thread, word.Entry);
                     return PlasmaStatus.Ok;
@@ -162,6 +164,8 @@ public sealed unsafe partial class PlasmaStore
 
         // PUBLISH announcement: before the entry is condemned; recovery and whoever is short of memory find it through us.
         Interlocked.Exchange(ref announcement->Word, new SlotWord(SlotKind.Condemn, generation, entryIndex).Value);
+        // CRASH condemn-announced: the object is still Sealed; recovery asks for a walk in vain.
+        FailPoint.Pass("condemn-announced");
         while (true) // Ends: a failed exchange means that the state changed; only unloads change a Sealed state without ending it.
         {
             var state = new StateWord(Volatile.Read(ref entry->State));
@@ -176,6 +180,8 @@ public sealed unsafe partial class PlasmaStore
             ulong incarnation = entry->Incarnation;
             if (Interlocked.CompareExchange(ref entry->State, state.With(ObjectState.Condemned).Value, state.Value) != state.Value)
                 continue;
+            // CRASH condemned-published: Condemned with a word in the index, which finds nothing any more; whoever finishes the entry removes it.
+            FailPoint.Pass("condemned-published");
             _index.Remove(hash, new IndexWord(hash, generation, entryIndex));
             _events.Publish(kind, id, payloadBytes, metadataBytes, incarnation);
             return true;

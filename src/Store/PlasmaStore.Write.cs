@@ -358,10 +358,13 @@ public sealed unsafe partial class PlasmaStore
         // Announced before it is taken: recovery finds every entry of ours through our slots.
         Volatile.Write(ref announcement->Word, new SlotWord(SlotKind.Own, generation, entryIndex).Value);
         // CRASH entry-announced: the slot names an entry that is not ours; recovery ignores it.
+        FailPoint.Pass("entry-announced");
         // PUBLISH take: full fence. OBSERVE free entry: index word and block words of the last generation are gone.
         if (Interlocked.CompareExchange(ref entry->State, new StateWord(generation, _participants.Index, ObjectState.Tentative, flags).Value, state.Value) != state.Value)
             return false;
-        entry->Block.Count = 0; // CRASH entry-taken: until here the place may be the last owner's; its words do not name us.
+        // CRASH entry-taken: the place may be the last owner's; its words do not name us.
+        FailPoint.Pass("entry-taken");
+        entry->Block.Count = 0;
         return true;
     }
 
@@ -423,6 +426,7 @@ public sealed unsafe partial class PlasmaStore
         }
 
         // CRASH sealed-unannounced: the object is there, its event and wake are not; recovery wakes everybody, waiters look every slice. From here on the entry may be anybody's.
+        FailPoint.Pass("sealed-unannounced");
         _events.Publish(PlasmaEventKind.Sealed, id, payloadBytes, metadataBytes, incarnation);
         _waits.Wake(waitWord);
         Volatile.Write(ref _slots.Slot(slot)->Word, 0);
@@ -452,6 +456,7 @@ public sealed unsafe partial class PlasmaStore
         static StateWord Read(ObjectEntry* entry) => new(Volatile.Read(ref entry->State));
 
         // CRASH creation-aborted: recovery goes on from Aborted.
+        FailPoint.Pass("creation-aborted");
         if (_reclaimer.Free(thread?.Blocks, entryIndex, generation) > 0)
             _waits.Wake(_reclaimer.SpaceWord);
         if (thread is not null)

@@ -294,7 +294,11 @@ public sealed unsafe partial class PlasmaStore : IDisposable
                     Volatile.Write(ref condemned[i], 0);
                 }
             }
+            // CRASH detach-emptied: a participant that holds nothing, as attach-announced.
+            FailPoint.Pass("detach-emptied");
             _participants.MarkDetached();
+            // CRASH detach-unmarked: no clean shutdown is noted; the next boot refuses a store on disk, as after any death.
+            FailPoint.Pass("detach-unmarked");
             if (Access == StoreAccess.ReadWrite)
                 MarkCleanIfLast();
         }

@@ -160,6 +160,7 @@ internal sealed unsafe class StoreFiles : IDisposable
             Build(meta, data, pins, geometry, uuid, options, directory == dataDirectory ? "" : dataDirectory);
 
             // CRASH store-built: files with a UUID and no meta file; RemoveOrphans of the next creator.
+            FailPoint.Pass("store-built");
             if (!SharedFile.TryLink(directory, newName, StoreNames.Meta(name)))
             {
                 Discard(directory, dataDirectory, name, uuid);
@@ -169,6 +170,8 @@ internal sealed unsafe class StoreFiles : IDisposable
                 locks.Dispose();
                 return null;
             }
+            // CRASH store-linked: the store is there, under two names; RemoveOrphans of the next creator or of Destroy.
+            FailPoint.Pass("store-linked");
             SharedFile.TryUnlink(directory, newName);
             return new StoreFiles(name, directory, meta, data, geometry, uuid) { Pins = pins, Lock = locks, Domain = 0, Access = StoreAccess.ReadWrite };
         }
@@ -228,6 +231,8 @@ internal sealed unsafe class StoreFiles : IDisposable
         (string metaDirectory, string dataDirectory) = Resolve(directory);
         string recorded = DataDirectoryOf(metaDirectory, name);
         bool found = SharedFile.TryUnlink(metaDirectory, StoreNames.Meta(name)); // First: from here on nobody can attach to the rest.
+        // CRASH store-unnamed: files with a UUID and no meta file, as in store-built.
+        FailPoint.Pass("store-unnamed");
         RemoveOrphans(metaDirectory, dataDirectory, name, null);
         if (recorded != dataDirectory && recorded != metaDirectory && System.IO.Directory.Exists(recorded))
             RemoveOrphans(metaDirectory, recorded, name, null); // Made with a directory of its own for the payload, destroyed by name alone.

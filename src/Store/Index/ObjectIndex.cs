@@ -3,6 +3,7 @@ using System.Runtime.CompilerServices;
 using System.Runtime.Intrinsics;
 using FastPlasma.Files;
 using FastPlasma.Format;
+using FastPlasma.Native;
 
 namespace FastPlasma.Index;
 
@@ -219,6 +220,7 @@ internal sealed unsafe class ObjectIndex
         }
 
         // CRASH index-placed: Tentative with a word; recovery aborts it.
+        FailPoint.Pass("index-placed");
         InsertResult result = ResolveRivals(id, hash, own, place, ref rival, out _);
         if (result == InsertResult.Exists)
             return result;

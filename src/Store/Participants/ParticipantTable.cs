@@ -93,6 +93,7 @@ internal sealed unsafe class ParticipantTable : IDisposable
                 ParticipantBlock* block = Block(index);
 
                 // CRASH attach-token: the token falls, the block is as it was.
+                FailPoint.Pass("attach-token");
                 _pinsFile.Reserve(PinsHeader.SizeBytes + (long)index * ParticipantBlock.SizeBytes, ParticipantBlock.HeadBytes + ChunkMap.PageBytes);
                 if (Volatile.Read(ref block->Attached) != 0 && !repair(index))
                     continue;
@@ -107,6 +108,8 @@ internal sealed unsafe class ParticipantTable : IDisposable
 
                 // PUBLISH attach: full fence. From here on scans look at this block; no pin precedes it.
                 Interlocked.Exchange(ref block->Attached, 1);
+                // CRASH attach-announced: a participant that holds nothing; recovery clears the mark.
+                FailPoint.Pass("attach-announced");
                 Index = index;
                 kept = true;
                 return;

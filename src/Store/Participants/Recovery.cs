@@ -82,6 +82,7 @@ internal sealed unsafe class Recovery
         _events.Recover(index);
 
         // CRASH recovery-half: everything above is repeated by the next recoverer; slots and list are cleared only now.
+        FailPoint.Pass("recovery-half");
         ulong* condemned = ParticipantTable.Condemned(block);
         bool anyCondemned = false;
         for (int i = 0; i < ParticipantBlock.CondemnedCount; i++)
@@ -96,7 +97,11 @@ internal sealed unsafe class Recovery
             for (int i = 0; i < SlotChunk.SlotCount; i++)
                 Volatile.Write(ref slots[i].Word, 0);
         }
+        // CRASH recovery-cleared: an empty participant that is still marked; the next recoverer clears the mark and wakes everybody.
+        FailPoint.Pass("recovery-cleared");
         Interlocked.Exchange(ref block->Attached, 0);
+        // CRASH recovery-unwoken: nobody wakes those who wait for what the dead one had; they look every slice.
+        FailPoint.Pass("recovery-unwoken");
         _waits.WakeAll(); // It may have died between a change and its wake.
         if (_participants.Index >= 0)
             Interlocked.Increment(ref _participants.Own->Recoveries);

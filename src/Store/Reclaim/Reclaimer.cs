@@ -2,6 +2,7 @@ using FastPlasma.Allocator;
 using FastPlasma.Files;
 using FastPlasma.Format;
 using FastPlasma.Index;
+using FastPlasma.Native;
 using FastPlasma.Participants;
 using FastPlasma.Waiting;
 
@@ -170,7 +171,9 @@ internal sealed unsafe class Reclaimer : IBlockOwners
         _index.Remove(hash, new IndexWord(hash, generation, entryIndex));
 
         // CRASH entry-unpublished, entry-blocks-freed: the state still says Condemned or Aborted; whoever finishes next repeats this.
+        FailPoint.Pass("entry-unpublished");
         long freed = _memory.Chunks.Contains(place) ? Allocator.Free(cache, place, BlockOwner.Of(generation, entryIndex)) : 0;
+        FailPoint.Pass("entry-blocks-freed");
 
         // PUBLISH free entry: full fence; index word and block words are gone (E2). OBSERVE in the next TakeEntry.
         Interlocked.CompareExchange(ref entry->State, state.With(ObjectState.Free).Value & ~(StateWord.ParticipantMask | 0xFUL), state.Value);

@@ -1,5 +1,6 @@
 using FastPlasma.Files;
 using FastPlasma.Format;
+using FastPlasma.Native;
 
 namespace FastPlasma.Waiting;
 
@@ -29,12 +30,14 @@ internal sealed unsafe class EventRing
     {
         // CRASH event-ticket: a hole that readers give up on after a bounded wait.
         ulong ticket = Interlocked.Increment(ref *_memory.RingHead);
+        FailPoint.Pass("event-ticket");
         EventSlot* slot = _memory.RingSlots + (ticket & _mask);
         ulong old = Volatile.Read(ref slot->Word);
         if (EventSlot.PhaseOf(old) != EventSlot.PhaseBusy && EventSlot.TicketOf(old) < ticket
             && Interlocked.CompareExchange(ref slot->Word, EventSlot.Pack(ticket, _participant, EventSlot.PhaseBusy), old) == old)
         {
             // CRASH event-busy: recovery makes the slot void.
+            FailPoint.Pass("event-busy");
             slot->Kind = (int)kind;
             slot->MetadataBytes = metadataBytes;
             slot->PayloadBytes = payloadBytes;

@@ -1,0 +1,6 @@
+namespace FastPlasma.Victim;
+
+internal static class Program
+{
+    private static int Main() => 0;
+}
