@@ -115,8 +115,8 @@ internal sealed unsafe partial class BlockAllocator
         if (Interlocked.CompareExchange(ref *_map.Word(index), 0, owner) != owner)
             return 0;
         Interlocked.Increment(ref _map.Record(chunk)->FreeHint);
-        if (sizeClass >= SizeClasses.Count)
-            return 0; // A candidate that was never confirmed, in a chunk that has become something else.
+        if (sizeClass >= SizeClasses.Count || index % ChunkMap.WordsPerChunk >= SizeClasses.BlocksPerChunk(sizeClass))
+            return 0; // A candidate that was never confirmed, in a chunk that has become something else; as a hint it would lead behind the chunk.
         cache?.Push(sizeClass, index);
         return SizeClasses.BytesOf(sizeClass);
     }

@@ -37,16 +37,15 @@ public sealed unsafe partial class PlasmaStore
             PlasmaStatus status = TryCreateCore(thread, id, payload.Length, options, out ObjectWriter writer);
             if (status != PlasmaStatus.Ok)
                 return status;
-            ObjectEntry* entry = writer.Entry;
             fixed (byte* source = payload)
             {
                 // SAFETY: the block holds PayloadBytes == payload.Length bytes from writer.Base on, and nobody else writes it before Seal.
                 if (options.Checksum)
-                    entry->Checksum = CopyWithChecksum(entry, writer.Base, source, (nuint)payload.Length);
+                    writer.Entry->Checksum = CopyWithChecksum(writer, source, (nuint)payload.Length);
                 else
                     CopyEngine.Copy(writer.Base, source, (nuint)payload.Length);
             }
-            status = SealCore(thread, writer.Slot, writer.Sequence, entry, checksumDone: true);
+            status = SealCore(thread, writer, checksumDone: true);
             thread.Count(Counter.Puts);
             thread.Count(Counter.PutBytes, payload.Length);
             thread.Count(Counter.PutCopiedBytes, payload.Length);
@@ -134,12 +133,12 @@ public sealed unsafe partial class PlasmaStore
         }
     }
 
-    internal PlasmaStatus Seal(int slot, long sequence, ObjectEntry* entry)
+    internal PlasmaStatus Seal(in ObjectWriter writer)
     {
         ThreadSlots thread = Enter();
         try
         {
-            return SealCore(thread, slot, sequence, entry, checksumDone: false);
+            return SealCore(thread, writer, checksumDone: false);
         }
         finally
         {
@@ -177,14 +176,12 @@ public sealed unsafe partial class PlasmaStore
         }
     }
 
-    internal byte* TailOf(ObjectEntry* entry, byte* payload) => payload + entry->TailOffset;
-
-    private ulong CopyWithChecksum(ObjectEntry* entry, byte* destination, byte* source, nuint bytes)
+    private static ulong CopyWithChecksum(in ObjectWriter writer, byte* source, nuint bytes)
     {
         Checksum checksum = Checksum.Start();
-        checksum.CopyAndAppend(destination, source, bytes);
-        checksum.Append(TailOf(entry, destination), (nuint)entry->TailBytes);
-        return checksum.Finish(bytes, (nuint)entry->TailBytes);
+        checksum.CopyAndAppend(writer.Base, source, bytes);
+        checksum.Append(writer.Tail, (nuint)writer.TailBytes);
+        return checksum.Finish(bytes, (nuint)writer.TailBytes);
     }
 
     internal void CountCopied(bool isGet, long bytes)
@@ -265,23 +262,27 @@ public sealed unsafe partial class PlasmaStore
                 entry->SealedAt = 0;
                 entry->Checksum = 0;
                 entry->Incarnation = IncarnationOf(generation, entryIndex);
-                entry->DataOffset = 0;
                 entry->QuotaAccount = _account;
+                long offset = 0;
                 if (needed > 0)
                 {
                     if (_options.QuotaBytes is long quota && !TryFitQuota(thread, BlockAllocator.BlockBytesFor(needed, alignment), quota))
                         return PlasmaStatus.StoreFull;
-                    if (!TryAllocate(thread, needed, alignment, BlockOwner.Of(generation, entryIndex), entry, out long offset))
+                    if (!TryAllocate(thread, needed, alignment, BlockOwner.Of(generation, entryIndex), entry, out offset))
                         return PlasmaStatus.StoreFull;
-                    entry->DataOffset = offset;
                 }
-                byte* payload = _memory.WritablePayload + entry->DataOffset;
-                WriteTail(entry, payload, options);
+                entry->DataOffset = offset;
+
+                // From here on by the numbers that were written, not by what the entry says: it is shared.
+                byte* payload = _memory.WritablePayload + offset;
+                long tailBytes = (long)nameBytes + typeBytes + options.Metadata.Length;
+                if (tailBytes > 0)
+                    WriteTail(payload + ObjectEntry.TailOffset(payloadBytes), nameBytes, typeBytes, options);
                 switch (_index.Insert(id, hash, new IndexWord(hash, generation, entryIndex), out StateWord rival))
                 {
                     case InsertResult.Committed:
                         committed = true;
-                        writer = new ObjectWriter(this, entry, payload, payloadBytes, slot, sequence);
+                        writer = new ObjectWriter(this, entry, payload, payloadBytes, tailBytes, slot, sequence);
                         return PlasmaStatus.Ok;
                     case InsertResult.Exists when !IsLeftByDead(rival, ref recoveries):
                         return PlasmaStatus.Exists;
@@ -400,20 +401,19 @@ public sealed unsafe partial class PlasmaStore
         return _allocator.TryAllocate(thread.Blocks, needed, alignment, owner, place, Effort.Exact, out offset);
     }
 
-    private PlasmaStatus SealCore(ThreadSlots thread, int slot, long sequence, ObjectEntry* entry, bool checksumDone)
+    private PlasmaStatus SealCore(ThreadSlots thread, in ObjectWriter writer, bool checksumDone)
     {
+        (int slot, long sequence) = (writer.Slot, writer.Sequence);
+        ObjectEntry* entry = writer.Entry;
         if (!_slots.TryBeginRelease(slot, sequence))
             return PlasmaStatus.Closed;
         var state = new StateWord(Volatile.Read(ref entry->State));
         if (state.HasChecksum && !checksumDone)
-        {
-            byte* payload = _memory.WritablePayload + entry->DataOffset;
-            entry->Checksum = Checksum.HashOnly(payload, (nuint)entry->PayloadBytes, TailOf(entry, payload), (nuint)entry->TailBytes);
-        }
+            entry->Checksum = Checksum.HashOnly(writer.Base, (nuint)writer.Length, writer.Tail, (nuint)writer.TailBytes);
         entry->SealedAt = CoarseClock.UtcTicks + (long)(_events.Head & CoarseClock.OrderMask);
         ulong* waitWord = _memory.WaitOf(_index.HashOf(in entry->Id));
         ObjectId id = entry->Id;
-        long payloadBytes = entry->PayloadBytes;
+        long payloadBytes = writer.Length;
         int metadataBytes = entry->UserBytes;
         ulong incarnation = entry->Incarnation;
 
@@ -469,15 +469,12 @@ public sealed unsafe partial class PlasmaStore
             thread.FreeEntries[thread.FreeEntryCount++] = entryIndex;
     }
 
-    private static void WriteTail(ObjectEntry* entry, byte* payload, in ObjectOptions options)
+    private static void WriteTail(byte* tail, int nameBytes, int typeBytes, in ObjectOptions options)
     {
-        if (entry->TailBytes == 0)
-            return;
-        byte* tail = payload + entry->TailOffset;
-        // SAFETY: the block holds TailOffset + TailBytes bytes; the three parts add up to TailBytes.
-        Encoding.UTF8.GetBytes(options.Name, new Span<byte>(tail, entry->NameBytes));
-        Encoding.UTF8.GetBytes(options.ContentType, new Span<byte>(tail + entry->NameBytes, entry->ContentTypeBytes));
-        options.Metadata.CopyTo(new Span<byte>(tail + entry->NameBytes + entry->ContentTypeBytes, entry->UserBytes));
+        // SAFETY: the block was allocated for the payload and these three parts.
+        Encoding.UTF8.GetBytes(options.Name, new Span<byte>(tail, nameBytes));
+        Encoding.UTF8.GetBytes(options.ContentType, new Span<byte>(tail + nameBytes, typeBytes));
+        options.Metadata.CopyTo(new Span<byte>(tail + nameBytes + typeBytes, options.Metadata.Length));
     }
 
     private ulong IncarnationOf(uint generation, uint entryIndex)

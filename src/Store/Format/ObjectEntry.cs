@@ -55,11 +55,9 @@ internal struct ObjectEntry
     /// <summary>Bytes of name, content type and user metadata.</summary>
     internal readonly long TailBytes => (long)NameBytes + ContentTypeBytes + UserBytes;
 
-    /// <summary>Where the tail begins, from the block's beginning.</summary>
-    internal readonly long TailOffset => AlignTail(PayloadBytes);
-
     /// <summary>Bytes that the object needs in its block; 0 means that it has none.</summary>
-    internal static long BytesNeeded(long payloadBytes, long tailBytes) => tailBytes == 0 ? payloadBytes : AlignTail(payloadBytes) + tailBytes;
+    internal static long BytesNeeded(long payloadBytes, long tailBytes) => tailBytes == 0 ? payloadBytes : TailOffset(payloadBytes) + tailBytes;
 
-    private static long AlignTail(long payloadBytes) => (payloadBytes + 7) & ~7L;
+    /// <summary>Where the tail begins, from the block's beginning.</summary>
+    internal static long TailOffset(long payloadBytes) => (payloadBytes + 7) & ~7L;
 }

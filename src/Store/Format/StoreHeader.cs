@@ -158,6 +158,7 @@ internal static class WaitWord
 internal struct EventSlot
 {
     internal const int SizeBytes = 64;
+    internal const ulong TicketMask = ulong.MaxValue >> 16;
     internal const ulong PhaseBusy = 1, PhaseComplete = 2, PhaseVoid = 3;
     [FieldOffset(0)] internal ulong Word;
     [FieldOffset(8)] internal int Kind;

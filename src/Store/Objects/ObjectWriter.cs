@@ -18,12 +18,13 @@ public readonly unsafe struct ObjectWriter : IDisposable
     private readonly byte* _payload;
     private readonly long _length;
 
-    internal ObjectWriter(PlasmaStore store, ObjectEntry* entry, byte* payload, long length, int slot, long sequence)
+    internal ObjectWriter(PlasmaStore store, ObjectEntry* entry, byte* payload, long length, long tailBytes, int slot, long sequence)
     {
         _store = store;
         Entry = entry;
         _payload = payload;
         _length = length;
+        TailBytes = tailBytes;
         Slot = slot;
         Sequence = sequence;
     }
@@ -37,6 +38,11 @@ public readonly unsafe struct ObjectWriter : IDisposable
     internal ObjectEntry* Entry { get; }
 
     internal byte* Base => _payload;
+
+    /// <summary>Name, content type and user metadata. Known here, so that nothing between Create and Seal follows a number that others could have damaged.</summary>
+    internal byte* Tail => _payload + ObjectEntry.TailOffset(_length);
+
+    internal long TailBytes { get; }
 
     internal int Slot { get; }
 
@@ -100,7 +106,7 @@ public readonly unsafe struct ObjectWriter : IDisposable
     }
 
     /// <summary>As <see cref="Seal"/>: Ok, or Closed when it was sealed or aborted before; nothing changes then.</summary>
-    public PlasmaStatus TrySeal() => _store is null ? PlasmaStatus.Closed : _store.Seal(Slot, Sequence, Entry);
+    public PlasmaStatus TrySeal() => _store is null ? PlasmaStatus.Closed : _store.Seal(this);
 
     /// <summary>Gives the object up unless it was sealed: its id and memory are free again.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]

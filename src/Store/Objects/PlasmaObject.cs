@@ -181,7 +181,9 @@ public unsafe struct PlasmaObject : IDisposable
     {
         if (Checksum is not ulong stored)
             return true;
-        return Copying.Checksum.HashOnly(_payload, (nuint)_length, _payload + _entry->TailOffset, (nuint)_entry->TailBytes) == stored;
+        ReadOnlySpan<byte> tail = Tail(out _, out _);
+        fixed (byte* t = tail)
+            return Copying.Checksum.HashOnly(_payload, (nuint)_length, t, (nuint)tail.Length) == stored;
     }
 
     /// <summary>The payload as memory for APIs that want it; access after <see cref="Dispose"/> throws. Allocates one small object.</summary>
@@ -215,8 +217,16 @@ public unsafe struct PlasmaObject : IDisposable
         ThrowIfReleased();
         name = _entry->NameBytes;
         type = _entry->ContentTypeBytes;
-        // SAFETY: TryPin checked that payload and tail lie inside the mapping.
-        return new ReadOnlySpan<byte>(_payload + _entry->TailOffset, name + type + _entry->UserBytes);
+        int user = _entry->UserBytes;
+        long bytes = (long)name + type + user;
+        byte* tail = _payload + ObjectEntry.TailOffset(_length);
+        StoreMemory memory = _store!.Memory;
+
+        // The pin's own check was about sizes read then; these have been read again, and another writer may have damaged them.
+        if (user < 0 || bytes > int.MaxValue || !StoreMemory.IsInside(tail - memory.Payload, bytes, memory.Geometry.CapacityBytes))
+            memory.ThrowBroken("an object has the metadata length", bytes, PlasmaStore.MetadataBytesMax);
+        // SAFETY: inside the mapping, as just checked.
+        return new ReadOnlySpan<byte>(tail, (int)bytes);
     }
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]

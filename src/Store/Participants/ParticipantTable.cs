@@ -157,7 +157,8 @@ internal sealed unsafe class ParticipantTable : IDisposable
     {
         var bytes = new ReadOnlySpan<byte>(block->CommandName, ParticipantBlock.CommandNameBytes);
         int end = bytes.IndexOf((byte)0);
-        return Encoding.UTF8.GetString(end < 0 ? bytes : bytes[..end]);
+        string name = Encoding.UTF8.GetString(end < 0 ? bytes : bytes[..end]);
+        return name.Any(char.IsControl) ? string.Concat(name.Select(static c => char.IsControl(c) ? '?' : c)) : name; // It is shown in messages and on terminals, and its process can write anything.
     }
 
     internal static void AtomicMax(ref int word, int value)

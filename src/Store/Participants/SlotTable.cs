@@ -56,7 +56,7 @@ internal sealed unsafe class SlotTable
     private readonly int[] _chunkTaken = new int[ParticipantBlock.ChunkCountMax];
     private readonly List<(Thread Owner, ThreadSlots Slots)> _threads = [];
     private readonly Lock _growth = new();
-    private int _chunkHigh; // The block's, kept where it can be read when the block is unmapped.
+    private int _chunkHigh; // The block's, kept where it can be read when the block is unmapped, and where others cannot damage it.
     private int _next;
 
     internal SlotTable(ParticipantTable table)
@@ -160,7 +160,7 @@ internal sealed unsafe class SlotTable
     /// <summary>Slot of this process that announces <paramref name="word"/>, or -1.</summary>
     internal int Find(SlotWord word)
     {
-        int high = ParticipantTable.ChunkHigh(_block);
+        int high = Volatile.Read(ref _chunkHigh);
         for (int chunk = 0; chunk < high; chunk++)
             for (int i = 0; i < SlotChunk.SlotCount; i++)
                 if (Volatile.Read(ref ParticipantTable.Slots(ParticipantTable.Chunk(_block, chunk))[i].Word) == word.Value)
@@ -198,7 +198,7 @@ internal sealed unsafe class SlotTable
     private bool TrySwapChunk(ThreadSlots thread)
     {
         int old = thread.Chunk;
-        int high = ParticipantTable.ChunkHigh(_block);
+        int high = Volatile.Read(ref _chunkHigh);
         if (TryTakeAmong(thread, Math.Min(high, ProbesBeforeGrowth), high) || TryGrow(thread) || TryTakeAmong(thread, high, high))
         {
             Abandon(old);
@@ -228,7 +228,7 @@ internal sealed unsafe class SlotTable
     {
         lock (_growth)
         {
-            int chunk = ParticipantTable.ChunkHigh(_block);
+            int chunk = _chunkHigh;
             if (chunk >= _table.ChunkMax)
                 return false;
             if (chunk % SlotChunk.ChunksPerPage == 0)

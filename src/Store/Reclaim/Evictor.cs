@@ -107,9 +107,9 @@ internal sealed unsafe class Evictor
             long lastUse = entry.SealedAt;
             if (hints.TryGetValue(e, out uint tick)) // A hint has the low half of the tick, its age says the rest; above every seal of the same period, and never in the future.
                 lastUse = Math.Max(lastUse, (now - Math.Max(0, (int)((uint)now - tick)) + 2) * ticksPerTick);
-            var victim = new Victim(e, state.Generation, Math.Max(0, ObjectEntry.BytesNeeded(entry.PayloadBytes, entry.TailBytes)), lastUse);
-            if (!fits(victim, entry))
-                continue;
+            var victim = new Victim(e, state.Generation, ObjectEntry.BytesNeeded(entry.PayloadBytes, entry.TailBytes), lastUse);
+            if ((ulong)victim.Bytes > (ulong)_memory.Geometry.CapacityBytes || !fits(victim, entry))
+                continue; // Sizes that cannot be would overflow the sums; whoever gets the object says that it is broken.
             candidates.Add(victim);
             found += Math.Max(victim.Bytes, 1);
         }

@@ -18,8 +18,8 @@ internal sealed unsafe class EventRing
         _mask = (ulong)memory.Geometry.EventCapacity - 1;
     }
 
-    /// <summary>Last ticket given out.</summary>
-    internal ulong Head => Volatile.Read(ref *_memory.RingHead);
+    /// <summary>Last ticket given out. Only what fits into a slot's word, so that a damaged head cannot lead a cursor in a circle.</summary>
+    internal ulong Head => Volatile.Read(ref *_memory.RingHead) & EventSlot.TicketMask;
 
     internal ulong* WaitWordOfRing => _memory.Wait(WaitWord.RingIndex);
 
@@ -29,7 +29,7 @@ internal sealed unsafe class EventRing
     internal void Publish(PlasmaEventKind kind, in ObjectId id, long payloadBytes, int metadataBytes, ulong incarnation)
     {
         // CRASH event-ticket: a hole that readers give up on after a bounded wait.
-        ulong ticket = Interlocked.Increment(ref *_memory.RingHead);
+        ulong ticket = Interlocked.Increment(ref *_memory.RingHead) & EventSlot.TicketMask;
         FailPoint.Pass("event-ticket");
         EventSlot* slot = _memory.RingSlots + (ticket & _mask);
         ulong old = Volatile.Read(ref slot->Word);
@@ -128,6 +128,11 @@ internal struct EventCursor
             ulong head = _ring.Head;
             if (_next > head)
             {
+                if (_next > head + 1)
+                {
+                    _next = head + 1; // The head never falls by itself: somebody has damaged it, and what came between is not known.
+                    Lost++;
+                }
                 e = default;
                 return false;
             }
