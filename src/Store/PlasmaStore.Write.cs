@@ -45,7 +45,7 @@ public sealed unsafe partial class PlasmaStore
                 else
                     CopyEngine.Copy(writer.Base, source, (nuint)payload.Length);
             }
-            status = SealCore(thread, writer, checksumDone: true);
+            status = SealReserved(thread, writer, checksumDone: true);
             thread.Count(Counter.Puts);
             thread.Count(Counter.PutBytes, payload.Length);
             thread.Count(Counter.PutCopiedBytes, payload.Length);
@@ -75,6 +75,7 @@ public sealed unsafe partial class PlasmaStore
             PlasmaStatus status = TryCreateCore(thread, id, payloadBytes, options, out writer);
             if (status == PlasmaStatus.Ok)
             {
+                _slots.HandOut(writer.Slot, writer.Sequence);
                 thread.Count(Counter.Creates);
                 thread.Count(Counter.CreateBytes, payloadBytes);
             }
@@ -103,7 +104,7 @@ public sealed unsafe partial class PlasmaStore
     }
 
     /// <summary>Gives up an object that this attachment is creating. No thread may still be writing it.</summary>
-    /// <returns>Ok, NotFound, AlreadySealed or NotOwner (another participant creates it).</returns>
+    /// <returns>Ok, NotFound, AlreadySealed (also when another call of this process is putting, sealing or aborting it now) or NotOwner (another participant creates it).</returns>
     public PlasmaStatus Abort(in ObjectId id)
     {
         RequireWriter();
@@ -116,15 +117,8 @@ public sealed unsafe partial class PlasmaStore
                 return PlasmaStatus.AlreadySealed;
             if (state.Participant != _participants.Index)
                 return PlasmaStatus.NotOwner;
-            var own = new SlotWord(SlotKind.Own, state.Generation, entryIndex);
-            int slot = _slots.Find(own);
-            if (slot < 0)
-                return PlasmaStatus.AlreadySealed; // Sealed or aborted by another thread in this very moment.
-
-            // First the sequence, then the word again: the release below succeeds only for the acquisition that announces this entry.
-            long sequence = Volatile.Read(ref _slots.Sequence(slot));
-            if ((sequence & SlotTable.PhaseMask) != SlotTable.Held || Volatile.Read(ref _slots.Slot(slot)->Word) != own.Value)
-                return PlasmaStatus.AlreadySealed;
+            if (!_slots.TryFindHeld(new SlotWord(SlotKind.Own, state.Generation, entryIndex), out int slot, out long sequence))
+                return PlasmaStatus.AlreadySealed; // Sealed or aborted in this very moment, or a put that is not to be ended.
             return AbortCore(thread, slot, sequence) == PlasmaStatus.Ok ? PlasmaStatus.Ok : PlasmaStatus.AlreadySealed;
         }
         finally
@@ -138,7 +132,7 @@ public sealed unsafe partial class PlasmaStore
         ThreadSlots thread = Enter();
         try
         {
-            return SealCore(thread, writer, checksumDone: false);
+            return _slots.TryBeginRelease(writer.Slot, writer.Sequence) ? SealReserved(thread, writer, checksumDone: false) : PlasmaStatus.Closed;
         }
         finally
         {
@@ -242,7 +236,8 @@ public sealed unsafe partial class PlasmaStore
         {
             if (_index.TryFindCommitted(id, hash, out StateWord existing, out _) && existing.IsCommitted && !IsLeftByDead(existing, ref recoveries))
                 return PlasmaStatus.Exists;
-            if (!_slots.TryAcquire(thread, out int slot, out long sequence))
+            // Not held until the creation is handed out: while entries are tried the slot also names some that others got, and an abort by id must not end it for theirs.
+            if (!_slots.TryReserve(thread, out int slot, out long sequence))
                 return PlasmaStatus.TooManyPins;
             PinSlot* announcement = _slots.Slot(slot);
             uint entryIndex = 0, generation = 0;
@@ -401,12 +396,11 @@ public sealed unsafe partial class PlasmaStore
         return _allocator.TryAllocate(thread.Blocks, needed, alignment, owner, place, Effort.Exact, out offset);
     }
 
-    private PlasmaStatus SealCore(ThreadSlots thread, in ObjectWriter writer, bool checksumDone)
+    /// <summary>Seals what the caller alone may end: its slot is reserved, or its release has begun.</summary>
+    private PlasmaStatus SealReserved(ThreadSlots thread, in ObjectWriter writer, bool checksumDone)
     {
         (int slot, long sequence) = (writer.Slot, writer.Sequence);
         ObjectEntry* entry = writer.Entry;
-        if (!_slots.TryBeginRelease(slot, sequence))
-            return PlasmaStatus.Closed;
         var state = new StateWord(Volatile.Read(ref entry->State));
         if (state.HasChecksum && !checksumDone)
             entry->Checksum = Checksum.HashOnly(writer.Base, (nuint)writer.Length, writer.Tail, (nuint)writer.TailBytes);

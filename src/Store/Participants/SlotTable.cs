@@ -35,7 +35,8 @@ internal sealed unsafe class ThreadSlots
 /// <summary>The slots of this participant: which are taken, by process-private sequences that make a second release do nothing.</summary>
 /// <remarks>
 /// A slot number is chunk * 64 + place. Its sequence: version 62 | phase 2, phase 0 free, 1 held, 2 being released. Free → held by the thread that has the chunk; held → releasing
-/// by compare-exchange, so exactly one release wins; releasing → free of the next version by that one.
+/// by compare-exchange, so exactly one release wins; releasing → free of the next version by that one. A creation takes its slot as "being released", so that nobody can end it before
+/// it is handed out (held), or at all: a put keeps it to itself.
 /// </remarks>
 internal sealed unsafe class SlotTable
 {
@@ -97,6 +98,18 @@ internal sealed unsafe class SlotTable
         return ready;
     }
 
+    /// <summary>As <see cref="TryAcquire"/>, but nobody else can release the slot before <see cref="HandOut"/>.</summary>
+    internal bool TryReserve(ThreadSlots thread, out int slot, out long sequence)
+    {
+        bool ready = TryReady(thread);
+        slot = thread.Slot;
+        sequence = ready ? (_sequence[slot] |= Releasing) - (Releasing - Held) : 0;
+        return ready;
+    }
+
+    /// <summary>From here on whoever has <paramref name="sequence"/> may release the slot. What it announces stays what it is until then.</summary>
+    internal void HandOut(int slot, long sequence) => Volatile.Write(ref _sequence[slot], sequence);
+
     /// <summary>First half of a release: true for exactly one caller per acquire.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     internal bool TryBeginRelease(int slot, long sequence) =>
@@ -157,15 +170,29 @@ internal sealed unsafe class SlotTable
         return held;
     }
 
-    /// <summary>Slot of this process that announces <paramref name="word"/>, or -1.</summary>
-    internal int Find(SlotWord word)
+    /// <summary>The held slot of this process that announces <paramref name="word"/>, and the sequence that its release needs.</summary>
+    /// <remarks>Several slots may name an entry: all but one belong to creations that lost it to another thread and go on to another entry. Those are not held yet.</remarks>
+    internal bool TryFindHeld(SlotWord word, out int slot, out long sequence)
     {
         int high = Volatile.Read(ref _chunkHigh);
         for (int chunk = 0; chunk < high; chunk++)
+        {
+            PinSlot* slots = ParticipantTable.Slots(ParticipantTable.Chunk(_block, chunk));
             for (int i = 0; i < SlotChunk.SlotCount; i++)
-                if (Volatile.Read(ref ParticipantTable.Slots(ParticipantTable.Chunk(_block, chunk))[i].Word) == word.Value)
-                    return chunk * SlotsPerChunkStride + i;
-        return -1;
+            {
+                if (Volatile.Read(ref slots[i].Word) != word.Value)
+                    continue;
+                slot = chunk * SlotsPerChunkStride + i;
+
+                // First the sequence, then the word again: a slot announces one thing while it is held, so the sequence belongs to this announcement.
+                sequence = Volatile.Read(ref _sequence[slot]);
+                if ((sequence & PhaseMask) == Held && Volatile.Read(ref slots[i].Word) == word.Value)
+                    return true;
+            }
+        }
+        slot = -1;
+        sequence = 0;
+        return false;
     }
 
     [MethodImpl(MethodImplOptions.NoInlining)]
