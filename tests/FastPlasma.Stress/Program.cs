@@ -1,4 +1,5 @@
 using System.CommandLine;
+using FastPlasma.Stress.Storms;
 
 namespace FastPlasma.Stress;
 
@@ -6,8 +7,12 @@ internal static class Program
 {
     private static int Main(string[] args)
     {
+        if (args.Length > 0 && args[0] == StormChild.Command)
+            return StormChild.Run(args[1..]); // Before anything else: thousands of these start.
+
         // Each attack is a folder with one class that makes its command.
         var root = new RootCommand("Attacks a store with deaths, stops and damage, and says what was lost.");
+        root.Add(StormCommand.Create());
         return root.Parse(args).Invoke();
     }
 }
