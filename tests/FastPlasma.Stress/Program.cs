@@ -9,10 +9,14 @@ internal static class Program
     {
         if (args.Length > 0 && args[0] == StormChild.Command)
             return StormChild.Run(args[1..]); // Before anything else: thousands of these start.
+        if (args.Length > 0 && args[0] == MeasuredChild.Command)
+            return MeasuredChild.Run(args[1..]);
 
         // Each attack is a folder with one class that makes its command.
         var root = new RootCommand("Attacks a store with deaths, stops and damage, and says what was lost.");
         root.Add(StormCommand.Create());
+        root.Add(RecoveryTime.Create());
+        root.Add(StoppedWriter.Create());
         return root.Parse(args).Invoke();
     }
 }

@@ -17,6 +17,9 @@ internal sealed unsafe class StormChild
     /// <summary>Exit code after an error that is in the ledger.</summary>
     internal const int FailedExitCode = 70;
 
+    /// <summary>Deleters read most of the time: a delete is done sooner than a put, and the store should be full.</summary>
+    private const int RemovalPeriod = 24;
+
     private const int WaitMsMax = 60, HoardPinsMax = 2_000, HoardWritersMax = 200, HeldMax = 24, FirstHoardKey = 1 << 20;
 
     private readonly Ledger _ledger;
@@ -86,7 +89,7 @@ internal sealed unsafe class StormChild
             int pause = Volatile.Read(ref _ledger.Pause);
             if ((pause & 1) != 0)
                 BeQuiet(pause);
-            if (_random.Next(100) == 0)
+            if (_random.Next(500) == 0)
             {
                 Detach();
                 Attach();
@@ -261,15 +264,20 @@ internal sealed unsafe class StormChild
 
     private void Remove()
     {
+        if (_random.Next(RemovalPeriod) != 0)
+        {
+            Read();
+            return;
+        }
         switch (_random.Next(64))
         {
             case 0:
                 using (Begin(Operation.Trim))
                     Store.Trim();
                 break;
-            case < 6:
+            case < 4:
                 using (Begin(Operation.Evict))
-                    Store.Evict(_random.Next(1 << 20));
+                    Store.Evict(_random.Next(256 << 10));
                 break;
             case < 24:
                 using (Begin(Operation.Delete))

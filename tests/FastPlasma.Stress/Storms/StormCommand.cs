@@ -1,4 +1,5 @@
 using System.CommandLine;
+using System.Runtime.InteropServices;
 
 namespace FastPlasma.Stress.Storms;
 
@@ -36,7 +37,8 @@ internal static class StormCommand
     {
         Exception? error = null;
         using var run = new StormRun(options);
-        void Cancel(object? sender, ConsoleCancelEventArgs e) => e.Cancel = run.IsCancelled = true;
+        void Cancel(PosixSignalContext signal) => signal.Cancel = run.IsCancelled = true; // What is left of the storm is its judgement and its clean-up.
+        using PosixSignalRegistration interrupt = PosixSignalRegistration.Create(PosixSignal.SIGINT, Cancel), terminate = PosixSignalRegistration.Create(PosixSignal.SIGTERM, Cancel);
         var work = new Thread(() =>
         {
             try
@@ -51,12 +53,10 @@ internal static class StormCommand
             }
         })
         { Name = "storm" };
-        Console.CancelKeyPress += Cancel;
         work.Start();
         if (follow)
             StormReport.Follow(work, options, run.Figures);
         work.Join();
-        Console.CancelKeyPress -= Cancel;
         return error is null ? run.Figures : throw new InvalidOperationException($"The storm itself failed: {error.Message}", error);
     }
 }

@@ -6,10 +6,11 @@ internal sealed class StormFigures
     internal const int FindingsShownMax = 40;
 
     internal int Kills, Pairs, RecovererKills, Attachments, Stops, Recoveries, QuietPoints;
-    internal long Operations, Gets, ObjectsVerified, StallTicks;
-    internal int Lost, Stuck;
+    internal long Operations, Gets, ObjectsVerified, StallTicks, UsedBytesMax;
+    internal int Lost, Stuck; // Observations: one lost object may be missed by several readers.
     internal long LeakedBytes;
     internal TimeSpan Elapsed;
+    private long _leakedAtOnce;
 
     /// <summary>Milliseconds from a kill to the moment when nothing is left of the dead participant, as the parent sees it.</summary>
     internal List<double> RecoveryMs { get; } = [];
@@ -30,9 +31,13 @@ internal sealed class StormFigures
         Add($"lost: {what}");
     }
 
+    /// <summary>What is leaked stays so and is met at every quiet point: the most that one of them finds counts.</summary>
+    internal void BeginJudgement() => _leakedAtOnce = 0;
+
     internal void AddLeak(long bytes, string what)
     {
-        LeakedBytes += bytes;
+        _leakedAtOnce += bytes;
+        LeakedBytes = Math.Max(LeakedBytes, _leakedAtOnce);
         Add($"leaked: {what}");
     }
 

@@ -13,12 +13,13 @@ internal sealed unsafe class StormJudge(PlasmaStore store, Ledger ledger, long s
     /// <summary>Everything dead is recovered, nobody holds anything: from here on only sealed objects may take anything.</summary>
     internal void Run()
     {
+        figures.BeginJudgement();
         JudgeSlots();
         JudgeMemory();
         JudgeObjects();
         foreach (string problem in store.Verify().Problems)
         {
-            // Blocks and records are counted by JudgeMemory, to the byte; whatever else is wrong concerns an object.
+            // Blocks are counted by JudgeMemory, to the byte; whatever else is wrong concerns an object.
             if (!problem.StartsWith("B1", StringComparison.Ordinal))
                 figures.AddLost(problem);
             else if (figures.LeakedBytes == 0)
@@ -29,6 +30,7 @@ internal sealed unsafe class StormJudge(PlasmaStore store, Ledger ledger, long s
     /// <summary>Deletes everything and looks whether anything is still taken.</summary>
     internal void RunEmpty()
     {
+        figures.BeginJudgement();
         foreach (ObjectInfo info in store.List())
             if (info.State == ObjectState.Sealed && store.Delete(info.Id) is var status and not PlasmaStatus.Ok)
                 figures.AddLost($"object {info.Id} is listed as sealed; a delete says {status}");
@@ -78,6 +80,7 @@ internal sealed unsafe class StormJudge(PlasmaStore store, Ledger ledger, long s
             for (int i = 0; i < ChunkMap.BlockCountOf(word); i++)
                 taken += Volatile.Read(ref *map.Word(chunk * ChunkMap.WordsPerChunk + i)) != 0 ? bytes : 0;
         }
+        figures.UsedBytesMax = Math.Max(figures.UsedBytesMax, taken);
         if (taken != sealedBytes)
             figures.AddLeak(Math.Abs(taken - sealedBytes), $"{taken} bytes of blocks are taken, sealed objects have {sealedBytes}");
     }

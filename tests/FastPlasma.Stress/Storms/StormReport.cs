@@ -37,7 +37,7 @@ internal static class StormReport
         table.AddRow("time", Invariant($"{f.Elapsed.TotalSeconds:0} s"));
         table.AddRow("kills", Invariant($"{f.Kills}, of them {f.Attachments} attached; {f.Pairs} times two at once; {f.RecovererKills} times whoever recovered a dead one"));
         table.AddRow("stops", Invariant($"{f.Stops}"));
-        table.AddRow("quiet points", Invariant($"{f.QuietPoints}, {f.ObjectsVerified} objects compared byte by byte there"));
+        table.AddRow("quiet points", Invariant($"{f.QuietPoints}, {f.ObjectsVerified} objects compared byte by byte there; at most {f.UsedBytesMax >> 20} MiB of {StormRun.CapacityBytes >> 20} used"));
         table.AddRow("operations", Invariant($"{f.Operations}, of them gets {f.Gets} ({f.Gets / Math.Max(1, f.Elapsed.TotalSeconds):0} per second)"));
         table.AddRow("recoveries", Invariant($"{f.Recoveries}"));
         table.AddRow("kill to recovered", Invariant($"p50 {Quantile(f.RecoveryMs, 0.5):0.00} ms, max {Quantile(f.RecoveryMs, 1):0.00} ms"));

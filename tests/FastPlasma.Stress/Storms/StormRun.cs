@@ -6,11 +6,16 @@ namespace FastPlasma.Stress.Storms;
 /// <summary>The parent of a storm: starts processes, kills and stops them, takes part as a survivor, and judges at quiet points.</summary>
 internal sealed unsafe class StormRun : IDisposable
 {
-    private const long CapacityBytes = 24 << 20;
+    /// <summary>Less than all keys together would need, so that memory is short most of the time.</summary>
+    internal const long CapacityBytes = 16 << 20;
+
     private const int ObjectCountMax = 4096, LongStopMs = StormChild.BoundMs + 1_500, StopMsMin = 300, StopMsMax = 2_000;
 
     /// <summary>Bound of what has no operation: start, end, recovery of a dead process, reaching a quiet point.</summary>
     private static readonly TimeSpan Bound = TimeSpan.FromSeconds(20);
+
+    /// <summary>Time for the recovery of everything when nobody disturbs it.</summary>
+    private static readonly TimeSpan SweepBound = TimeSpan.FromSeconds(3);
 
     /// <summary>Roles by place, again and again.</summary>
     private static readonly Role[] Roles =
@@ -80,7 +85,7 @@ internal sealed unsafe class StormRun : IDisposable
         return Figures;
     }
 
-    private bool IsOver() => IsCancelled || Figures.Elapsed >= _options.Time || (_options.Kills > 0 && Figures.Kills >= _options.Kills);
+    private bool IsOver() => IsCancelled || (_options.Plant != PlantedFault.None && !Figures.IsSound) || Figures.Elapsed >= _options.Time || (_options.Kills > 0 && Figures.Kills >= _options.Kills);
 
     // ---- one process -------------------------------------------------------------------------------------------------------
 
@@ -324,7 +329,7 @@ internal sealed unsafe class StormRun : IDisposable
             _store.Maintain();
             Settle();
         }
-        while ((_unrecovered.Count > 0 || !IsSwept()) && Stopwatch.GetElapsedTime(start) < Bound); // What is left after that is judged.
+        while ((_unrecovered.Count > 0 || !IsSwept()) && Stopwatch.GetElapsedTime(start) < SweepBound); // What is left after that is judged.
         _judge.Run();
         Figures.QuietPoints++;
         Volatile.Write(ref _ledger.Pause, pause + 1);
