@@ -31,8 +31,8 @@ internal static unsafe class StoppedWriter
 
     internal static Command Create()
     {
-        Option<int> rounds = new("--rounds") { Description = "Rounds.", HelpName = "N", DefaultValueFactory = static _ => 15 };
-        Option<int> gets = new("--gets") { Description = "Gets per round and state of the writer.", HelpName = "N", DefaultValueFactory = static _ => 300_000 };
+        Option<int> rounds = new("--rounds") { Description = "Rounds.", HelpName = "N", DefaultValueFactory = static _ => 45 };
+        Option<int> gets = new("--gets") { Description = "Gets per round and state of the writer.", HelpName = "N", DefaultValueFactory = static _ => 100_000 };
         Command command = new("stopped-writer", $"p99.9 of gets while a writer is stopped inside an operation, against a control (at most {RatioLimit} times).") { rounds, gets };
         command.SetAction(parse =>
         {

@@ -18,7 +18,7 @@ internal sealed unsafe class StormChild
     internal const int FailedExitCode = 70;
 
     /// <summary>Deleters read most of the time: a delete is done sooner than a put, and the store should be full.</summary>
-    private const int RemovalPeriod = 24;
+    private const int RemovalPeriod = 100;
 
     private const int WaitMsMax = 60, HoardPinsMax = 2_000, HoardWritersMax = 200, HeldMax = 24, FirstHoardKey = 1 << 20;
 

@@ -5,7 +5,7 @@ internal sealed class StormFigures
 {
     internal const int FindingsShownMax = 40;
 
-    internal int Kills, Pairs, RecovererKills, Attachments, Stops, Recoveries, QuietPoints;
+    internal int Kills, Pairs, RecovererKills, Attachments, Stops, Recoveries, Detaching, QuietPoints;
     internal long Operations, Gets, ObjectsVerified, StallTicks, UsedBytesMax;
     internal int Lost, Stuck; // Observations: one lost object may be missed by several readers.
     internal long LeakedBytes;
@@ -17,6 +17,9 @@ internal sealed class StormFigures
 
     /// <summary>Work time of one recovery in milliseconds.</summary>
     internal double[] WorkMs { get; set; } = [];
+
+    /// <summary>What the store has counted by itself, of all processes.</summary>
+    internal OperationCounts Counts { get; set; } = new();
 
     /// <summary>The first findings, one sentence each.</summary>
     internal List<string> Findings { get; } = [];

@@ -38,6 +38,7 @@ internal sealed unsafe class StormJudge(PlasmaStore store, Ledger ledger, long s
         JudgeSlots();
         JudgeMemory();
         StoreStats stats = store.Stats();
+        figures.Counts = stats.Store;
         if (stats is not { UsedBytes: 0, SealedCount: 0, CreatingCount: 0, CondemnedCount: 0 })
             figures.AddLeak(Math.Max(1, stats.UsedBytes), $"after deleting everything {stats.UsedBytes} bytes are used, {stats.SealedCount} objects sealed, {stats.CreatingCount} creating, {stats.CondemnedCount} condemned");
     }

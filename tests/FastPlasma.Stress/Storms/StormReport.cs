@@ -39,11 +39,12 @@ internal static class StormReport
         table.AddRow("stops", Invariant($"{f.Stops}"));
         table.AddRow("quiet points", Invariant($"{f.QuietPoints}, {f.ObjectsVerified} objects compared byte by byte there; at most {f.UsedBytesMax >> 20} MiB of {StormRun.CapacityBytes >> 20} used"));
         table.AddRow("operations", Invariant($"{f.Operations}, of them gets {f.Gets} ({f.Gets / Math.Max(1, f.Elapsed.TotalSeconds):0} per second)"));
-        table.AddRow("recoveries", Invariant($"{f.Recoveries}"));
+        table.AddRow("by the store's counters", Invariant($"{f.Counts.Puts} puts, {f.Counts.Creates} creates, {f.Counts.Aborts} aborts, {f.Counts.Deletes} deletes, {f.Counts.Evictions} evictions"));
+        table.AddRow("recoveries", Invariant($"{f.Recoveries}; {f.Detaching} more were killed while they detached"));
         table.AddRow("kill to recovered", Invariant($"p50 {Quantile(f.RecoveryMs, 0.5):0.00} ms, max {Quantile(f.RecoveryMs, 1):0.00} ms"));
         table.AddRow("work of a recovery", Invariant($"p50 {Quantile(f.WorkMs, 0.5):0.00} ms, max {Quantile(f.WorkMs, 1):0.00} ms ({f.WorkMs.Length} measured)"));
         table.AddRow("longest get while another is stopped", Invariant($"{(double)f.StallTicks / Stopwatch.Frequency * 1000:0.00} ms"));
-        table.AddRow("lost objects", Invariant($"{f.Lost}"));
+        table.AddRow("lost objects seen", Invariant($"{f.Lost}"));
         table.AddRow("leaked bytes", Invariant($"{f.LeakedBytes}"));
         table.AddRow("stuck", Invariant($"{f.Stuck}"));
         AnsiConsole.Write(table);

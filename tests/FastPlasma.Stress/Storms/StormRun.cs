@@ -7,7 +7,7 @@ namespace FastPlasma.Stress.Storms;
 internal sealed unsafe class StormRun : IDisposable
 {
     /// <summary>Less than all keys together would need, so that memory is short most of the time.</summary>
-    internal const long CapacityBytes = 16 << 20;
+    internal const long CapacityBytes = 12 << 20;
 
     private const int ObjectCountMax = 4096, LongStopMs = StormChild.BoundMs + 1_500, StopMsMin = 300, StopMsMax = 2_000;
 
@@ -77,9 +77,12 @@ internal sealed unsafe class StormRun : IDisposable
             Thread.Sleep(1); // The pace of looking; fates are due at random times anyway.
             Figures.Elapsed = Stopwatch.GetElapsedTime(start);
         }
-        BeQuiet(killAll: false);
-        BeQuiet(killAll: true);
-        _judge.RunEmpty();
+        if (_options.Plant == PlantedFault.None || Figures.IsSound)
+        {
+            BeQuiet(killAll: false);
+            BeQuiet(killAll: true);
+            _judge.RunEmpty();
+        }
         Figures.Elapsed = Stopwatch.GetElapsedTime(start);
         Figures.WorkMs = [.. _ledger.Samples().Select(static us => us / 1000)];
         return Figures;
@@ -95,7 +98,9 @@ internal sealed unsafe class StormRun : IDisposable
         if (child is null)
         {
             bool culprit = _options.Plant != PlantedFault.None && place == 0;
-            _children[place] = ChildProcess.Start(_ledger, _options, place, ++_serials, culprit ? Role.Culprit : Roles[place % Roles.Length]);
+            child = _children[place] = ChildProcess.Start(_ledger, _options, place, ++_serials, culprit ? Role.Culprit : Roles[place % Roles.Length]);
+            if (!culprit && _random.Next(10) == 0)
+                Schedule(child, _random.Next(20)); // While it starts and attaches.
             return;
         }
         if (child.HasExited)
@@ -105,13 +110,8 @@ internal sealed unsafe class StormRun : IDisposable
         }
         Watch(child);
         long now = Stopwatch.GetTimestamp();
-        if (!child.IsScheduled && child.Role != Role.Culprit)
-        {
-            if (child.IsReady)
-                Schedule(child, -Math.Log(1 - _random.NextDouble()) * _options.MeanLife.TotalMilliseconds * (_random.Next(16) == 0 ? 20 : 1));
-            else if (child.DueAt == long.MaxValue && _random.Next(1000) == 0)
-                Schedule(child, 0); // While it starts and attaches.
-        }
+        if (!child.IsScheduled && child.Role != Role.Culprit && child.IsReady)
+            Schedule(child, -Math.Log(1 - _random.NextDouble()) * _options.MeanLife.TotalMilliseconds * (_random.Next(16) == 0 ? 20 : 1)); // Some live long.
         if (now >= child.DueAt)
             Meet(child);
     }
@@ -282,7 +282,11 @@ internal sealed unsafe class StormRun : IDisposable
             TimeSpan age = Stopwatch.GetElapsedTime(dead.KilledAt);
             if (HasGone(dead))
             {
-                if (dead.In != Operation.Detach) // Else it may have gone by itself.
+                if (dead.In == Operation.Detach)
+                {
+                    Figures.Detaching++; // It may have gone by itself.
+                }
+                else
                 {
                     Figures.Recoveries++;
                     Figures.RecoveryMs.Add(age.TotalMilliseconds);
