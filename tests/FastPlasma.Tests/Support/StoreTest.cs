@@ -131,7 +131,7 @@ public sealed class Leftovers : IDisposable
         try
         {
             string stat = File.ReadAllText(Path.Combine(folder, "stat"));
-            return stat.Contains("(FastPlasma.Work", StringComparison.Ordinal) && stat[(stat.LastIndexOf(')') + 2)..].Split(' ')[1] == Environment.ProcessId.ToString(CultureInfo.InvariantCulture);
+            return stat.Contains("(FastPlasma.", StringComparison.Ordinal) && stat[(stat.LastIndexOf(')') + 2)..].Split(' ')[1] == Environment.ProcessId.ToString(CultureInfo.InvariantCulture);
         }
         catch (IOException)
         {
