@@ -110,6 +110,13 @@ internal sealed unsafe partial class Session
             case "churn": // churn PREFIX N: puts evictable objects for ever, deleting and reading now and then.
                 Churn(a[1], Int(a[2]));
                 return "ok";
+            case "record": // record FILE PLAN: makes the plan's calls and writes them to the file.
+                Recorder.Plan plan = Recorder.Plan.Parse(a.AsSpan(2));
+                using (var file = new RecordFile(a[1], plan.RecordCount))
+                    new Recorder(Store, file, plan).Run();
+                return "ok";
+            case "scramble": // scramble PROCESS SEED THREADS MS [trespasser]: allocates and frees, and looks for foreign bytes.
+                return "ok " + new Scrambler(Store, Int(a[1])).Run(Int(a[2]), Int(a[3]), Int(a[4]), a.Contains(Scrambler.Trespasser));
             case "poke": // Writes through the pointer of a get. Without a core dump, which nobody asked for.
                 if (prctl(DumpableOption, 0, 0, 0, 0) != 0)
                     throw new InvalidOperationException("prctl");

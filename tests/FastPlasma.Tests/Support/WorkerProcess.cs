@@ -74,9 +74,9 @@ internal sealed class WorkerProcess : IDisposable
     }
 
     /// <summary>The next answer; null when the process ended instead.</summary>
-    internal string? Receive()
+    internal string? Receive(TimeSpan? patience = null)
     {
-        string? line = _process.StandardOutput.ReadLineAsync().WaitAsync(Eventually.Patience).GetAwaiter().GetResult();
+        string? line = _process.StandardOutput.ReadLineAsync().WaitAsync(patience ?? Eventually.Patience).GetAwaiter().GetResult();
         if (line is null || line == "ok")
             return line is null ? null : "";
         return line.StartsWith("ok ", StringComparison.Ordinal) ? line[3..] : throw new WorkerException(line);
