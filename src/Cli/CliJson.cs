@@ -78,7 +78,7 @@ internal sealed record EvictJson(long RequestedBytes, long FreedBytes);
 
 internal sealed record AdmitJson(string Store, string[] Readers);
 
-internal sealed record VerifyJson(bool Ok, long Objects, long ChecksumsVerified, long PayloadBytes, double Seconds, IReadOnlyList<string> Problems);
+internal sealed record VerifyJson(bool Ok, long Objects, long ChecksumsVerified, long PayloadBytes, double Seconds, IReadOnlyList<string> Problems, IReadOnlyList<string> Notes);
 
 internal sealed record StatJson(StoreStats Stats, IReadOnlyList<CopyJson> Copies);
 

@@ -14,13 +14,15 @@ internal static unsafe partial class Libc
 
     internal const int PROT_NONE = 0, PROT_READ = 1, PROT_WRITE = 2;
     internal const int MAP_SHARED = 1, MAP_PRIVATE = 2, MAP_FIXED = 0x10, MAP_ANONYMOUS = 0x20, MAP_NORESERVE = 0x4000;
-    internal const int MADV_DONTFORK = 10, MADV_HUGEPAGE = 14, MADV_DONTDUMP = 16, MADV_POPULATE_READ = 22, MADV_POPULATE_WRITE = 23, MADV_COLLAPSE = 25;
+    internal const int MADV_DONTFORK = 10, MADV_HUGEPAGE = 14, MADV_DONTDUMP = 16, MADV_WIPEONFORK = 18, MADV_POPULATE_READ = 22, MADV_POPULATE_WRITE = 23, MADV_COLLAPSE = 25;
     internal const int FALLOC_FL_KEEP_SIZE = 1, FALLOC_FL_PUNCH_HOLE = 2;
     internal const uint MFD_CLOEXEC = 1;
     internal const int F_OFD_GETLK = 36, F_OFD_SETLK = 37;
     internal const short F_RDLCK = 0, F_WRLCK = 1, F_UNLCK = 2;
     internal const int FUTEX_WAIT = 0, FUTEX_WAKE = 1;
-    internal const int EINTR = 4, EAGAIN = 11, ENOMEM = 12, EACCES = 13, EEXIST = 17, EINVAL = 22, ENOSPC = 28, ENOENT = 2, EPERM = 1, ELOOP = 40, ENODATA = 61, ETIMEDOUT = 110, EOPNOTSUPP = 95;
+    internal const int EINTR = 4, EAGAIN = 11, ENOMEM = 12, EACCES = 13, EEXIST = 17, EINVAL = 22, EFBIG = 27, ENOSPC = 28, ENOENT = 2, EPERM = 1, ELOOP = 40, ENODATA = 61, ETIMEDOUT = 110, EOPNOTSUPP = 95;
+
+    internal const int RLIMIT_FSIZE = 1;
 
     internal static long SYS_futex => RuntimeInformation.ProcessArchitecture == Architecture.Arm64 ? 98 : 202;
 
@@ -57,6 +59,9 @@ internal static unsafe partial class Libc
 
     [LibraryImport(Name, SetLastError = true)]
     internal static partial int ftruncate(int fd, long length);
+
+    [LibraryImport(Name, SetLastError = true)]
+    internal static partial int getrlimit(int resource, ulong* softAndHard);
 
     [LibraryImport(Name, SetLastError = true)]
     internal static partial int fallocate(int fd, int mode, long offset, long length);

@@ -1,3 +1,4 @@
+using System.Globalization;
 using System.Runtime.InteropServices;
 
 namespace FastPlasma.Native;
@@ -14,6 +15,8 @@ internal sealed unsafe class LifeTokens : IDisposable
 
     /// <summary>Takes ownership of <paramref name="file"/>, which must be a description of its own, open for writing.</summary>
     internal LifeTokens(SharedFile file) => _file = file;
+
+    internal string Path => _file.Path;
 
     /// <summary>Takes token <paramref name="index"/> unless somebody else holds it.</summary>
     internal bool TryAcquire(int index)
@@ -40,6 +43,33 @@ internal sealed unsafe class LifeTokens : IDisposable
         if (Libc.fcntl(_file.Descriptor, Libc.F_OFD_GETLK, &request) != 0)
             throw OsException.FromLastError("query lock of", $"byte {index} of {_file.Path}");
         return request.Type != Libc.F_UNLCK;
+    }
+
+    /// <summary>Processes of this pid namespace that have a description with token <paramref name="index"/> of a lock file; those whose descriptors this user may not see are left out.</summary>
+    internal static List<int> KeepersOf(string path, int index)
+    {
+        var keepers = new List<int>();
+        string range = string.Create(CultureInfo.InvariantCulture, $" {index} {index}");
+        foreach (string process in Directory.EnumerateDirectories("/proc"))
+        {
+            if (!int.TryParse(System.IO.Path.GetFileName(process), NumberStyles.None, CultureInfo.InvariantCulture, out int id))
+                continue;
+            try
+            {
+                foreach (string descriptor in Directory.EnumerateFileSystemEntries($"{process}/fd"))
+                    if (new FileInfo(descriptor).LinkTarget is { } target && (target == path || target == path + " (deleted)")
+                        && File.ReadLines($"{process}/fdinfo/{System.IO.Path.GetFileName(descriptor)}").Any(line => line.Contains("OFDLCK", StringComparison.Ordinal) && line.EndsWith(range, StringComparison.Ordinal)))
+                    {
+                        keepers.Add(id);
+                        break;
+                    }
+            }
+            catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+            {
+                // It has ended meanwhile, or is another user's.
+            }
+        }
+        return keepers;
     }
 
     public void Dispose() => _file.Dispose();

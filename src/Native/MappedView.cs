@@ -60,11 +60,16 @@ internal sealed unsafe class MappedView : IDisposable
         return new MappedView(address, bytes, file.Path);
     }
 
-    /// <summary>Payload belongs neither into core dumps nor into forked children.</summary>
-    internal void ExcludeFromDumpAndFork()
+    /// <summary>Payload does not belong into core dumps.</summary>
+    internal void ExcludeFromDump() => Advise(Libc.MADV_DONTDUMP);
+
+    /// <summary>What a process announces in shared memory is not for its forked children to change: they do not get the mapping.</summary>
+    internal void ExcludeFromFork() => Advise(Libc.MADV_DONTFORK);
+
+    private void Advise(int advice)
     {
-        if (Libc.madvise(_base, (nuint)Bytes, Libc.MADV_DONTDUMP) != 0 || Libc.madvise(_base, (nuint)Bytes, Libc.MADV_DONTFORK) != 0)
-            throw OsException.FromLastError("madvise", _path);
+        if (Libc.madvise(_base, (nuint)Bytes, advice) != 0)
+            throw OsException.FromLastError("madvise", $"{advice} for {_path}");
     }
 
     /// <summary>Asks for 2 MiB pages at faults; whether the kernel follows depends on the mount, so refusal is no error here.</summary>

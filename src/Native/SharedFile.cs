@@ -79,6 +79,10 @@ internal sealed unsafe class SharedFile : IDisposable
 
     internal void SetSize(long bytes)
     {
+        // Beyond this limit the system call would end the process by SIGXFSZ.
+        ulong* limit = stackalloc ulong[2]; // struct rlimit: soft, hard.
+        if (Libc.getrlimit(Libc.RLIMIT_FSIZE, limit) == 0 && (ulong)bytes > limit[0])
+            throw new OsException("ftruncate", $"{Path} to {bytes} bytes (RLIMIT_FSIZE is {limit[0]})", Libc.EFBIG);
         if (Libc.ftruncate(Descriptor, bytes) != 0)
             throw OsException.FromLastError("ftruncate", $"{Path} to {bytes} bytes");
     }

@@ -11,6 +11,9 @@ namespace FastPlasma;
 
 public sealed unsafe partial class PlasmaStore
 {
+    /// <summary>How many attachments of each kind the message of a full store names; its report has all.</summary>
+    private const int HoldersShown = 3;
+
     internal ILogger Logger => _options.Logger;
 
     internal SlotScan Scan => _scan;
@@ -223,17 +226,29 @@ public sealed unsafe partial class PlasmaStore
     private string DescribeFull(StoreFullReport r, TimeSpan timeout)
     {
         var text = new StringBuilder();
+        long free = r.CapacityBytes - r.UsedBytes, held = _options.QuotaBytes is null ? 0 : AccountBytes();
+        bool overQuota = _options.QuotaBytes is long quota && held + r.RequestedBytes > quota;
         text.Append(CultureInfo.InvariantCulture, $"Store '{Name}' has no room for {r.RequestedBytes} bytes");
-        if (timeout > TimeSpan.Zero)
+        if (timeout != TimeSpan.Zero)
             text.Append(CultureInfo.InvariantCulture, $" (waited {timeout})");
+        if (overQuota)
+            text.Append(CultureInfo.InvariantCulture, $": this attachment holds {held} bytes of its quota of {_options.QuotaBytes}");
         text.Append(CultureInfo.InvariantCulture, $": {r.UsedBytes} of {r.CapacityBytes} bytes are used, {r.PinnedBytes} pinned by readers, {r.KeepBytes} in objects that may not be dropped, ");
-        text.Append(CultureInfo.InvariantCulture, $"{r.CondemnedBytes} deleted but still read, {r.CreatingBytes} being written; the largest free run is {r.LargestFreeRunBytes}.");
-        if (_options.QuotaBytes is long quota)
-            text.Append(CultureInfo.InvariantCulture, $" This attachment holds {AccountBytes()} bytes of its quota of {quota}.");
+        text.Append(CultureInfo.InvariantCulture, $"{r.CondemnedBytes} deleted but still read, {r.CreatingBytes} being written");
+        if (!overQuota && free >= r.RequestedBytes && r.LargestFreeRunBytes < r.RequestedBytes)
+            text.Append(CultureInfo.InvariantCulture, $"; {free} bytes are free, but not in one piece");
+        text.Append(CultureInfo.InvariantCulture, $"; the largest free run is {r.LargestFreeRunBytes}.");
+        if (_options.QuotaBytes is not null && !overQuota)
+            text.Append(CultureInfo.InvariantCulture, $" This attachment holds {held} bytes of its quota of {_options.QuotaBytes}.");
         if (r.ReservationError is not null)
             text.Append(CultureInfo.InvariantCulture, $" The system refused more memory: {r.ReservationError}.");
-        foreach (MemoryHolder holder in r.Holders.Take(3))
-            text.Append(CultureInfo.InvariantCulture, $" Process {holder.ProcessId} ({holder.ProcessName}) holds {holder.Bytes} bytes in {holder.Pins} pins since {holder.Since:u}.");
+        foreach (MemoryHolder h in r.Holders.Take(HoldersShown))
+            text.Append(CultureInfo.InvariantCulture, $" Process {Describe(h)} holds {h.Bytes} bytes in {h.Pins} pins since {h.Since:u}.");
+        foreach (MemoryHolder h in r.Creators.Take(HoldersShown))
+            text.Append(CultureInfo.InvariantCulture, $" Process {Describe(h)} is creating {h.Objects} objects with {h.Bytes} bytes since {h.Since:u}.");
         return text.ToString();
     }
+
+    private static string Describe(MemoryHolder h) =>
+        $"{h.ProcessId} ({h.ProcessName}{(h.OtherPidNamespace ? ", number of another pid namespace" : "")}{(h.Stopped ? ", stopped" : "")})";
 }

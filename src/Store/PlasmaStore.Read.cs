@@ -4,6 +4,7 @@ using System.Runtime.CompilerServices;
 using FastPlasma.Files;
 using FastPlasma.Format;
 using FastPlasma.Index;
+using FastPlasma.Inspect;
 using FastPlasma.Native;
 using FastPlasma.Participants;
 using FastPlasma.Reclaim;
@@ -20,12 +21,13 @@ public sealed unsafe partial class PlasmaStore
     [MethodImpl(MethodImplOptions.NoInlining)]
     public bool TryGet(in ObjectId id, out PlasmaObject obj)
     {
-        ThreadSlots thread = Enter();
+        ThreadSlots thread = EnterGet();
         try
         {
             PlasmaStatus status = TryPin(thread, id, out obj);
             if (status == PlasmaStatus.Ok)
                 return true;
+            ThrowIfForked();
             thread.Count(Counter.GetMisses);
             return status == PlasmaStatus.TooManyPins ? throw SlotTable.TooManyPins() : false;
         }
@@ -59,7 +61,7 @@ public sealed unsafe partial class PlasmaStore
         finally
         {
             Leave(thread);
-            if (Volatile.Read(ref _closing) != 0)
+            if (IsClosing)
                 TryDetach();
         }
     }
@@ -243,7 +245,7 @@ public sealed unsafe partial class PlasmaStore
         if ((state & StateWord.StateMask) != (ulong)ObjectState.Sealed << StateWord.StateShift || (Volatile.Read(ref *_spaceWord) & WaitWord.WaitersFlag) != 0)
             ReleaseSlow(word);
         _slots.EndRelease(slot, sequence);
-        if (Volatile.Read(ref _closing) != 0)
+        if (IsDisposed)
             TryDetach();
     }
 
@@ -272,11 +274,11 @@ public sealed unsafe partial class PlasmaStore
         try
         {
             string known = "nobody has begun to create it";
-            if (_index.TryFindCommitted(id, _index.HashOf(id), out StateWord state, out _))
+            if (_index.TryFindCommitted(id, _index.HashOf(id), out StateWord state, out uint entry))
             {
                 known = state.State == ObjectState.Sealed
                     ? "it has been sealed since"
-                    : $"it is {state.State}, by {DescribeParticipant(state.Participant)}";
+                    : $"it is {state.State}, by {DescribeParticipant(state.Participant)}, since {StoreInspector.ToTime(_memory.Entry(entry)->CreatedAt):u}";
             }
             return $"Object {id} was not sealed within {timeout}: {known}.";
         }
@@ -291,6 +293,8 @@ public sealed unsafe partial class PlasmaStore
         if (_participants.Domain != 0 || index >= _participants.High)
             return $"participant {index}";
         ParticipantBlock* block = _participants.Block(index);
-        return $"process {block->ProcessId} ({ParticipantTable.CommandNameOf(block)}, {(_participants.IsAlive(index) ? "alive" : "dead")})";
+        bool other = block->PidNamespace != OsIdentity.PidNamespace;
+        string life = !_participants.IsAlive(index) ? "dead" : !other && OsIdentity.StateOf(block->ProcessId) is 'T' or 't' ? "stopped" : "alive";
+        return $"process {block->ProcessId} ({ParticipantTable.CommandNameOf(block)}{(other ? ", number of another pid namespace" : "")}, {life})";
     }
 }

@@ -38,7 +38,7 @@ public sealed unsafe partial class PlasmaStore
                 }
             }
             Leave(thread);
-            if (Volatile.Read(ref _closing) != 0)
+            if (IsClosing)
                 TryDetach();
         }
     }
@@ -65,7 +65,7 @@ public sealed unsafe partial class PlasmaStore
         finally
         {
             Leave(thread);
-            if (Volatile.Read(ref _closing) != 0)
+            if (IsClosing)
                 TryDetach();
         }
     }
@@ -85,7 +85,7 @@ public sealed unsafe partial class PlasmaStore
                     Thread.SpinWait(1);
                 }
                 cancellationToken.ThrowIfCancellationRequested();
-                if (Volatile.Read(ref _closing) != 0)
+                if (IsClosing)
                     break;
             }
             while (Stopwatch.GetTimestamp() < spinUntil && !deadline.HasPassed);
@@ -99,7 +99,7 @@ public sealed unsafe partial class PlasmaStore
             if (status != PlasmaStatus.NotFound)
                 return status;
             cancellationToken.ThrowIfCancellationRequested();
-            ObjectDisposedException.ThrowIf(Volatile.Read(ref _closing) != 0, this);
+            ThrowIfClosing();
             if (deadline.HasPassed)
                 return PlasmaStatus.Timeout;
             long before = Environment.TickCount64;
@@ -237,7 +237,7 @@ public sealed unsafe partial class PlasmaStore
             while (true) // Ends with a hit, a slice, the deadline or a cancellation.
             {
                 cancellationToken.ThrowIfCancellationRequested();
-                ObjectDisposedException.ThrowIf(Volatile.Read(ref _store._closing) != 0, _store);
+                _store.ThrowIfClosing();
                 uint sequence = _store._waits.Announce(_store._events.WaitWordOfRing);
                 bool pending = false;
                 for (int budget = _store._events.Capacity; budget > 0 && _cursor.TryNext(out PlasmaEvent e, out pending); budget--)

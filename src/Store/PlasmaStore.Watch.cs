@@ -20,7 +20,14 @@ public sealed unsafe partial class PlasmaStore
         }
     }
 
-    internal bool IsClosing => Volatile.Read(ref _closing) != 0;
+    /// <summary>Whether this attachment takes no more calls: Dispose was called, or this is a forked child.</summary>
+    internal bool IsClosing => Volatile.Read(ref _openMark) != Volatile.Read(ref *_processMark);
+
+    /// <summary>Whether Dispose was called.</summary>
+    internal bool IsDisposed => Volatile.Read(ref _openMark) == Closed;
+
+    /// <summary>Whether this process is a forked child of the one that opened the store: it has no mappings, and what it has copies of is its parent's.</summary>
+    internal bool IsForked => Volatile.Read(ref *_processMark) != _openedIn;
 
     /// <summary>Next event of a cursor, waiting for it until the deadline.</summary>
     internal bool ReadEvent(ref EventCursor cursor, Deadline deadline, out PlasmaEvent e, CancellationToken cancellationToken)
@@ -31,7 +38,7 @@ public sealed unsafe partial class PlasmaStore
             while (true) // Ends with an event, the deadline, a cancellation or the store's end.
             {
                 cancellationToken.ThrowIfCancellationRequested();
-                ObjectDisposedException.ThrowIf(IsClosing, this);
+                ThrowIfClosing();
                 uint sequence = _waits.Announce(_events.WaitWordOfRing);
                 if (cursor.TryNext(out e, out bool pending))
                     return true;
@@ -71,7 +78,7 @@ public sealed unsafe partial class PlasmaStore
             long lostSeen = 0, lookedAtMs = 0;
             while (true) // Ends when nobody waits, or the store is closed.
             {
-                ObjectDisposedException.ThrowIf(IsClosing, this);
+                ThrowIfClosing();
                 uint sequence = _waits.Announce(_events.WaitWordOfRing);
                 bool pending = false;
                 for (int budget = _events.Capacity; budget > 0 && cursor.TryNext(out PlasmaEvent e, out pending); budget--)

@@ -137,7 +137,7 @@ public sealed unsafe partial class PlasmaStore
         finally
         {
             Leave(thread);
-            if (Volatile.Read(ref _closing) != 0)
+            if (IsClosing)
                 TryDetach();
         }
     }
@@ -165,7 +165,7 @@ public sealed unsafe partial class PlasmaStore
         {
             if (thread is not null)
                 Leave(thread);
-            if (Volatile.Read(ref _closing) != 0)
+            if (IsClosing)
                 TryDetach();
         }
     }
@@ -222,7 +222,7 @@ public sealed unsafe partial class PlasmaStore
             status = TryMake(thread, id, hash, payloadBytes, needed, alignment, nameBytes, typeBytes, options, out writer);
             if (status is not (PlasmaStatus.StoreFull or PlasmaStatus.TooManyObjects) || deadline.HasPassed)
                 return status;
-            ObjectDisposedException.ThrowIf(Volatile.Read(ref _closing) != 0, this);
+            ThrowIfClosing();
             WaitWords.Sleep(_reclaimer.SpaceWord, sequence, deadline.SliceMs(WaitWords.SliceMs), CancellationToken.None);
         }
     }

@@ -17,6 +17,11 @@ namespace FastPlasma;
 /// </remarks>
 public sealed unsafe partial class PlasmaStore : IDisposable
 {
+    private const int CreateAttempts = 16;
+
+    // The value of _openMark once Dispose was called; no process has it.
+    private const int Closed = -1;
+
     [ThreadStatic]
     private static ThreadSlots? t_last;
 
@@ -44,8 +49,12 @@ public sealed unsafe partial class PlasmaStore : IDisposable
     private readonly ulong* _spaceWord;
     private readonly ulong* _ownHints;
     private readonly uint _account;
+
+    // Open as long as the first and the last are the same: a fork changes the first in the child, Dispose the last.
+    private readonly int* _processMark = ForkMark.Word;
+    private readonly int _openedIn = ForkMark.OfThisProcess();
+    private int _openMark;
     private int _slowCalls;
-    private int _closing;
     private int _mayDetach;
     private int _detached;
 
@@ -53,6 +62,7 @@ public sealed unsafe partial class PlasmaStore : IDisposable
     {
         _files = files;
         _options = options;
+        _openMark = _openedIn;
         Access = files.Access;
         ParticipantTable? participants = null;
         StoreMemory? memory = null;
@@ -102,6 +112,7 @@ public sealed unsafe partial class PlasmaStore : IDisposable
         catch
         {
             GC.SuppressFinalize(this);
+            _slots?.GiveSequencesBack();
             participants?.Dispose();
             memory?.Dispose();
             files.Dispose();
@@ -150,12 +161,12 @@ public sealed unsafe partial class PlasmaStore : IDisposable
         for (int attempt = 0; attempt < 16; attempt++) // Others may create or destroy at the same time; each round one of them has succeeded.
         {
             StoreFiles? files = StoreFiles.TryOpen(name, options);
-            if (files is null && options.Access == StoreAccess.ReadWrite)
-                files = StoreFiles.TryCreate(name, options);
             if (files is not null)
                 return new PlasmaStore(files, options);
             if (options.Access != StoreAccess.ReadWrite)
                 break;
+            if (TryCreate(name, options) is { } store)
+                return store;
         }
         throw NoSuchStore(name, options);
     }
@@ -175,7 +186,35 @@ public sealed unsafe partial class PlasmaStore : IDisposable
     public static PlasmaStore Create(string name, PlasmaOptions? options = null)
     {
         options ??= new PlasmaOptions();
-        return new PlasmaStore(StoreFiles.TryCreate(name, options) ?? throw new IOException($"A store named '{name}' exists already."), options);
+        return TryCreate(name, options) ?? throw new IOException($"A store named '{name}' exists already.");
+    }
+
+    /// <summary>Null when the name is taken. The creator is attached before the store gets its name, so that a store never stays behind whose creator was refused.</summary>
+    private static PlasmaStore? TryCreate(string name, PlasmaOptions options)
+    {
+        for (int attempt = 1; ; attempt++) // Ends: at most so many attempts.
+        {
+            StoreFiles? files = StoreFiles.TryCreate(name, options);
+            if (files is null)
+                return null;
+            var store = new PlasmaStore(files, options);
+            try
+            {
+                if (files.TryPublish())
+                    return store;
+                store.Dispose();
+                return null;
+            }
+            catch (OsException e) when (e.ErrorNumber == Libc.ENOENT && attempt < CreateAttempts)
+            {
+                store.Dispose(); // Another creator took our temporary file for a dead one's in the instant between its creation and its lock.
+            }
+            catch
+            {
+                store.Dispose();
+                throw;
+            }
+        }
     }
 
     /// <summary>Creates a store without a name, for the threads of this process; it vanishes with it.</summary>
@@ -192,15 +231,23 @@ public sealed unsafe partial class PlasmaStore : IDisposable
     public static IReadOnlyList<string> ListStores(string? directory = null) => StoreFiles.List(directory);
 
     /// <summary>Detaches. Handles that are still open keep their bytes; the last one that is disposed ends the attachment. A second call does nothing.</summary>
+    /// <remarks>In a forked child of the process that opened the store only the child's copies of the descriptors are closed; the attachment is the parent's.</remarks>
     public void Dispose()
     {
-        if (Interlocked.Exchange(ref _closing, 1) != 0)
+        if (IsForked)
+        {
+            _scan.Dispose();
+            _memory.CloseFiles();
+            _participants.CloseFiles();
+            return;
+        }
+        if (Interlocked.Exchange(ref _openMark, Closed) == Closed)
             return;
 
         // Counts as a call itself, so that a waiter that leaves cannot unmap the words under the waking below.
         Interlocked.Increment(ref _slowCalls);
 
-        // Calls raise their thread's Busy, then read _closing, without a fence between; this barrier stands in for it.
+        // Calls raise their thread's Busy, then read _openMark, without a fence between; this barrier stands in for it.
         Interlocked.MemoryBarrierProcessWide();
         Volatile.Write(ref _mayDetach, 1);
         if (_slots.AnyInUse() || Volatile.Read(ref _slowCalls) > 1)
@@ -212,11 +259,21 @@ public sealed unsafe partial class PlasmaStore : IDisposable
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     private ThreadSlots Enter()
     {
+        ThreadSlots thread = EnterGet();
+        if (IsForked)
+            ThrowClosed(thread);
+        return thread;
+    }
+
+    /// <summary>As <see cref="Enter"/>, for a get that finds its object: in a forked child it gets no slot. A miss looks for itself.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private ThreadSlots EnterGet()
+    {
         ThreadSlots? thread = t_last;
         if (thread is null || thread.Owner != this)
             thread = EnterSlow();
         thread.Busy++;
-        if (Volatile.Read(ref _closing) != 0)
+        if (IsDisposed)
             ThrowClosed(thread);
         return thread;
     }
@@ -235,11 +292,11 @@ public sealed unsafe partial class PlasmaStore : IDisposable
             if (Volatile.Read(ref all[i].Owner._detached) != 0)
                 all.RemoveAt(i);
         }
-        ObjectDisposedException.ThrowIf(Volatile.Read(ref _closing) != 0, this);
+        ThrowIfClosing();
         Interlocked.Increment(ref _slowCalls);
         try
         {
-            ObjectDisposedException.ThrowIf(Volatile.Read(ref _closing) != 0, this);
+            ThrowIfClosing();
             var thread = new ThreadSlots(this);
             _slots.Register(thread);
             thread.EntryCursor = (uint)((long)_participants.Index * ObjectCountMax / StoreGeometry.ParticipantCountMax + thread.Chunk * 64L) % (uint)ObjectCountMax;
@@ -256,21 +313,40 @@ public sealed unsafe partial class PlasmaStore : IDisposable
     {
         Leave(thread);
         TryDetach();
-        throw new ObjectDisposedException(nameof(PlasmaStore), $"The store '{Name}' is closed in this process.");
+        throw ClosedException();
     }
+
+    internal void ThrowIfClosing()
+    {
+        if (IsClosing)
+            throw ClosedException();
+    }
+
+    internal void ThrowIfForked()
+    {
+        if (IsForked)
+            throw ClosedException();
+    }
+
+    private Exception ClosedException() => IsForked
+        ? new InvalidOperationException(ForkedMessage)
+        : new ObjectDisposedException(nameof(PlasmaStore), $"The store '{Name}' is closed in this process.");
+
+    internal string ForkedMessage =>
+        $"The store '{Name}' was opened before a fork, and this is the forked child: the attachment, its handles and its writers are the parent's. Open the store again here, or call exec.";
 
     private void BeginSlowCall()
     {
         Interlocked.Increment(ref _slowCalls);
-        if (Volatile.Read(ref _closing) == 0)
+        if (!IsClosing)
             return;
         EndSlowCall();
-        throw new ObjectDisposedException(nameof(PlasmaStore), $"The store '{Name}' is closed in this process.");
+        throw ClosedException();
     }
 
     private void EndSlowCall()
     {
-        if (Interlocked.Decrement(ref _slowCalls) == 0 && Volatile.Read(ref _closing) != 0)
+        if (Interlocked.Decrement(ref _slowCalls) == 0 && IsClosing)
             TryDetach();
     }
 
@@ -278,7 +354,7 @@ public sealed unsafe partial class PlasmaStore : IDisposable
     internal void TryDetach()
     {
         // Before the barrier of Dispose, a call that is not seen in AnyInUse may still be in progress. Nothing shared is touched here: it may be unmapped already.
-        if (Volatile.Read(ref _mayDetach) == 0 || Volatile.Read(ref _slowCalls) != 0 || _slots.AnyInUse() || Interlocked.Exchange(ref _detached, 1) != 0)
+        if (IsForked || Volatile.Read(ref _mayDetach) == 0 || Volatile.Read(ref _slowCalls) != 0 || _slots.AnyInUse() || Interlocked.Exchange(ref _detached, 1) != 0)
             return;
         try
         {
@@ -308,6 +384,7 @@ public sealed unsafe partial class PlasmaStore : IDisposable
             _scan.Dispose();
             _memory.Dispose();
             _participants.Dispose();
+            _slots.GiveSequencesBack();
         }
     }
 

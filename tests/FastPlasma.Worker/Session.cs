@@ -14,6 +14,7 @@ internal sealed unsafe partial class Session
     private readonly ConcurrentDictionary<string, PlasmaObject> _held = new();
     private readonly ConcurrentDictionary<string, ObjectWriter> _writers = new();
     private readonly ConcurrentDictionary<string, Task<string>> _background = new();
+    private readonly List<PlasmaStore> _more = [];
     private PlasmaStore? _store;
 
     private PlasmaStore Store => _store ?? throw new InvalidOperationException("No store is open.");
@@ -34,6 +35,8 @@ internal sealed unsafe partial class Session
 
     internal void Close()
     {
+        _more.ForEach(static store => store.Dispose());
+        _more.Clear();
         _store?.Dispose();
         _store = null;
     }
@@ -45,9 +48,23 @@ internal sealed unsafe partial class Session
             case "open":
                 _store = PlasmaStore.Open(a[1], new PlasmaOptions { Access = a.Contains("ro") ? StoreAccess.ReadOnly : StoreAccess.ReadWrite });
                 return "ok";
+            case "open-many": // open-many NAME N [ro]: that many more attachments; answers how many there are, and what refused the next.
+                for (int i = 0; i < Int(a[2]); i++)
+                {
+                    string opened = Outcome(() => _more.Add(PlasmaStore.Open(a[1], new PlasmaOptions { Access = a.Contains("ro") ? StoreAccess.ReadOnly : StoreAccess.ReadWrite })));
+                    if (opened != "done")
+                        return $"ok {_more.Count} {opened}";
+                }
+                return $"ok {_more.Count}";
+            case "close-one":
+                _more[^1].Dispose();
+                _more.RemoveAt(_more.Count - 1);
+                return "ok";
             case "make":
                 _store = PlasmaStore.Create(a[1], new PlasmaOptions { CapacityBytes = 16 << 20, ObjectCountMax = 1024 });
                 return "ok";
+            case "descriptors": // Of stores; the runtime opens files too.
+                return $"ok {Directory.GetFileSystemEntries("/proc/self/fd").Count(static fd => new FileInfo(fd).LinkTarget?.Contains("fastplasma.", StringComparison.Ordinal) == true)}";
             case "close":
                 Close();
                 return "ok";
@@ -126,11 +143,61 @@ internal sealed unsafe partial class Session
                 return "ok " + string.Join(';', File.ReadLines("/proc/self/maps").Where(static m => m.Contains("fastplasma.", StringComparison.Ordinal)).Select(static m => m.Split(' ')[1] + " " + Path.GetFileName(m)));
             case "writable": // writable NAME: the store's files that this process can open for writing.
                 return "ok " + string.Join(';', Directory.EnumerateFiles("/dev/shm", $"fastplasma.{a[1]}*").Where(CanWrite).Select(Path.GetFileName));
+            case "fork": // fork TAG WRITER: what every call says in a forked child, for a held object and a writer.
+                return "ok " + ForkedChild.Run(() => CallsOfAChild(_held[a[1]], _writers[a[2]]));
+            case "fork-stay":
+                return $"ok {ForkedChild.Stay()}";
+            case "fork-reopen": // fork-reopen NAME ID NEW: a child that opens the store for itself.
+                return "ok " + ForkedChild.Run(() => ReopenInAChild(a[1], Id(a[2]), Id(a[3])));
             case "fault": // Whatever a reader might try with the writing calls.
                 Store.Put(Id("x"), [1]);
                 return "ok";
             default:
                 throw new ArgumentException($"No such command: {a[0]}");
+        }
+    }
+
+    private string CallsOfAChild(PlasmaObject held, ObjectWriter writer)
+    {
+        var calls = new (string Name, Action Call)[]
+        {
+            ("get", () => Store.TryGet(held.Id, out _)), ("get known", () => Store.TryGet(Id("a"), out _)), ("contains", () => Store.Contains(Id("a"))), ("put", () => Store.Put(Id("child"), [1])),
+            ("delete", () => Store.Delete(Id("a"))), ("evict", () => Store.Evict(1)), ("list", () => Store.List()), ("stats", () => Store.Stats()), ("verify", () => Store.Verify()),
+            ("wait", () => Store.Wait([Id("b")], 1, Ms("1"), new bool[1])), ("maintain", () => Store.Maintain()), ("subscribe", () => Store.Subscribe()),
+            ("length", () => _ = held.Length), ("span", () => _ = held.Span[0]), ("metadata", () => _ = held.Metadata.Length), ("copy", () => held.CopyTo(new byte[1 << 20])),
+            ("writer span", () => writer.Span[0] = 1), ("seal", () => writer.Seal()),
+            ("valid", () => Refuse(!held.IsValid)), ("open", () => Refuse(!writer.IsOpen)),
+            ("release", () => held.Dispose()), ("abort", () => writer.Dispose()), ("dispose", () => Store.Dispose()), ("dispose again", () => Store.Dispose()), ("after dispose", () => Store.Contains(Id("a"))),
+        };
+        return string.Join('|', calls.Select(call => $"{call.Name}: {Outcome(call.Call)}"));
+
+        static void Refuse(bool right)
+        {
+            if (!right)
+                throw new ArgumentException("says yes");
+        }
+    }
+
+    private static string ReopenInAChild(string name, ObjectId known, ObjectId added)
+    {
+        using PlasmaStore store = PlasmaStore.Open(name);
+        store.Put(added, [1, 2, 3]);
+        using PlasmaObject obj = store.Get(known, TimeSpan.Zero);
+        return $"{Describe(obj)} {store.Stats().Participants.Count}";
+    }
+
+    private static string Outcome(Action call)
+    {
+        try
+        {
+            call();
+            return "done";
+        }
+#pragma warning disable CA1031 // The other side judges.
+        catch (Exception e)
+#pragma warning restore CA1031
+        {
+            return $"{e.GetType().Name} {e.Message}";
         }
     }
 

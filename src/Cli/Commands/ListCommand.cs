@@ -7,20 +7,39 @@ internal static class ListCommand
 {
     private const int ShortIdDigits = 12;
 
+    private static readonly Option<bool> Pins = new("--pins") { Description = "One line per object and attachment that reads it: process id, command name, handles, since when." };
+
     internal static Command Create() => new StoreCommand(
         "ls", "List the objects of a store, oldest first. A terminal shows the first digits of an id that follows from the object's name.",
         "fastplasma ls",
+        "fastplasma ls --pins",
         "fastplasma ls --json | jq -r '.[] | select(.pins > 0) | .name'")
-        .Runs(Run);
+    {
+        Pins,
+    }.Runs(Run);
 
     private static int Run(Call call)
     {
         using PlasmaStore store = call.Open(StoreAccess.ReadOnly);
         DateTimeOffset now = DateTimeOffset.UtcNow;
-        ObjectInfo[] objects = [.. store.List().OrderBy(static info => info.CreatedAt).ThenBy(static info => info.Id)];
+        bool pinsOnly = call.Value(Pins);
+        ObjectInfo[] objects = [.. store.List().Where(info => !pinsOnly || info.Holders.Count > 0).OrderBy(static info => info.CreatedAt).ThenBy(static info => info.Id)];
         if (call.Json)
         {
             call.WriteJson([.. objects.Select(info => ToJson(info, now))], CliJson.Documents.ObjectJsonArray);
+            return ExitCodes.Ok;
+        }
+
+        if (pinsOnly)
+        {
+            var holders = new TextTable("ID", "NAME", ">SIZE", "STATE", ">PID", "PROCESS", ">PINS", "SINCE", ">AGE");
+            foreach (ObjectInfo info in objects)
+                foreach (PinHolder holder in info.Holders.OrderBy(static holder => holder.Since))
+                    holders.Add(
+                        IdText(call, info), info.Name, Sizes.Bytes(info.PayloadBytes), StateText(info),
+                        holder.OtherPidNamespace ? $"{holder.ProcessId} (other namespace)" : holder.ProcessId.ToString(), holder.ProcessName,
+                        Sizes.Count(holder.Pins), holder.Since.ToString("u"), Sizes.Age(now - holder.Since));
+            holders.Write(call.Context);
             return ExitCodes.Ok;
         }
 

@@ -72,13 +72,16 @@ internal static class StatCommand
         foreach (ParticipantInfo participant in stats.Participants)
         {
             table.Add(
-                participant.ProcessId == Environment.ProcessId ? $"{participant.ProcessId} (this)" : participant.ProcessId.ToString(), participant.ProcessName,
+                PidText(participant), participant.ProcessName,
                 participant.Uid.ToString(), participant.Access == StoreAccess.ReadWrite ? "read-write" : "read-only", Sizes.Age(now - participant.AttachedAt),
-                Sizes.Count(participant.Pins), Sizes.Count(participant.Creating), participant.Alive ? "yes" : "no");
+                Sizes.Count(participant.Pins), Sizes.Count(participant.Creating), participant.TokenKept ? "gone, token kept by a child" : participant.Alive ? "yes" : "no");
         }
 
         return table;
     }
+
+    private static string PidText(ParticipantInfo participant) => participant.OtherPidNamespace ? $"{participant.ProcessId} (other namespace)"
+        : participant.ProcessId == Environment.ProcessId ? $"{participant.ProcessId} (this)" : participant.ProcessId.ToString();
 
     internal static string Percent(long part, long whole) => whole == 0 ? "0 %" : $"{Sizes.Digits(100.0 * part / whole)} %";
 }

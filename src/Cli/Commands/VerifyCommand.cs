@@ -25,12 +25,14 @@ internal static class VerifyCommand
         if (call.Json)
         {
             call.WriteJson(
-                new VerifyJson(ok, report.Objects, report.ChecksumsVerified, report.PayloadBytes, elapsed.TotalSeconds, report.Problems), CliJson.Documents.VerifyJson);
+                new VerifyJson(ok, report.Objects, report.ChecksumsVerified, report.PayloadBytes, elapsed.TotalSeconds, report.Problems, report.Notes), CliJson.Documents.VerifyJson);
         }
         else
         {
             foreach (string problem in report.Problems)
                 call.WriteLine(TextTable.Printable(problem));
+            foreach (string note in report.Notes)
+                call.WriteLine($"note: {TextTable.Printable(note)}");
             call.WriteLine(
                 $"{(ok ? "ok" : $"broken: {Sizes.Count(report.Problems.Count)} problems")}: {Sizes.Count(report.Objects)} objects, {Sizes.Bytes(report.PayloadBytes)}, "
                 + $"{Sizes.Count(report.ChecksumsVerified)} checksums compared, {Sizes.Duration(elapsed)}");

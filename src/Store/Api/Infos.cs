@@ -31,12 +31,13 @@ public enum ObjectState
     Restoring = 8,
 }
 
-/// <summary>One process that reads an object.</summary>
+/// <summary>One attachment that reads an object.</summary>
 /// <param name="ProcessId">Process id in its own pid namespace.</param>
 /// <param name="ProcessName">Command name of the process.</param>
 /// <param name="Pins">Open handles on the object.</param>
 /// <param name="Since">When the oldest of them was opened, to 0.1 s.</param>
-public sealed record PinHolder(int ProcessId, string ProcessName, int Pins, DateTimeOffset Since);
+/// <param name="OtherPidNamespace">Whether the process id is a number of another pid namespace than the caller's (a container's), and means nothing here.</param>
+public sealed record PinHolder(int ProcessId, string ProcessName, int Pins, DateTimeOffset Since, bool OtherPidNamespace);
 
 /// <summary>One object as <see cref="PlasmaStore.List"/> saw it.</summary>
 public sealed record ObjectInfo
@@ -91,8 +92,10 @@ public sealed record ObjectInfo
 /// <param name="Pins">Open handles on objects.</param>
 /// <param name="Creating">Unfinished creates.</param>
 /// <param name="Alive">Whether its life token is held.</param>
+/// <param name="TokenKept">Whether the token is held although the process is gone: a forked child keeps it, and what the process held is recovered when that ends.</param>
+/// <param name="OtherPidNamespace">Whether the process id is a number of another pid namespace than the caller's (a container's), and means nothing here.</param>
 public sealed record ParticipantInfo(
-    uint Uid, int Index, int ProcessId, string ProcessName, StoreAccess Access, DateTimeOffset AttachedAt, int Pins, int Creating, bool Alive);
+    uint Uid, int Index, int ProcessId, string ProcessName, StoreAccess Access, DateTimeOffset AttachedAt, int Pins, int Creating, bool Alive, bool TokenKept, bool OtherPidNamespace);
 
 /// <summary>Cumulative counts of one process or of a whole store since its creation. Bytes are user-space copies by the store's own code.</summary>
 public sealed record OperationCounts
@@ -232,25 +235,30 @@ public sealed record StoreStats
 /// <param name="CreatingBytes">Memory of objects that are being written.</param>
 /// <param name="LargestFreeRunBytes">Longest contiguous free run.</param>
 /// <param name="ReservationError">What the operating system answered when more memory was asked of it; null when the limit is the store's own.</param>
-/// <param name="Holders">Processes that hold pins, most bytes first.</param>
+/// <param name="Holders">Attachments that hold pins, most bytes first.</param>
+/// <param name="Creators">Attachments with unfinished creates, most bytes first.</param>
 public sealed record StoreFullReport(
     long RequestedBytes, long CapacityBytes, long UsedBytes, long PinnedBytes, long KeepBytes, long CondemnedBytes, long CreatingBytes,
-    long LargestFreeRunBytes, string? ReservationError, IReadOnlyList<MemoryHolder> Holders);
+    long LargestFreeRunBytes, string? ReservationError, IReadOnlyList<MemoryHolder> Holders, IReadOnlyList<MemoryHolder> Creators);
 
-/// <summary>One process that keeps memory from being freed.</summary>
+/// <summary>One attachment that keeps memory from being freed.</summary>
 /// <param name="ProcessId">Process id in its own pid namespace.</param>
 /// <param name="ProcessName">Command name.</param>
+/// <param name="Objects">Objects that it reads, or creates.</param>
 /// <param name="Pins">Open handles.</param>
-/// <param name="Bytes">Memory of the objects they hold.</param>
-/// <param name="Since">When the oldest was opened.</param>
-public sealed record MemoryHolder(int ProcessId, string ProcessName, int Pins, long Bytes, DateTimeOffset Since);
+/// <param name="Bytes">Memory of the objects.</param>
+/// <param name="Since">When the oldest handle was opened, or the oldest create begun.</param>
+/// <param name="Stopped">Whether the process stands still (SIGSTOP, a debugger).</param>
+/// <param name="OtherPidNamespace">Whether the process id is a number of another pid namespace than the caller's (a container's), and means nothing here.</param>
+public sealed record MemoryHolder(int ProcessId, string ProcessName, int Objects, int Pins, long Bytes, DateTimeOffset Since, bool Stopped, bool OtherPidNamespace);
 
 /// <summary>What a walk over every invariant and checksum found.</summary>
 /// <param name="Objects">Sealed objects looked at.</param>
 /// <param name="ChecksumsVerified">Stored checksums that were compared.</param>
 /// <param name="PayloadBytes">Payload bytes of the sealed objects.</param>
 /// <param name="Problems">One sentence per broken invariant; empty when all hold.</param>
-public sealed record VerifyReport(long Objects, long ChecksumsVerified, long PayloadBytes, IReadOnlyList<string> Problems);
+/// <param name="Notes">What breaks no invariant and keeps memory all the same: participants whose process is gone and whose life token a forked child keeps.</param>
+public sealed record VerifyReport(long Objects, long ChecksumsVerified, long PayloadBytes, IReadOnlyList<string> Problems, IReadOnlyList<string> Notes);
 
 /// <summary>Kind of a <see cref="PlasmaEvent"/>.</summary>
 public enum PlasmaEventKind

@@ -9,7 +9,7 @@ namespace FastPlasma.Files;
 
 /// <summary>Creates, finds, checks and removes the files of stores.</summary>
 /// <remarks>
-/// A store appears in one step: its meta file is built under a temporary name and linked to the final one when everything else is there. A creator
+/// A store appears in one step: its meta file is built under a temporary name and linked to the final one when everything else is there and its creator is attached. A creator
 /// that dies before leaves files that carry a UUID without a meta file; the next creator of the same name removes them. While a creator
 /// lives it holds a lock on the temporary file, so nobody removes what is being built.
 /// </remarks>
@@ -19,6 +19,9 @@ internal sealed unsafe class StoreFiles : IDisposable
     {
         (Name, Directory, Meta, Data, Geometry, Uuid) = (name, directory, meta, data, geometry, uuid);
     }
+
+    // Held while the files have no name yet, so that nobody takes them for a dead creator's.
+    private LifeTokens? _building;
 
     /// <summary>Empty for an anonymous store.</summary>
     internal string Name { get; }
@@ -118,23 +121,8 @@ internal sealed unsafe class StoreFiles : IDisposable
         }
     }
 
-    /// <summary>Creates a store; null when the name is taken.</summary>
+    /// <summary>Makes the files of a store; null when the name is taken. They get their name by <see cref="TryPublish"/>; without it Dispose removes them.</summary>
     internal static StoreFiles? TryCreate(string name, PlasmaOptions options)
-    {
-        for (int attempt = 1; ; attempt++) // Ends: at most so many attempts.
-        {
-            try
-            {
-                return TryCreateOnce(name, options);
-            }
-            catch (OsException e) when (e.ErrorNumber == Libc.ENOENT && attempt < 16)
-            {
-                // Another creator took our temporary file for a dead one's in the instant between its creation and its lock.
-            }
-        }
-    }
-
-    private static StoreFiles? TryCreateOnce(string name, PlasmaOptions options)
     {
         StoreNames.Check(name);
         CheckRights(options);
@@ -159,34 +147,17 @@ internal sealed unsafe class StoreFiles : IDisposable
             locks = Make(directory, StoreNames.Lock(name, uuid, StoreNames.WritersDomain));
             Build(meta, data, pins, geometry, uuid, options, directory == dataDirectory ? "" : dataDirectory);
 
-            // CRASH store-built: files with a UUID and no meta file; RemoveOrphans of the next creator.
-            FailPoint.Pass("store-built");
-            if (!SharedFile.TryLink(directory, newName, StoreNames.Meta(name)))
-            {
-                Discard(directory, dataDirectory, name, uuid);
-                meta.Dispose();
-                data.Dispose();
-                pins.Dispose();
-                locks.Dispose();
-                return null;
-            }
-            // CRASH store-linked: the store is there, under two names; RemoveOrphans of the next creator or of Destroy.
-            FailPoint.Pass("store-linked");
-            SharedFile.TryUnlink(directory, newName);
-            return new StoreFiles(name, directory, meta, data, geometry, uuid) { Pins = pins, Lock = locks, Domain = 0, Access = StoreAccess.ReadWrite };
+            return new StoreFiles(name, directory, meta, data, geometry, uuid) { Pins = pins, Lock = locks, Domain = 0, Access = StoreAccess.ReadWrite, _building = building };
         }
         catch
         {
             Discard(directory, dataDirectory, name, uuid);
+            building?.Dispose();
             meta?.Dispose();
             data?.Dispose();
             pins?.Dispose();
             locks?.Dispose();
             throw;
-        }
-        finally
-        {
-            building?.Dispose();
         }
 
         SharedFile Make(string folder, string fileName)
@@ -197,6 +168,40 @@ internal sealed unsafe class StoreFiles : IDisposable
                 file.SetGroup(g);
             return file;
         }
+    }
+
+    /// <summary>Gives a store that was made its name. False when another has it; then, and after an exception, the files are gone.</summary>
+    /// <exception cref="OsException">ENOENT when another creator took the temporary file away.</exception>
+    internal bool TryPublish()
+    {
+        string newName = StoreNames.New(Name, Uuid);
+        try
+        {
+            // CRASH store-built: files with a UUID and no meta file; RemoveOrphans of the next creator.
+            FailPoint.Pass("store-built");
+            if (!SharedFile.TryLink(Directory, newName, StoreNames.Meta(Name)))
+                return false;
+            _building?.Dispose();
+            _building = null; // From here on the files stay.
+        }
+        finally
+        {
+            Withdraw();
+        }
+        // CRASH store-linked: the store is there, under two names; RemoveOrphans of the next creator or of Destroy.
+        FailPoint.Pass("store-linked");
+        SharedFile.TryUnlink(Directory, newName);
+        return true;
+    }
+
+    /// <summary>Removes the files of a store that was made and has no name.</summary>
+    private void Withdraw()
+    {
+        if (_building is null)
+            return;
+        Discard(Directory, Path.GetDirectoryName(Data.Path)!, Name, Uuid);
+        _building.Dispose();
+        _building = null;
     }
 
     /// <summary>Files without names, for a store inside one process.</summary>
@@ -281,6 +286,7 @@ internal sealed unsafe class StoreFiles : IDisposable
 
     public void Dispose()
     {
+        Withdraw();
         Lock.Dispose();
         Pins.Dispose();
         Data.Dispose();

@@ -8,7 +8,7 @@ namespace FastPlasma.Files;
 /// <summary>The mapped meta and data files of one attachment, with typed places in them.</summary>
 /// <remarks>
 /// Gets go through <see cref="Payload"/>, which is read-only in every process; creates through <see cref="WritablePayload"/>, which only writers have.
-/// A reader maps meta read-only; one of the store's own uid also maps the wait words writable, so that it can announce that it sleeps.
+/// A forked child inherits meta only, in which a get may look before it finds out that it has no slot. A reader maps meta read-only; one of the store's own uid also maps the wait words writable, so that it can announce that it sleeps.
 /// </remarks>
 internal sealed unsafe class StoreMemory : IDisposable
 {
@@ -31,11 +31,13 @@ internal sealed unsafe class StoreMemory : IDisposable
         {
             _meta = MappedView.Map(metaFile, 0, geometry.MetaBytes, CanWrite);
             _read = MappedView.Map(dataFile, 0, geometry.CapacityBytes, writable: false, hugeAligned: true);
-            _read.ExcludeFromDumpAndFork();
+            _read.ExcludeFromFork();
+            _read.ExcludeFromDump();
             if (CanWrite)
             {
                 _write = MappedView.Map(dataFile, 0, geometry.CapacityBytes, writable: true, hugeAligned: true);
-                _write.ExcludeFromDumpAndFork();
+                _write.ExcludeFromFork();
+                _write.ExcludeFromDump();
             }
             else if (mayWriteWaits)
             {
@@ -129,6 +131,12 @@ internal sealed unsafe class StoreMemory : IDisposable
         _write?.Dispose();
         _read?.Dispose();
         _meta?.Dispose();
+        CloseFiles();
+    }
+
+    /// <summary>All that a forked child gives up: of the mappings it has only the first, and something else may lie where the others are in its parent.</summary>
+    internal void CloseFiles()
+    {
         DataFile.Dispose();
         MetaFile.Dispose();
     }

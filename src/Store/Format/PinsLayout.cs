@@ -32,6 +32,7 @@ internal struct PinsHeader
 ///      16    4  ProcessId      the participant                              anyone, to show
 ///      24    8  AttachedAt     the participant (UTC ticks)                  anyone, to show
 ///      32   16  CommandName    the participant, UTF-8                       anyone, to show
+///      48    8  PidNamespace   the participant                              anyone, to show
 ///      64    4  ChunkHigh      atomic maximum, before the first use         reclaimers
 ///     128    8  Recoveries     recoverer, counted in its own block          statistics
 ///     512 3584  Hints          gets of the process, lossy: tick 32 | entry 32   evictors
@@ -56,6 +57,7 @@ internal unsafe struct ParticipantBlock
     [FieldOffset(16)] internal int ProcessId;
     [FieldOffset(24)] internal long AttachedAt;
     [FieldOffset(32)] internal fixed byte CommandName[CommandNameBytes];
+    [FieldOffset(48)] internal ulong PidNamespace;
     [FieldOffset(64)] internal int ChunkHigh;
     [FieldOffset(128)] internal long Recoveries;
 }

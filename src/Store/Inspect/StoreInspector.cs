@@ -20,6 +20,7 @@ internal sealed unsafe class StoreInspector(PlasmaStore store)
 {
     private readonly StoreMemory _memory = store.Memory;
     private readonly ParticipantTable _participants = store.Participants;
+    private readonly ulong _pidNamespace = OsIdentity.PidNamespace;
 
     /// <summary>One record, read consistently: null when it changed meanwhile or is free.</summary>
     private ObjectEntry? ReadEntry(uint index, out StateWord state)
@@ -35,7 +36,7 @@ internal sealed unsafe class StoreInspector(PlasmaStore store)
 
     internal List<ObjectInfo> List()
     {
-        Dictionary<ulong, List<PinHolder>> holders = Holders(out Dictionary<ulong, int> creators);
+        Dictionary<ulong, List<PinHolder>> holders = Holders(out Dictionary<ulong, (SlotOwner Owner, long Since)> creators);
         var list = new List<ObjectInfo>();
         for (uint e = 0; e < (uint)_memory.Geometry.ObjectCountMax; e++)
         {
@@ -56,7 +57,7 @@ internal sealed unsafe class StoreInspector(PlasmaStore store)
                 SealedAt = entry.SealedAt == 0 ? null : ToTime(entry.SealedAt),
                 Retention = state.IsEvictable ? Retention.Evictable : Retention.Keep,
                 Incarnation = entry.Incarnation,
-                CreatorProcessId = creators.GetValueOrDefault(key),
+                CreatorProcessId = creators.GetValueOrDefault(key).Owner.ProcessId,
                 Holders = holders.GetValueOrDefault(key) ?? [],
             });
         }
@@ -119,14 +120,32 @@ internal sealed unsafe class StoreInspector(PlasmaStore store)
         {
             if (store.Scan.ForeignPins(d) is not { } file)
                 continue;
+            using LifeTokens? tokens = store.Scan.ForeignLock(d) is { } lockFile ? new LifeTokens(lockFile.Reopen(writable: true)) : null;
             for (int k = 0; k < StoreGeometry.ReaderParticipantCountMax; k++)
             {
                 var block = (ParticipantBlock*)head;
                 if (file.ReadAt(PinsHeader.SizeBytes + (long)k * ParticipantBlock.SizeBytes, new Span<byte>(head, 128)) == 128 && block->Attached != 0)
-                    list.Add(Describe(block, _memory.Domains[d].Uid, k, pins.Of(d, k), alive: true));
+                    list.Add(Describe(block, _memory.Domains[d].Uid, k, pins.Of(d, k), alive: tokens is null || tokens.IsHeldElsewhere(k)));
             }
         }
         return list;
+    }
+
+    /// <summary>Participants of the own domain whose process is gone and whose token is held all the same.</summary>
+    internal List<string> KeptTokens()
+    {
+        var notes = new List<string>();
+        uint ownUid = _memory.Domains[_participants.Domain].Uid;
+        foreach (ParticipantInfo p in Participants())
+        {
+            if (!p.TokenKept)
+                continue;
+            IEnumerable<int> keepers = p.Uid == ownUid ? LifeTokens.KeepersOf(_participants.LockPath, p.Index) : [];
+            string who = string.Join(", ", keepers.Select(static id => $"process {id} ({OsIdentity.CommandNameOf(id)})"));
+            notes.Add($"Participant {p.Index} of user {p.Uid}: process {p.ProcessId} ({p.ProcessName}), attached since {p.AttachedAt:u}, is gone, but its life token is held: "
+                + $"a forked child keeps it{(who.Length == 0 ? "" : $": {who}")}. Its {p.Pins} pins and {p.Creating} unfinished objects are recovered when that ends.");
+        }
+        return notes;
     }
 
     /// <summary>Counts of all participants that ever were, of all domains.</summary>
@@ -170,23 +189,26 @@ internal sealed unsafe class StoreInspector(PlasmaStore store)
         for (uint e = 0; e < (uint)_memory.Geometry.ObjectCountMax; e++)
             if (ReadEntry(e, out StateWord state) is ObjectEntry entry)
                 bytesOf[BlockOwner.Of(state.Generation, e)] = store.Allocator.BlockBytesAt(entry.Block);
-        var byProcess = new Dictionary<(int, string), (int Pins, long Bytes, DateTimeOffset Since)>();
-        foreach ((ulong key, List<PinHolder> holders) in Holders(out _))
-        {
-            foreach (PinHolder holder in holders)
-            {
-                (int pins, long bytes, DateTimeOffset since) = byProcess.GetValueOrDefault((holder.ProcessId, holder.ProcessName), (0, 0, DateTimeOffset.MaxValue));
-                byProcess[(holder.ProcessId, holder.ProcessName)] =
-                    (pins + holder.Pins, bytes + bytesOf.GetValueOrDefault(key), holder.Since < since ? holder.Since : since);
-            }
-        }
-        List<MemoryHolder> list = [.. byProcess
-            .Select(p => new MemoryHolder(p.Key.Item1, p.Key.Item2, p.Value.Pins, p.Value.Bytes, p.Value.Since))
-            .OrderByDescending(h => h.Bytes)];
+        var scan = new HolderScan([], [], _memory);
+        store.Scan.Visit(ref scan);
         return new StoreFullReport(
             requestedBytes, _memory.Geometry.CapacityBytes, totals.UsedBytes, totals.PinnedBytes, totals.KeepBytes, totals.CondemnedBytes, totals.CreatingBytes,
-            totals.LargestFreeRunBytes, store.Allocator.LastReservationError, list);
+            totals.LargestFreeRunBytes, store.Allocator.LastReservationError,
+            Sum(scan.Pins.Select(p => (p.Value.Owner, p.Key.Key, p.Value.Pins, p.Value.Since)), bytesOf),
+            Sum(scan.Creators.Where(c => bytesOf.ContainsKey(c.Key)).Select(c => (c.Value.Owner, c.Key, 0, c.Value.Since)), bytesOf));
     }
+
+    /// <summary>By attachment: how much it keeps, most first.</summary>
+    private List<MemoryHolder> Sum(IEnumerable<(SlotOwner Owner, ulong Key, int Pins, long Since)> found, Dictionary<ulong, long> bytesOf) =>
+    [
+        .. found.GroupBy(static f => f.Owner)
+            .Select(g => new MemoryHolder(
+                g.Key.ProcessId, g.Key.CommandName ?? "?", g.Count(), g.Sum(static f => f.Pins), g.Sum(f => bytesOf.GetValueOrDefault(f.Key)), ToTime(g.Min(static f => f.Since)),
+                Stopped: !IsOther(g.Key.PidNamespace) && OsIdentity.StateOf(g.Key.ProcessId) is 'T' or 't', IsOther(g.Key.PidNamespace)))
+            .OrderByDescending(static h => h.Bytes),
+    ];
+
+    private bool IsOther(ulong pidNamespace) => pidNamespace != _pidNamespace;
 
     private void AddChunks(MemoryTotals totals)
     {
@@ -226,7 +248,7 @@ internal sealed unsafe class StoreInspector(PlasmaStore store)
         totals.LargestFreeRunBytes = Math.Max(totals.LargestFreeRunBytes, run);
     }
 
-    private Dictionary<ulong, List<PinHolder>> Holders(out Dictionary<ulong, int> creators)
+    private Dictionary<ulong, List<PinHolder>> Holders(out Dictionary<ulong, (SlotOwner Owner, long Since)> creators)
     {
         var scan = new HolderScan([], [], _memory);
         store.Scan.Visit(ref scan);
@@ -236,7 +258,7 @@ internal sealed unsafe class StoreInspector(PlasmaStore store)
         {
             if (!result.TryGetValue(key, out List<PinHolder>? list))
                 result[key] = list = [];
-            list.Add(new PinHolder(owner.ProcessId, owner.CommandName ?? "?", pins, ToTime(since)));
+            list.Add(new PinHolder(owner.ProcessId, owner.CommandName ?? "?", pins, ToTime(since), IsOther(owner.PidNamespace)));
         }
         return result;
     }
@@ -249,8 +271,9 @@ internal sealed unsafe class StoreInspector(PlasmaStore store)
         return store.TryReadTail(index, state.Generation, out string name, out string type) ? (name, type) : ("", "");
     }
 
-    private static ParticipantInfo Describe(ParticipantBlock* block, uint uid, int index, (int Pins, int Creating) slots, bool alive) =>
-        new(uid, index, block->ProcessId, ParticipantTable.CommandNameOf(block), (StoreAccess)block->Access, ToTime(block->AttachedAt), slots.Pins, slots.Creating, alive);
+    private ParticipantInfo Describe(ParticipantBlock* block, uint uid, int index, (int Pins, int Creating) slots, bool alive) => new(
+        uid, index, block->ProcessId, ParticipantTable.CommandNameOf(block), (StoreAccess)block->Access, ToTime(block->AttachedAt), slots.Pins, slots.Creating, alive,
+        TokenKept: alive && !IsOther(block->PidNamespace) && OsIdentity.StateOf(block->ProcessId) is null, IsOther(block->PidNamespace));
 
     internal static DateTimeOffset ToTime(long utcTicks) => new(Math.Clamp(utcTicks, 0, DateTime.MaxValue.Ticks), TimeSpan.Zero);
 
@@ -278,7 +301,7 @@ internal sealed unsafe class StoreInspector(PlasmaStore store)
     }
 
     private readonly struct HolderScan(
-        Dictionary<(ulong Key, int Domain, int Index), (SlotOwner Owner, int Pins, long Since)> pins, Dictionary<ulong, int> creators, StoreMemory memory) : ISlotVisitor
+        Dictionary<(ulong Key, int Domain, int Index), (SlotOwner Owner, int Pins, long Since)> pins, Dictionary<ulong, (SlotOwner Owner, long Since)> creators, StoreMemory memory) : ISlotVisitor
     {
         public static bool WantsNames => true;
 
@@ -289,7 +312,7 @@ internal sealed unsafe class StoreInspector(PlasmaStore store)
 
         internal Dictionary<(ulong Key, int Domain, int Index), (SlotOwner Owner, int Pins, long Since)> Pins => pins;
 
-        internal Dictionary<ulong, int> Creators => creators;
+        internal Dictionary<ulong, (SlotOwner Owner, long Since)> Creators => creators;
 
         public void Visit(in SlotOwner owner, SlotWord word, long since)
         {
@@ -297,7 +320,7 @@ internal sealed unsafe class StoreInspector(PlasmaStore store)
                 return; // A foreign participant may announce anything, and much of it.
             ulong key = BlockOwner.Of(word.Generation, word.Entry);
             if (word.Kind == SlotKind.Own)
-                creators[key] = owner.ProcessId;
+                creators[key] = (owner, since);
             if (word.Kind != SlotKind.Pin)
                 return;
             (SlotOwner _, int count, long oldest) = pins.GetValueOrDefault((key, owner.Domain, owner.Index), (owner, 0, long.MaxValue));

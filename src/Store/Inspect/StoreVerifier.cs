@@ -53,7 +53,7 @@ internal sealed unsafe class StoreVerifier(PlasmaStore store)
             if (problems.Count < ProblemsMax && suspicion() is string problem)
                 problems.Add(problem);
         progress?.Report(1);
-        return new VerifyReport(_objects, _checksums, _payloadBytes, problems);
+        return new VerifyReport(_objects, _checksums, _payloadBytes, problems, new StoreInspector(store).KeptTokens());
     }
 
     private void Suspect(Func<string?> check)

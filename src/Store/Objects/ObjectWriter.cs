@@ -30,7 +30,7 @@ public readonly unsafe struct ObjectWriter : IDisposable
     }
 
     /// <summary>Whether the payload may be written now.</summary>
-    public bool IsOpen => _store is not null && !_store.IsClosing && _store.Slots!.IsHeld(Slot, Sequence);
+    public bool IsOpen => _store is not null && !_store.IsDisposed && _store.Slots!.IsHeld(Slot, Sequence);
 
     /// <summary>Length of the payload in bytes.</summary>
     public long Length => _length;
@@ -115,6 +115,6 @@ public readonly unsafe struct ObjectWriter : IDisposable
     private void ThrowUnlessOpen()
     {
         if (!IsOpen)
-            throw new InvalidOperationException(_store is null ? "The writer is empty." : _store.IsClosing ? "The store is closed in this process." : "The object was sealed or aborted before.");
+            throw new InvalidOperationException(_store is null ? "The writer is empty." : _store.IsForked ? _store.ForkedMessage : _store.IsClosing ? "The store is closed in this process." : "The object was sealed or aborted before.");
     }
 }

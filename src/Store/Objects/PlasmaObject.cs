@@ -232,11 +232,12 @@ public unsafe struct PlasmaObject : IDisposable
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     private readonly void ThrowIfReleased()
     {
-        if (_store is null || !_store.Slots!.IsHeld(_slot, _sequence) || _store.IsClosing)
+        if (_store is null || !_store.Slots!.IsHeld(_slot, _sequence) || _store.IsDisposed)
             Throw(_store);
 
-        static void Throw(PlasmaStore? store) =>
-            throw new ObjectDisposedException(nameof(PlasmaObject), store is null ? "The handle is empty." : store.IsClosing ? "The store is closed in this process." : "The object has been released.");
+        static void Throw(PlasmaStore? store) => throw (store is { IsForked: true }
+            ? new InvalidOperationException(store.ForkedMessage)
+            : new ObjectDisposedException(nameof(PlasmaObject), store is null ? "The handle is empty." : store.IsClosing ? "The store is closed in this process." : "The object has been released."));
     }
 
     private readonly void ThrowTooLong() => throw new InvalidOperationException($"The payload has {_length} bytes, more than one span can hold; use GetSpan(offset, length), AsSequence or OpenStream.");

@@ -11,11 +11,19 @@ internal static class Maintainer
     private static readonly Lock s_lock = new();
     private static readonly List<WeakReference<PlasmaStore>> s_stores = [];
     private static bool s_running;
+    private static int s_process;
 
     internal static void Register(PlasmaStore store)
     {
         lock (s_lock)
         {
+            if (s_process != ForkMark.OfThisProcess())
+            {
+                // A forked child has copies of its parent's stores, and not its thread.
+                s_process = ForkMark.OfThisProcess();
+                s_stores.Clear();
+                s_running = false;
+            }
             s_stores.Add(new WeakReference<PlasmaStore>(store));
             if (s_running)
                 return;

@@ -44,6 +44,9 @@ internal sealed unsafe class ParticipantTable : IDisposable
 
     internal SharedFile PinsFile => _pinsFile;
 
+    /// <summary>The domain's lock file.</summary>
+    internal string LockPath => _token.Path;
+
     /// <summary>Blocks at or above were never used.</summary>
     internal int High => Math.Clamp(Volatile.Read(ref ((PinsHeader*)_base)->ParticipantHigh), 0, Max);
 
@@ -75,8 +78,21 @@ internal sealed unsafe class ParticipantTable : IDisposable
         long bytes = PinsHeader.SizeBytes + (long)limit * ParticipantBlock.SizeBytes;
         if (files.Pins.Facts().SizeBytes < bytes)
             throw new PlasmaFormatException($"{files.Pins.Path} is {files.Pins.Facts().SizeBytes} bytes long, {bytes} are needed: truncated or damaged.");
-        MappedView view = MappedView.Map(files.Pins, 0, bytes, writable: true);
-        return new ParticipantTable(files.Pins, view, new LifeTokens(files.Lock.Reopen(writable: true)), new LifeTokens(files.Lock.Reopen(writable: true)), files.Domain, limit);
+        MappedView? view = null;
+        SharedFile? token = null;
+        try
+        {
+            view = MappedView.Map(files.Pins, 0, bytes, writable: true);
+            view.ExcludeFromFork();
+            token = files.Lock.Reopen(writable: true);
+            return new ParticipantTable(files.Pins, view, new LifeTokens(token), new LifeTokens(files.Lock.Reopen(writable: true)), files.Domain, limit);
+        }
+        catch
+        {
+            token?.Dispose();
+            view?.Dispose();
+            throw;
+        }
     }
 
     /// <summary>Takes the first free place. <paramref name="repair"/> is called, under the token, when its last owner has left something; false from it means "try another place".</summary>
@@ -100,7 +116,8 @@ internal sealed unsafe class ParticipantTable : IDisposable
                 AtomicMax(ref ((PinsHeader*)_base)->ParticipantHigh, index + 1);
                 block->Access = (int)access;
                 block->AttachCount++;
-                block->ProcessId = Environment.ProcessId;
+                block->ProcessId = OsIdentity.ProcessId;
+                block->PidNamespace = OsIdentity.PidNamespace;
                 block->AttachedAt = DateTime.UtcNow.Ticks;
                 var name = new Span<byte>(block->CommandName, ParticipantBlock.CommandNameBytes);
                 name.Clear();
@@ -171,6 +188,12 @@ internal sealed unsafe class ParticipantTable : IDisposable
     public void Dispose()
     {
         _view.Dispose();
+        CloseFiles();
+    }
+
+    /// <summary>Without the mapping, which a forked child does not have. Its parent's token stays held by the parent's descriptor.</summary>
+    internal void CloseFiles()
+    {
         _pinsFile.Dispose();
         _probe.Dispose();
         _token.Dispose(); // Last: it says that all the rest is done.

@@ -7,7 +7,7 @@ using FastPlasma.Native;
 namespace FastPlasma.Participants;
 
 /// <summary>Who announces something: place in its domain, and what the block says to show.</summary>
-internal readonly record struct SlotOwner(int Domain, int Index, int ProcessId, string? CommandName);
+internal readonly record struct SlotOwner(int Domain, int Index, int ProcessId, ulong PidNamespace, string? CommandName);
 
 /// <summary>Looks at announcements.</summary>
 internal interface ISlotVisitor
@@ -53,7 +53,7 @@ internal sealed unsafe class SlotScan : IDisposable
             // Not attached: no pin of it has been validated, because attaching is published before the first pin (docs/concurrency.md, 2).
             if (Volatile.Read(ref block->Attached) == 0)
                 continue;
-            var owner = new SlotOwner(_own.Domain, k, block->ProcessId, TVisitor.WantsNames ? ParticipantTable.CommandNameOf(block) : null);
+            var owner = new SlotOwner(_own.Domain, k, block->ProcessId, block->PidNamespace, TVisitor.WantsNames ? ParticipantTable.CommandNameOf(block) : null);
             int chunks = ParticipantTable.ChunkHigh(block);
             for (int c = 0; c < chunks; c++)
                 VisitChunk(ref visitor, owner, ParticipantTable.Chunk(block, c));
@@ -153,7 +153,7 @@ internal sealed unsafe class SlotScan : IDisposable
             head.CopyTo(new Span<byte>(&block, head.Length));
             if (block.Attached == 0)
                 continue;
-            var owner = new SlotOwner(domain, k, block.ProcessId, TVisitor.WantsNames ? ParticipantTable.CommandNameOf(&block) : null);
+            var owner = new SlotOwner(domain, k, block.ProcessId, block.PidNamespace, TVisitor.WantsNames ? ParticipantTable.CommandNameOf(&block) : null);
             long bytes = (long)Math.Clamp(block.ChunkHigh, 0, ParticipantBlock.ReaderChunkCountMax) * SlotChunk.SizeBytes;
             for (long done = 0; done < bytes;)
             {

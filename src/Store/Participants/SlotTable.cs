@@ -34,25 +34,29 @@ internal sealed unsafe class ThreadSlots
 
 /// <summary>The slots of this participant: which are taken, by process-private sequences that make a second release do nothing.</summary>
 /// <remarks>
-/// A slot number is chunk * 64 + place. Its sequence: version 62 | phase 2, phase 0 free, 1 held, 2 being released. Free → held by the thread that has the chunk; held → releasing
-/// by compare-exchange, so exactly one release wins; releasing → free of the next version by that one. A creation takes its slot as "being released", so that nobody can end it before
-/// it is handed out (held), or at all: a put keeps it to itself.
+/// A slot number is chunk * 64 + place. Its sequence: 4v+1 free, 4v+2 held, 4v+4 being released, 4v+5 free again; odd means free. Free → held by the thread that has the chunk; held →
+/// releasing by compare-exchange, so exactly one release wins; releasing → free by that one. A creation takes its slot as "being released", so that nobody can end it before it is handed out
+/// (held), or at all: a put keeps it to itself. A fork wipes the sequences in the child: there no slot is free, and no handle of the parent holds one,
+/// at no cost to the parent. The memory is used again for later attachments, whose versions go on rising: what a handle of an ended attachment carries never comes again.
 /// </remarks>
 internal sealed unsafe class SlotTable
 {
     internal const int SlotsPerChunkStride = 64;
-    internal const long PhaseMask = 3, Held = 1, Releasing = 2, VersionStep = 4;
+    internal const long FreeBit = 1, PhaseMask = 3, Held = 2, ToHeld = 1, ToReleasing = 2, ToFree = 3, FirstFree = 1;
     internal const byte CheckStride = SlotsPerChunkStride >= SlotChunk.SlotCount ? 0 : -1;
 
     private const int ProbesBeforeGrowth = 16;
+
+    private static readonly Lock s_sequencesLock = new();
+    private static readonly Stack<nint> s_sequences = [];
+    private static int s_sequencesOf;
 
     // What the system said when it last refused a page for more slots, in any store of the process.
     private static string? s_growthError;
 
     private readonly ParticipantBlock* _block;
     private readonly ParticipantTable _table;
-    private readonly long[] _sequences = GC.AllocateArray<long>(ParticipantBlock.ChunkCountMax * SlotsPerChunkStride, pinned: true);
-    private readonly long* _sequence; // First element of the pinned array above; slot numbers are made here, so no bounds check is needed.
+    private readonly long* _sequence; // Slot numbers are made here, so no bounds check is needed.
     private readonly byte* _firstChunk;
     private readonly int[] _chunkTaken = new int[ParticipantBlock.ChunkCountMax];
     private readonly List<(Thread Owner, ThreadSlots Slots)> _threads = [];
@@ -65,8 +69,18 @@ internal sealed unsafe class SlotTable
         _table = table;
         _block = table.Own;
         _firstChunk = (byte*)ParticipantTable.Chunk(_block, 0);
-        _sequence = (long*)System.Runtime.InteropServices.Marshal.UnsafeAddrOfPinnedArrayElement(_sequences, 0);
+        _sequence = TakeSequences();
         _chunkHigh = ParticipantTable.ChunkHigh(_block);
+        for (int chunk = 0; chunk < _chunkHigh; chunk++)
+            MakeFree(chunk);
+    }
+
+    /// <summary>For the chunk's first use in this memory.</summary>
+    private void MakeFree(int chunk)
+    {
+        for (int i = 0; i < SlotChunk.SlotCount; i++)
+            if (_sequence[chunk * SlotsPerChunkStride + i] == 0)
+                _sequence[chunk * SlotsPerChunkStride + i] = FirstFree;
     }
 
     // SAFETY: slot numbers come from TryAcquire and never leave the process; chunk is below ChunkHigh, whose pages are reserved.
@@ -83,11 +97,11 @@ internal sealed unsafe class SlotTable
 
     /// <summary>Makes <see cref="ThreadSlots.Slot"/> a free one; false when all slots of the participant are taken. Last in, first out: get, release, get meets the same line again.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    internal bool TryReady(ThreadSlots thread) => (Volatile.Read(ref _sequence[thread.Slot]) & PhaseMask) == 0 || TryAdvance(thread);
+    internal bool TryReady(ThreadSlots thread) => (Volatile.Read(ref _sequence[thread.Slot]) & FreeBit) != 0 || TryAdvance(thread);
 
     /// <summary>Takes the slot that <see cref="TryReady"/> found. Returns the sequence that its release needs.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    internal long Hold(int slot) => _sequence[slot] |= Held;
+    internal long Hold(int slot) => _sequence[slot] += ToHeld;
 
     /// <summary>Takes a free slot of the thread's chunk; false when all slots of the participant are taken.</summary>
     internal bool TryAcquire(ThreadSlots thread, out int slot, out long sequence)
@@ -103,8 +117,12 @@ internal sealed unsafe class SlotTable
     {
         bool ready = TryReady(thread);
         slot = thread.Slot;
-        sequence = ready ? (_sequence[slot] |= Releasing) - (Releasing - Held) : 0;
-        return ready;
+        sequence = 0;
+        if (!ready)
+            return false;
+        sequence = _sequence[slot] + ToHeld;
+        Volatile.Write(ref _sequence[slot], sequence + ToReleasing);
+        return true;
     }
 
     /// <summary>From here on whoever has <paramref name="sequence"/> may release the slot. What it announces stays what it is until then.</summary>
@@ -113,11 +131,11 @@ internal sealed unsafe class SlotTable
     /// <summary>First half of a release: true for exactly one caller per acquire.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     internal bool TryBeginRelease(int slot, long sequence) =>
-        Interlocked.CompareExchange(ref _sequence[slot], sequence + (Releasing - Held), sequence) == sequence;
+        Interlocked.CompareExchange(ref _sequence[slot], sequence + ToReleasing, sequence) == sequence;
 
     /// <summary>Second half: the slot word is cleared already.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    internal void EndRelease(int slot, long sequence) => Volatile.Write(ref _sequence[slot], (sequence & ~PhaseMask) + VersionStep);
+    internal void EndRelease(int slot, long sequence) => Volatile.Write(ref _sequence[slot], sequence + ToFree);
 
     /// <summary>Gives a newcomer its chunk.</summary>
     /// <exception cref="PlasmaException">All slots are taken.</exception>
@@ -134,6 +152,26 @@ internal sealed unsafe class SlotTable
         }
         if (!TrySwapChunk(thread))
             throw TooManyPins();
+    }
+
+    /// <summary>At the end of the attachment: no slot is held, and no call will take one.</summary>
+    internal void GiveSequencesBack()
+    {
+        lock (s_sequencesLock)
+            s_sequences.Push((nint)_sequence);
+    }
+
+    private static long* TakeSequences()
+    {
+        lock (s_sequencesLock)
+        {
+            if (s_sequencesOf != ForkMark.OfThisProcess())
+            {
+                s_sequencesOf = ForkMark.OfThisProcess();
+                s_sequences.Clear(); // Wiped by the fork: their versions would begin again.
+            }
+            return s_sequences.TryPop(out nint used) ? (long*)used : (long*)ForkMark.MapWiped(ParticipantBlock.ChunkCountMax * SlotsPerChunkStride * sizeof(long));
+        }
     }
 
     internal static PlasmaException TooManyPins() => new(
@@ -165,7 +203,7 @@ internal sealed unsafe class SlotTable
     {
         int held = 0, high = Volatile.Read(ref _chunkHigh) * SlotsPerChunkStride;
         for (int slot = 0; slot < high; slot++)
-            if ((Volatile.Read(ref _sequence[slot]) & PhaseMask) != 0)
+            if (slot % SlotsPerChunkStride < SlotChunk.SlotCount && (Volatile.Read(ref _sequence[slot]) & FreeBit) == 0)
                 held++;
         return held;
     }
@@ -198,13 +236,14 @@ internal sealed unsafe class SlotTable
     [MethodImpl(MethodImplOptions.NoInlining)]
     private bool TryAdvance(ThreadSlots thread)
     {
+        thread.Owner.ThrowIfForked(); // Nothing is free there.
         for (int round = 0; round < 2; round++)
         {
             int last = thread.Slot % SlotsPerChunkStride;
             for (int step = 0; step < SlotChunk.SlotCount; step++)
             {
                 int place = (last + step) % SlotChunk.SlotCount;
-                if ((Volatile.Read(ref _sequence[thread.Chunk * SlotsPerChunkStride + place]) & PhaseMask) != 0)
+                if ((Volatile.Read(ref _sequence[thread.Chunk * SlotsPerChunkStride + place]) & FreeBit) == 0)
                     continue;
                 Prefer(thread, place);
                 return true;
@@ -271,6 +310,7 @@ internal sealed unsafe class SlotTable
                 Volatile.Write(ref s_growthError, null);
             }
             Volatile.Write(ref _chunkTaken[chunk], 1);
+            MakeFree(chunk);
 
             // PUBLISH chunk high: full fence, before the first slot of the chunk is filled; a scan that read the old mark ran after its condemn.
             ParticipantTable.AtomicMax(ref _block->ChunkHigh, chunk + 1);
@@ -283,7 +323,7 @@ internal sealed unsafe class SlotTable
     private bool HasFreeSlot(int chunk)
     {
         for (int i = 0; i < SlotChunk.SlotCount; i++)
-            if ((Volatile.Read(ref _sequence[chunk * SlotsPerChunkStride + i]) & PhaseMask) == 0)
+            if ((Volatile.Read(ref _sequence[chunk * SlotsPerChunkStride + i]) & FreeBit) != 0)
                 return true;
         return false;
     }

@@ -1,4 +1,5 @@
 using System.Globalization;
+using Mono.Unix.Native;
 using Xunit.v3;
 
 [assembly: AssemblyFixture(typeof(FastPlasma.Tests.Leftovers))]
@@ -63,11 +64,28 @@ public abstract class StoreTest : IDisposable
         return worker;
     }
 
-    private protected WorkerProcess StartWorker(string? folder, uint? uid)
+    private protected WorkerProcess StartWorker(string? folder, uint? uid, string[]? wrapper = null)
     {
-        WorkerProcess worker = WorkerProcess.Start(folder, uid);
+        WorkerProcess worker = WorkerProcess.Start(folder, uid, wrapper);
         _workers.Add(worker);
         return worker;
+    }
+
+    /// <summary>A copy of the worker where everybody can read it, wherever the build output lies.</summary>
+    private protected string PublicWorkerFolder()
+    {
+        string folder = NewFolder();
+        Assert.Equal(0, Syscall.chmod(folder, (FilePermissions)0x1ED));
+        foreach (string source in Directory.EnumerateFileSystemEntries(WorkerProcess.Folder, "*", SearchOption.AllDirectories))
+        {
+            string copy = Path.Combine(folder, Path.GetRelativePath(WorkerProcess.Folder, source));
+            if (Directory.Exists(source))
+                Directory.CreateDirectory(copy);
+            else
+                File.Copy(source, copy);
+            Assert.Equal(0, Syscall.chmod(copy, (FilePermissions)0x1ED));
+        }
+        return folder;
     }
 
     public void Dispose()

@@ -32,26 +32,30 @@ internal sealed class WorkerProcess : IDisposable
 
     /// <param name="folder">Where the executable is; null for the build output.</param>
     /// <param name="uid">User to run as; only root can choose.</param>
-    internal static WorkerProcess Start(string? folder = null, uint? uid = null)
+    /// <param name="wrapper">A program and its arguments that starts the worker.</param>
+    internal static WorkerProcess Start(string? folder = null, uint? uid = null, string[]? wrapper = null)
     {
         string executable = Path.Combine(folder ?? Folder, "FastPlasma.Worker");
         Assert.True(File.Exists(executable), $"{executable} is not there: build the solution.");
-        var start = new ProcessStartInfo(uid is null ? executable : "setpriv")
+        if (uid is uint u)
+        {
+            string id = u.ToString(CultureInfo.InvariantCulture);
+            wrapper = ["setpriv", $"--reuid={id}", $"--regid={id}", "--clear-groups"];
+        }
+        var start = new ProcessStartInfo(wrapper?[0] ?? executable)
         {
             RedirectStandardInput = true,
             RedirectStandardOutput = true,
             RedirectStandardError = true,
             WorkingDirectory = "/",
         };
-        if (uid is uint u)
-        {
-            string id = u.ToString(CultureInfo.InvariantCulture);
-            foreach (string argument in (string[])[$"--reuid={id}", $"--regid={id}", "--clear-groups", executable])
+        if (wrapper is not null)
+            foreach (string argument in (string[])[.. wrapper[1..], executable])
                 start.ArgumentList.Add(argument);
-        }
         start.Environment["DOTNET_EnableDiagnostics"] = "0"; // A killed process would leave its diagnostic socket behind.
         start.Environment["DOTNET_DbgEnableMiniDump"] = "0";
         start.Environment["DOTNET_TieredCompilation"] = "1";
+        start.Environment["DOTNET_EnableWriteXorExecute"] = "0"; // Else the runtime maps compiled code shared, and what a forked child compiles is written over its parent's.
         start.Environment.Remove("DOTNET_gcServer");
         Process process = Process.Start(start) ?? throw new InvalidOperationException("The worker did not start.");
         process.ErrorDataReceived += static (_, _) => { }; // Drained, so that a crash report cannot block it.
