@@ -8,6 +8,7 @@ internal static class Program
     {
         // Each attack is a folder with one class that makes its command.
         var root = new RootCommand("Attacks a store with deaths, stops and damage, and says what was lost.");
+        root.Add(Instructions.InstructionsCommand.Make());
         return root.Parse(args).Invoke();
     }
 }
