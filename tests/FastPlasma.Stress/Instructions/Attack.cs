@@ -35,20 +35,28 @@ internal readonly record struct Kill(KillKind Kind, long Address, long Number)
 /// <summary>What an attack on one scenario found.</summary>
 internal sealed class AttackResult
 {
-    internal int Addresses, Kills, Missed;
+    internal int Kills;
     internal long Steps;
     internal TimeSpan Elapsed;
     internal readonly List<string> Failures = [];
-    internal string? FirstFailure;
+
+    /// <summary>Instructions that some run reached.</summary>
+    internal readonly HashSet<long> Reached = [];
+
+    /// <summary>Instructions before which a victim died.</summary>
+    internal readonly HashSet<long> Killed = [];
+
+    /// <summary>Deaths that were planned and not died, because the operation went another way each time.</summary>
+    internal readonly List<Kill> Missed = [];
 }
 
 /// <summary>Kills victims of one scenario at every instruction that it reaches, or at a sample.</summary>
 internal sealed class Attack(VictimCode code, Plan plan, string storePrefix, int workers)
 {
-    /// <summary>A middle or last hit beyond this is replaced by this one: counting so far takes a fifth of a second.</summary>
-    private const int HitMax = 2000;
+    /// <summary>A middle or last hit beyond this is replaced by this one: counting so far takes some hundredths of a second.</summary>
+    private const int HitMax = 300;
 
-    private const int Discoveries = 3, RetriesMax = 4, SingleStepsMax = 3_000_000, VictimPatienceMs = 60_000, FailuresShown = 20;
+    private const int Discoveries = 3, RetriesMax = 3, StepsOfCountMax = 500_000, StepsOfKillMax = 30_000, VictimPatienceMs = 60_000, FailuresShown = 20;
 
     private readonly ConcurrentDictionary<int, (VictimProcess Victim, long Since)> _current = new();
     private readonly AttackResult _result = new();
@@ -94,7 +102,6 @@ internal sealed class Attack(VictimCode code, Plan plan, string storePrefix, int
             RunKill(survivor, kill);
             RunKill(survivor, kill);
         });
-        _result.Addresses = kill.Kind == KillKind.Instruction ? 1 : 0;
         return _result;
     }
 
@@ -102,7 +109,7 @@ internal sealed class Attack(VictimCode code, Plan plan, string storePrefix, int
     private List<Kill> Explore(int sample, Random random)
     {
         using var survivor = new Survivor(plan, code.Executable, $"{storePrefix}{plan.Name}-0");
-        var reached = new HashSet<long>();
+        HashSet<long> reached = _result.Reached;
         long shortest = long.MaxValue;
         for (int round = 0; round < Discoveries; round++)
         {
@@ -117,9 +124,8 @@ internal sealed class Attack(VictimCode code, Plan plan, string storePrefix, int
             shortest = Math.Min(shortest, took);
         }
         Dictionary<long, int> counts = [];
-        Complete(survivor, tracer => counts = tracer.Count(SingleStepsMax, out _result.Steps), delayMs: 300);
+        Complete(survivor, tracer => counts = tracer.Count(StepsOfCountMax, out _result.Steps), delayMs: 300);
         reached.UnionWith(counts.Keys);
-        _result.Addresses = reached.Count;
 
         var kills = new List<Kill>();
         foreach (long address in reached.Order())
@@ -134,11 +140,11 @@ internal sealed class Attack(VictimCode code, Plan plan, string storePrefix, int
             random.Shuffle(all);
             kills = [.. all.Take(sample)];
         }
-        int others = sample > 0 ? Math.Max(1, sample / 10) : 50;
-        long steps = Math.Min(_result.Steps, 20_000); // Further ones take too long to reach one by one.
-        for (int i = 0; i < others && steps > 0; i++)
+        int others = sample > 0 ? Math.Max(1, sample / 10) : 25;
+        for (int i = 0; i < others; i++)
         {
-            kills.Add(new Kill(KillKind.Step, 0, random.NextInt64(1, steps + 1)));
+            // Logarithmic: early and late steps alike. An operation that ends before lets its victim live.
+            kills.Add(new Kill(KillKind.Step, 0, (long)Math.Pow(StepsOfKillMax, random.NextDouble())));
             kills.Add(new Kill(KillKind.Time, 0, random.NextInt64(0, shortest + 1)));
         }
         return kills;
@@ -170,16 +176,20 @@ internal sealed class Attack(VictimCode code, Plan plan, string storePrefix, int
 
     private void RunKill(Survivor survivor, Kill kill)
     {
+        int hit = (int)kill.Number;
         for (int attempt = 0; attempt < RetriesMax; attempt++)
         {
+            if (attempt == 1)
+                survivor.Discard(); // What is only done once in the life of a store needs a new one.
             Tracer? tracer = null;
             using VictimProcess victim = Watch(survivor.StartVictim([], v => tracer = kill.Kind == KillKind.Time ? null : new Tracer(v, code)));
-            survivor.Accompany(delayMs: 2 << (attempt * 2));
+            survivor.Accompany(delayMs: 5 << (attempt * 2));
             bool reached;
+            int hits = 0;
             using (tracer)
                 reached = kill.Kind switch
                 {
-                    KillKind.Instruction => tracer!.KillAt(kill.Address, (int)kill.Number),
+                    KillKind.Instruction => tracer!.KillAt(kill.Address, hit, out hits),
                     KillKind.Step => tracer!.KillAfter(kill.Number),
                     _ => KillLater(victim, kill.Number),
                 };
@@ -191,13 +201,21 @@ internal sealed class Attack(VictimCode code, Plan plan, string storePrefix, int
                 Report(kill, problem);
             if (reached)
             {
-                Interlocked.Increment(ref _result.Kills);
+                lock (_result)
+                {
+                    _result.Kills++;
+                    if (kill.Kind == KillKind.Instruction)
+                        _result.Killed.Add(kill.Address);
+                }
                 return;
             }
-            if (problems.Count > 0)
+            if (hits > 0)
+                hit = hits; // How often a loop runs depends on what was before: then the last pass of this run.
+            if (problems.Count > 0 || kill.Kind != KillKind.Instruction)
                 return;
         }
-        Interlocked.Increment(ref _result.Missed); // Its way depends on time, and this time it was another.
+        lock (_result)
+            _result.Missed.Add(kill);
     }
 
     private static bool KillLater(VictimProcess victim, long microseconds)

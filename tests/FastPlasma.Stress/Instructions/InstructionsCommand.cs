@@ -20,7 +20,8 @@ internal static class InstructionsCommand
         var hit = new Option<int>("--hit") { Description = "At which pass of it.", DefaultValueFactory = static _ => 1 };
         var step = new Option<long?>("--step") { Description = "One death: after so many single steps." };
         var afterUs = new Option<long?>("--after-us") { Description = "One death: after so many microseconds." };
-        var command = new Command("instructions", "Kills processes at every instruction of ours and looks at what they leave.") { scenario, sample, seed, workers, victim, prefix, at, hit, step, afterUs };
+        var missed = new Option<int>("--show-missed") { Description = "How many of the deaths to list per scenario that were planned and not died." };
+        var command = new Command("instructions", "Kills processes at every instruction of ours and looks at what they leave.") { scenario, sample, seed, workers, victim, prefix, at, hit, step, afterUs, missed };
         command.SetAction(parse =>
         {
             var code = new VictimCode(Path.GetFullPath(parse.GetValue(victim)!));
@@ -29,12 +30,12 @@ internal static class InstructionsCommand
             Kill? one = parse.GetValue(at) is string place ? new Kill(KillKind.Instruction, code.Resolve(place), parse.GetValue(hit))
                 : parse.GetValue(step) is long n ? new Kill(KillKind.Step, 0, n)
                 : parse.GetValue(afterUs) is long us ? new Kill(KillKind.Time, 0, us) : null;
-            return Run(code, plans, one, parse.GetValue(sample), parse.GetValue(seed), parse.GetValue(prefix)!, parse.GetValue(workers));
+            return Run(code, plans, one, parse.GetValue(sample), parse.GetValue(seed), parse.GetValue(prefix)!, parse.GetValue(workers), parse.GetValue(missed));
         });
         return command;
     }
 
-    private static int Run(VictimCode code, Plan[] plans, Kill? one, int sample, int seed, string prefix, int workers)
+    private static int Run(VictimCode code, Plan[] plans, Kill? one, int sample, int seed, string prefix, int workers, int showMissed)
     {
         long start = Stopwatch.GetTimestamp();
         var results = new List<(Plan Plan, AttackResult Result)>();
@@ -48,19 +49,31 @@ internal static class InstructionsCommand
                 AttackResult result = one is Kill kill ? attack.Repeat(kill) : attack.Run(sample, seed, done => task.Value = done);
                 task.Value = 1;
                 results.Add((plan, result));
+                AnsiConsole.MarkupLine(string.Create(
+                    CultureInfo.InvariantCulture, $"{plan.Name}: addresses {result.Reached.Count}, kills {result.Kills}, missed {result.Missed.Count}, failures {result.Failures.Count}, {result.Elapsed.TotalSeconds:F0} s"));
             }
         });
 
-        var table = new Table().AddColumns("scenario", "addresses", "steps", "kills", "not reached again", "failures", "seconds");
+        var table = new Table().AddColumns("scenario", "addresses", "steps", "kills", "missed", "failures", "seconds");
         foreach ((Plan plan, AttackResult r) in results)
-            table.AddRow(plan.Name, Text(r.Addresses), Text(r.Steps), Text(r.Kills), Text(r.Missed), Text(r.Failures.Count), r.Elapsed.TotalSeconds.ToString("F1", CultureInfo.InvariantCulture));
+            table.AddRow(plan.Name, Text(r.Reached.Count), Text(r.Steps), Text(r.Kills), Text(r.Missed.Count), Text(r.Failures.Count), r.Elapsed.TotalSeconds.ToString("F1", CultureInfo.InvariantCulture));
         AnsiConsole.Write(table);
         foreach ((_, AttackResult r) in results)
             foreach (string failure in r.Failures.Where(static f => f.Length > 0))
                 Console.WriteLine($"FAILURE {failure}");
+        foreach ((Plan plan, AttackResult r) in results)
+            foreach (Kill missed in r.Missed.Take(showMissed))
+                Console.WriteLine($"missed {plan.Name} {missed.ToOptions(code)}");
         int failures = results.Sum(static r => r.Result.Failures.Count);
         Console.WriteLine(string.Create(CultureInfo.InvariantCulture, $"{Stopwatch.GetElapsedTime(start).TotalSeconds:F0} s"));
-        Console.WriteLine(string.Create(CultureInfo.InvariantCulture, $"addresses {results.Sum(static r => r.Result.Addresses)}, kills {results.Sum(static r => r.Result.Kills)}, failures {failures}"));
+        HashSet<long> reached = [.. results.SelectMany(static r => r.Result.Reached)], killed = [.. results.SelectMany(static r => r.Result.Killed)];
+        if (sample == 0 && one is null)
+        {
+            foreach (long address in reached.Except(killed).Order().Take(50))
+                Console.WriteLine($"not killed at {code.Describe(address)}");
+            Console.WriteLine(string.Create(CultureInfo.InvariantCulture, $"{reached.Count} different instructions were reached, a victim died at {killed.Count} of them"));
+        }
+        Console.WriteLine(string.Create(CultureInfo.InvariantCulture, $"addresses {results.Sum(static r => r.Result.Reached.Count)}, kills {results.Sum(static r => r.Result.Kills)}, failures {failures}"));
         return failures == 0 ? 0 : 1;
     }
 

@@ -370,7 +370,8 @@ internal sealed unsafe class Survivor : IDisposable
 
     private MemoryTotals Totals() => new StoreInspector(_store!).Totals();
 
-    private void Discard()
+    /// <summary>Ends the store; the next run begins with a new one.</summary>
+    internal void Discard()
     {
         if (_isProbing)
             _store!.Participants.ProbeLock.Exit();

@@ -30,63 +30,90 @@ internal sealed unsafe class Tracer : IDisposable
     /// <summary>Runs the whole operation with a breakpoint on every instruction of ours that goes away with its first hit: the instructions that it reaches.</summary>
     internal List<long> Discover()
     {
-        int bytes = (int)(_code.End - _code.First);
-        byte[] original = new byte[bytes], patched = new byte[bytes];
-        Read(_code.First, original);
-        original.CopyTo(patched, 0);
-        foreach (long address in _code.Instructions)
-            patched[address - _code.First] = Int3;
-        Write(_code.First, patched);
-
+        (byte[] original, byte[] trapped) = Images();
+        Write(_code.First, trapped);
         var reached = new HashSet<long>();
         Go();
         while (NextTrap(out int task))
         {
-            Sys.Registers registers = ReadRegisters(task);
-            long address = (long)registers.Rip - 1 - _base;
-            if (address >= _code.First && address < _code.End && patched[address - _code.First] == Int3 && original[address - _code.First] != Int3)
-            {
-                if (reached.Add(address))
-                    Write(address, [original[address - _code.First]]);
-                registers.Rip--;
-                WriteRegisters(task, registers);
-            }
+            if (TryRewind(task, trapped, out long address) && reached.Add(address))
+                Write(address, [original[address - _code.First]]);
             Resume(task, Sys.PTRACE_CONT, 0);
         }
         return [.. reached];
     }
 
-    /// <summary>Single-steps the operation's thread to its end, or for <paramref name="stepsMax"/> steps: how often each instruction of ours is passed.</summary>
+    /// <summary>Single-steps the operation's thread through our code, and lets it run in that of others until it comes back: how often each instruction of ours is passed.</summary>
     internal Dictionary<long, int> Count(long stepsMax, out long steps)
     {
+        (byte[] original, byte[] trapped) = Images();
+        Write(_code.First, trapped);
+        bool isTrapped = true;
         var counts = new Dictionary<long, int>();
         steps = 0;
-        Go(Sys.PTRACE_SINGLESTEP);
+        Go();
         while (NextTrap(out int task))
         {
+            if (isTrapped && TryRewind(task, trapped, out long address))
+            {
+                Write(_code.First, original);
+                isTrapped = false;
+            }
+            else
+            {
+                address = (long)ReadRegisters(task).Rip - _base;
+            }
             if (task != _victim.Id)
             {
                 Resume(task, Sys.PTRACE_CONT, 0);
                 continue;
             }
-            steps++;
-            long address = (long)ReadRegisters(task).Rip - _base;
-            if (address >= _code.First && address < _code.End)
+            if (address >= _code.First && address < _code.End && trapped[address - _code.First] == Int3)
+            {
                 CollectionsMarshal.GetValueRefOrAddDefault(counts, address, out _)++;
-            Resume(task, steps < stepsMax ? Sys.PTRACE_SINGLESTEP : Sys.PTRACE_CONT, 0);
+                Resume(task, ++steps < stepsMax ? Sys.PTRACE_SINGLESTEP : Sys.PTRACE_CONT, 0);
+                continue;
+            }
+            Write(_code.First, trapped);
+            isTrapped = true;
+            Resume(task, Sys.PTRACE_CONT, 0);
         }
         return counts;
     }
 
-    /// <summary>Kills the victim before it executes the instruction for the <paramref name="hit"/>th time. False when it ended without coming there so often.</summary>
-    internal bool KillAt(long address, int hit)
+    /// <summary>Our code as it is, and with breakpoints on all of its instructions.</summary>
+    private (byte[] Original, byte[] Trapped) Images()
     {
+        byte[] original = new byte[_code.End - _code.First];
+        Read(_code.First, original);
+        byte[] trapped = [.. original];
+        foreach (long address in _code.Instructions)
+            trapped[address - _code.First] = Int3;
+        return (original, trapped);
+    }
+
+    /// <summary>Whether the task stands behind one of the breakpoints; it then goes back onto it.</summary>
+    private bool TryRewind(int task, byte[] trapped, out long address)
+    {
+        Sys.Registers registers = ReadRegisters(task);
+        address = (long)registers.Rip - 1 - _base;
+        if (address < _code.First || address >= _code.End || trapped[address - _code.First] != Int3)
+            return false;
+        registers.Rip--;
+        WriteRegisters(task, registers);
+        return true;
+    }
+
+    /// <summary>Kills the victim before it executes the instruction for the <paramref name="hit"/>th time. False when it ended after fewer <paramref name="hits"/>.</summary>
+    internal bool KillAt(long address, int hit, out int hits)
+    {
+        hits = 0;
         byte[] original = new byte[1];
         Read(address, original);
         Write(address, [Int3]);
         Go();
         int stepping = 0;
-        for (int hits = 0; NextTrap(out int task);)
+        while (NextTrap(out int task))
         {
             Sys.Registers registers = ReadRegisters(task);
             if (task == stepping)

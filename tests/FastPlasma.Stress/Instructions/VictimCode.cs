@@ -18,12 +18,17 @@ internal sealed class VictimCode
         if (!File.Exists(executable))
             throw new FileNotFoundException($"{executable} is not there: publish the victim first (dotnet publish tests/FastPlasma.Victim -c Release).", executable);
         Executable = executable;
-        foreach (string line in Run("nm", "-S", executable))
+        (long Address, string Name) last = default;
+        foreach (string line in Run("nm", "-n", executable))
         {
-            // ADDRESS SIZE TYPE NAME; symbols without a size are marks, not methods.
-            string[] parts = line.Split(' ', 4);
-            if (parts.Length == 4 && parts[2] is "t" or "T" && parts[3].StartsWith(OwnPrefix, StringComparison.Ordinal))
-                _symbols.Add((Hex(parts[0]), Hex(parts[1]), parts[3]));
+            // ADDRESS TYPE NAME, ascending; a method ends where the next symbol begins, whatever that is: the sizes of the symbol table reach further.
+            string[] parts = line.Split(' ', 3);
+            if (parts.Length < 3 || parts[0].Length == 0 || parts[1] is not ("t" or "T") || parts[2] == last.Name)
+                continue;
+            long address = Hex(parts[0]);
+            if (last.Name is not null && last.Name.StartsWith(OwnPrefix, StringComparison.Ordinal) && address > last.Address)
+                _symbols.Add((last.Address, address - last.Address, last.Name));
+            last = (address, parts[2]);
         }
         if (_symbols.Count == 0)
             throw new InvalidDataException($"{executable} has no symbols that begin with {OwnPrefix}.");
