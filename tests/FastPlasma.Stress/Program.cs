@@ -9,6 +9,8 @@ internal static class Program
         // Each attack is a folder with one class that makes its command.
         var root = new RootCommand("Attacks a store with deaths, stops and damage, and says what was lost.");
         root.Add(Instructions.InstructionsCommand.Make());
+        root.Add(Instructions.FailPointsCommand.Make());
+        root.Add(Instructions.PlantedBugsCommand.Make());
         return root.Parse(args).Invoke();
     }
 }

@@ -9,7 +9,7 @@ internal static class Content
     /// <summary>What the dead participant of the recovery scenarios holds: two unsealed objects and a deleted one that it still reads.</summary>
     internal const string HeldSmall = "held-small", HeldLarge = "held-large", HeldCondemned = "held-condemned";
 
-    internal const int SmallBytes = 1000, LargeBytes = 300_000, FirstBytes = 5000, FillerBytes = 340_000, EvictingBytes = 700_000;
+    internal const int SmallBytes = 1000, LargeBytes = 300_000, FirstBytes = 5000, FillerBytes = 340_000, HugeBytes = 5_000_000, EvictingBytes = 700_000;
 
     internal const string Target = "target", Second = "second", Pinned = "pinned", Never = "never";
 

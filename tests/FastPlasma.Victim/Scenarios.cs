@@ -15,6 +15,7 @@ internal static class Scenarios
         ["put-full"] = PutWithEverything,
         ["put-first"] = name => Put(name, Content.Target, Content.FirstBytes),
         ["put-large-first"] = name => Put(name, Content.Target, Content.LargeBytes),
+        ["put-huge"] = name => Put(name, Content.Target, Content.HugeBytes),
         ["put-many"] = PutMany,
         ["put-quota"] = name => Put(name, Content.Target, Content.SmallBytes, new PlasmaOptions { QuotaBytes = 1 << 20 }),
         ["put-exists"] = name => Put(name, Content.Residents[0].Name, Content.SmallBytes),

@@ -58,6 +58,12 @@ internal sealed class Attack(VictimCode code, Plan plan, string storePrefix, int
 
     private const int Discoveries = 3, RetriesMax = 3, StepsOfCountMax = 500_000, StepsOfKillMax = 30_000, VictimPatienceMs = 60_000, FailuresShown = 20;
 
+    /// <summary>Part of the symbols to die in; null for all.</summary>
+    internal string? Symbol { get; init; }
+
+    /// <summary>No further deaths after so many failures.</summary>
+    internal int FailuresMax { get; init; } = int.MaxValue;
+
     private readonly ConcurrentDictionary<int, (VictimProcess Victim, long Since)> _current = new();
     private readonly AttackResult _result = new();
 
@@ -79,7 +85,7 @@ internal sealed class Attack(VictimCode code, Plan plan, string storePrefix, int
         OnThreads(workers, () =>
         {
             using var survivor = new Survivor(plan, code.Executable, $"{storePrefix}{plan.Name}-{Interlocked.Increment(ref worker)}");
-            while (queue.TryDequeue(out Kill kill))
+            while (_result.Failures.Count < FailuresMax && queue.TryDequeue(out Kill kill))
             {
                 RunKill(survivor, kill);
                 progress(0.1 + 0.9 * (kills.Count - queue.Count) / kills.Count);
@@ -130,6 +136,8 @@ internal sealed class Attack(VictimCode code, Plan plan, string storePrefix, int
         var kills = new List<Kill>();
         foreach (long address in reached.Order())
         {
+            if (Symbol is not null && !code.Describe(address).Contains(Symbol, StringComparison.Ordinal))
+                continue;
             int hits = Math.Min(counts.GetValueOrDefault(address, 1), HitMax);
             foreach (int hit in new SortedSet<int> { 1, (hits + 1) / 2, hits })
                 kills.Add(new Kill(KillKind.Instruction, address, hit));
@@ -256,7 +264,7 @@ internal sealed class Attack(VictimCode code, Plan plan, string storePrefix, int
     }
 
     /// <summary>Threads of their own: ptrace and wait belong to the thread that started the victim.</summary>
-    private static void OnThreads(int count, Action body)
+    internal static void OnThreads(int count, Action body)
     {
         var errors = new ConcurrentQueue<Exception>();
         var threads = new Thread[count];

@@ -16,12 +16,13 @@ internal static class InstructionsCommand
         var workers = new Option<int>("--workers") { Description = "Victims at a time.", DefaultValueFactory = static _ => Math.Max(1, Environment.ProcessorCount) };
         var victim = new Option<string>("--victim") { Description = "The victim's executable.", DefaultValueFactory = static _ => Places.Victim };
         var prefix = new Option<string>("--prefix") { Description = "Of the names of its stores.", DefaultValueFactory = static _ => $"stress{Environment.ProcessId}-" };
+        var symbol = new Option<string?>("--symbol") { Description = "Only at instructions of methods whose symbol contains this." };
         var at = new Option<string?>("--at") { Description = "One death: before SYMBOL+0xOFFSET." };
         var hit = new Option<int>("--hit") { Description = "At which pass of it.", DefaultValueFactory = static _ => 1 };
         var step = new Option<long?>("--step") { Description = "One death: after so many single steps." };
         var afterUs = new Option<long?>("--after-us") { Description = "One death: after so many microseconds." };
         var missed = new Option<int>("--show-missed") { Description = "How many of the deaths to list per scenario that were planned and not died." };
-        var command = new Command("instructions", "Kills processes at every instruction of ours and looks at what they leave.") { scenario, sample, seed, workers, victim, prefix, at, hit, step, afterUs, missed };
+        var command = new Command("instructions", "Kills processes at every instruction of ours and looks at what they leave.") { scenario, symbol, sample, seed, workers, victim, prefix, at, hit, step, afterUs, missed };
         command.SetAction(parse =>
         {
             var code = new VictimCode(Path.GetFullPath(parse.GetValue(victim)!));
@@ -30,12 +31,12 @@ internal static class InstructionsCommand
             Kill? one = parse.GetValue(at) is string place ? new Kill(KillKind.Instruction, code.Resolve(place), parse.GetValue(hit))
                 : parse.GetValue(step) is long n ? new Kill(KillKind.Step, 0, n)
                 : parse.GetValue(afterUs) is long us ? new Kill(KillKind.Time, 0, us) : null;
-            return Run(code, plans, one, parse.GetValue(sample), parse.GetValue(seed), parse.GetValue(prefix)!, parse.GetValue(workers), parse.GetValue(missed));
+            return Run(code, plans, one, parse.GetValue(symbol), parse.GetValue(sample), parse.GetValue(seed), parse.GetValue(prefix)!, parse.GetValue(workers), parse.GetValue(missed));
         });
         return command;
     }
 
-    private static int Run(VictimCode code, Plan[] plans, Kill? one, int sample, int seed, string prefix, int workers, int showMissed)
+    private static int Run(VictimCode code, Plan[] plans, Kill? one, string? symbol, int sample, int seed, string prefix, int workers, int showMissed)
     {
         long start = Stopwatch.GetTimestamp();
         var results = new List<(Plan Plan, AttackResult Result)>();
@@ -45,7 +46,7 @@ internal static class InstructionsCommand
             foreach (Plan plan in plans)
             {
                 ProgressTask task = context.AddTask(plan.Name, maxValue: 1);
-                var attack = new Attack(code, plan, prefix, workers);
+                var attack = new Attack(code, plan, prefix, workers) { Symbol = symbol };
                 AttackResult result = one is Kill kill ? attack.Repeat(kill) : attack.Run(sample, seed, done => task.Value = done);
                 task.Value = 1;
                 results.Add((plan, result));
@@ -67,7 +68,7 @@ internal static class InstructionsCommand
         int failures = results.Sum(static r => r.Result.Failures.Count);
         Console.WriteLine(string.Create(CultureInfo.InvariantCulture, $"{Stopwatch.GetElapsedTime(start).TotalSeconds:F0} s"));
         HashSet<long> reached = [.. results.SelectMany(static r => r.Result.Reached)], killed = [.. results.SelectMany(static r => r.Result.Killed)];
-        if (sample == 0 && one is null)
+        if (sample == 0 && symbol is null && one is null)
         {
             foreach (long address in reached.Except(killed).Order().Take(50))
                 Console.WriteLine($"not killed at {code.Describe(address)}");

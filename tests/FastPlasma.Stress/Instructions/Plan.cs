@@ -57,6 +57,7 @@ internal sealed record Plan(string Name, params Target[] Targets)
         new("put-full", Small) { HasWaiter = true },
         new("put-first", new Target(Content.Target, Content.FirstBytes)) { HasWaiter = true, TrimsBefore = true },
         new("put-large-first", Large) { TrimsBefore = true },
+        new("put-huge", new Target(Content.Target, Content.HugeBytes)) { TrimsBefore = true },
         new("put-many", Small, new Target(Content.Second, Content.SmallBytes)) { HasWaiter = true },
         new("put-quota", Small),
         new("put-exists"),
