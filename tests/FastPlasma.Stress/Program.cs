@@ -20,6 +20,9 @@ internal static class Program
         root.Add(StormCommand.Create());
         root.Add(RecoveryTime.Create());
         root.Add(StoppedWriter.Create());
+        root.Add(Instructions.InstructionsCommand.Make());
+        root.Add(Instructions.FailPointsCommand.Make());
+        root.Add(Instructions.PlantedBugsCommand.Make());
         return root.Parse(args).Invoke();
     }
 }

@@ -1,0 +1,208 @@
+namespace FastPlasma.Victim;
+
+/// <summary>The operations that a victim can die in. Each prepares everything first and gives back the one call that is attacked.</summary>
+internal static class Scenarios
+{
+    private const string ReaderUser = "64999"; // Any uid but the owner's; no account of that number is needed.
+
+    private static readonly TimeSpan s_patience = TimeSpan.FromSeconds(20);
+
+    /// <summary>By name. The survivor's side of each is a Plan of the same name.</summary>
+    internal static readonly Dictionary<string, Func<string, Action>> All = new()
+    {
+        ["seal-small"] = name => Seal(name, Content.Target, Content.SmallBytes),
+        ["seal-large"] = name => Seal(name, Content.Target, Content.LargeBytes),
+        ["put-full"] = PutWithEverything,
+        ["put-first"] = name => Put(name, Content.Target, Content.FirstBytes),
+        ["put-large-first"] = name => Put(name, Content.Target, Content.LargeBytes),
+        ["put-huge"] = name => Put(name, Content.Target, Content.HugeBytes),
+        ["put-many"] = PutMany,
+        ["put-quota"] = name => Put(name, Content.Target, Content.SmallBytes, new PlasmaOptions { QuotaBytes = 1 << 20 }),
+        ["put-exists"] = name => Put(name, Content.Residents[0].Name, Content.SmallBytes),
+        ["put-evict"] = name => Put(name, Content.Target, Content.EvictingBytes),
+        ["put-recover"] = name => Put(name, Content.HeldSmall, Content.SmallBytes),
+        ["abort"] = Abort,
+        ["abort-by-id"] = AbortById,
+        ["get"] = name => Get(name, Content.Residents[0].Name, StoreAccess.ReadWrite),
+        ["get-read-only"] = name => Get(name, Content.Residents[0].Name, StoreAccess.ReadOnly),
+        ["get-miss"] = name => Get(name, Content.Never, StoreAccess.ReadWrite),
+        ["release"] = Release,
+        ["release-deleted"] = ReleaseDeleted,
+        ["delete"] = name => Delete(name, Content.Target),
+        ["delete-large"] = name => Delete(name, Content.Target),
+        ["delete-pinned"] = name => Delete(name, Content.Pinned),
+        ["evict"] = name => With(name, static store => store.Evict(Content.FillerBytes * 2)),
+        ["wait"] = name => Wait(name, Content.Target),
+        ["wait-any"] = WaitAny,
+        ["get-many"] = GetMany,
+        ["subscribe"] = Subscribe,
+        ["attach"] = static name => () => GC.KeepAlive(PlasmaStore.Open(name)),
+        ["attach-read-only"] = static name => () => GC.KeepAlive(PlasmaStore.Open(name, new PlasmaOptions { Access = StoreAccess.ReadOnly })),
+        ["attach-recover"] = static name => () => GC.KeepAlive(PlasmaStore.Open(name)),
+        ["detach"] = static name => With(name, static store => store.Dispose()),
+        ["detach-condemned"] = DetachCondemned,
+        ["create-store"] = static name => () => GC.KeepAlive(PlasmaStore.Create(name, Geometry)),
+        ["destroy-store"] = static name => () => PlasmaStore.Destroy(name),
+        ["admit"] = name => With(name, static store => store.AdmitReader(ReaderUser)),
+        ["trim"] = name => With(name, static store => store.Trim()),
+        ["list"] = name => With(name, static store => store.List()),
+        ["stat"] = name => With(name, static store => store.Stats()),
+        ["verify"] = name => With(name, static store => store.Verify()),
+        ["recover"] = name => With(name, static store => store.Maintain()),
+        ["hold"] = Hold,
+    };
+
+    /// <summary>Of stores that scenarios create.</summary>
+    internal static PlasmaOptions Geometry { get; } = new() { CapacityBytes = 16 << 20, ObjectCountMax = 256, EventCapacity = 64 };
+
+    private static Action With(string name, Action<PlasmaStore> operation)
+    {
+        PlasmaStore store = PlasmaStore.Open(name);
+        return () => operation(store);
+    }
+
+    private static Action Seal(string name, string id, int count)
+    {
+        PlasmaStore store = PlasmaStore.Open(name);
+        ObjectId target = Content.Id(id);
+        byte[] bytes = Content.Bytes(id, count);
+        return () =>
+        {
+            ObjectWriter writer = store.Create(target, bytes.Length);
+            writer.CopyFrom(bytes);
+            writer.Seal();
+        };
+    }
+
+    private static Action Put(string name, string id, int count, PlasmaOptions? options = null)
+    {
+        PlasmaStore store = PlasmaStore.Open(name, options);
+        ObjectId target = Content.Id(id);
+        byte[] bytes = Content.Bytes(id, count);
+        return () => store.TryPut(target, bytes);
+    }
+
+    private static Action PutWithEverything(string name)
+    {
+        PlasmaStore store = PlasmaStore.Open(name);
+        ObjectId target = Content.Id(Content.Target);
+        byte[] bytes = Content.Bytes(Content.Target, Content.SmallBytes);
+        return () => store.Put(
+            target, bytes, new ObjectOptions { Checksum = true, Name = "a name", ContentType = "text/plain", Metadata = [1, 2, 3], Retention = Retention.Evictable });
+    }
+
+    private static Action PutMany(string name)
+    {
+        PlasmaStore store = PlasmaStore.Open(name);
+        ObjectId[] ids = [Content.Id(Content.Target), Content.Id(Content.Second)];
+        ReadOnlyMemory<byte>[] payloads = [Content.Bytes(Content.Target, Content.SmallBytes), Content.Bytes(Content.Second, Content.SmallBytes)];
+        var statuses = new PlasmaStatus[ids.Length];
+        return () => store.CreateAndSeal(ids, payloads, statuses);
+    }
+
+    private static Action Abort(string name)
+    {
+        PlasmaStore store = PlasmaStore.Open(name);
+        ObjectId target = Content.Id(Content.Target);
+        return () => store.Create(target, Content.SmallBytes).Dispose();
+    }
+
+    private static Action AbortById(string name)
+    {
+        PlasmaStore store = PlasmaStore.Open(name);
+        ObjectId target = Content.Id(Content.Target);
+        store.Create(target, Content.LargeBytes);
+        return () => store.Abort(target);
+    }
+
+    private static Action Get(string name, string id, StoreAccess access)
+    {
+        PlasmaStore store = PlasmaStore.Open(name, new PlasmaOptions { Access = access });
+        ObjectId target = Content.Id(id);
+        return () =>
+        {
+            if (store.TryGet(target, out PlasmaObject obj))
+                obj.Dispose();
+        };
+    }
+
+    private static Action Release(string name)
+    {
+        PlasmaStore store = PlasmaStore.Open(name);
+        PlasmaObject obj = store.Get(Content.Id(Content.Residents[0].Name), TimeSpan.Zero);
+        return () => obj.Dispose();
+    }
+
+    private static Action ReleaseDeleted(string name)
+    {
+        PlasmaStore store = PlasmaStore.Open(name);
+        PlasmaObject obj = store.Get(Content.Id(Content.Target), TimeSpan.Zero);
+        store.Delete(Content.Id(Content.Target));
+        return () => obj.Dispose();
+    }
+
+    private static Action Delete(string name, string id)
+    {
+        PlasmaStore store = PlasmaStore.Open(name);
+        ObjectId target = Content.Id(id);
+        return () => store.Delete(target);
+    }
+
+    private static Action Wait(string name, string id)
+    {
+        PlasmaStore store = PlasmaStore.Open(name);
+        ObjectId target = Content.Id(id);
+        return () => store.Get(target, s_patience).Dispose();
+    }
+
+    private static Action WaitAny(string name)
+    {
+        PlasmaStore store = PlasmaStore.Open(name);
+        ObjectId[] ids = [Content.Id(Content.Never), Content.Id(Content.Target)];
+        bool[] ready = new bool[ids.Length];
+        return () => store.Wait(ids, 1, s_patience, ready);
+    }
+
+    private static Action GetMany(string name)
+    {
+        PlasmaStore store = PlasmaStore.Open(name);
+        ObjectId[] ids = [Content.Id(Content.Residents[0].Name), Content.Id(Content.Target)];
+        var objects = new PlasmaObject[ids.Length];
+        return () =>
+        {
+            store.Get(ids, objects, s_patience);
+            foreach (PlasmaObject obj in objects)
+                obj.Dispose();
+        };
+    }
+
+    private static Action Subscribe(string name)
+    {
+        PlasmaStore store = PlasmaStore.Open(name);
+        return () =>
+        {
+            using PlasmaSubscription subscription = store.Subscribe();
+            subscription.Read(s_patience, out _);
+        };
+    }
+
+    private static Action DetachCondemned(string name)
+    {
+        PlasmaStore store = PlasmaStore.Open(name);
+        store.Delete(Content.Id(Content.Pinned)); // The survivor reads it, so it stays on this participant's list.
+        return store.Dispose;
+    }
+
+    /// <summary>Not attacked: dies at "ready" and leaves what the recovery scenarios recover.</summary>
+    private static Action Hold(string name)
+    {
+        PlasmaStore store = PlasmaStore.Open(name);
+        store.Get(Content.Id(Content.Residents[0].Name), TimeSpan.Zero);
+        store.Create(Content.Id(Content.HeldSmall), Content.SmallBytes);
+        store.Create(Content.Id(Content.HeldLarge), Content.LargeBytes);
+        store.Put(Content.Id(Content.HeldCondemned), Content.Bytes(Content.HeldCondemned, Content.FirstBytes));
+        store.Get(Content.Id(Content.HeldCondemned), TimeSpan.Zero);
+        store.Delete(Content.Id(Content.HeldCondemned));
+        return static () => { };
+    }
+}
