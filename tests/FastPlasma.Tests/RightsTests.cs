@@ -25,24 +25,7 @@ public sealed class RightsTests : StoreTest
         return (int)(stat.st_mode & FilePermissions.ALLPERMS);
     }
 
-    /// <summary>A copy of the worker where everybody can read it, wherever the build output lies.</summary>
     private WorkerProcess StartAsNobody() => StartAs(Nobody);
-
-    private WorkerProcess StartAs(uint uid)
-    {
-        string folder = NewFolder();
-        Assert.Equal(0, Syscall.chmod(folder, (FilePermissions)0x1ED));
-        foreach (string source in Directory.EnumerateFileSystemEntries(WorkerProcess.Folder, "*", SearchOption.AllDirectories))
-        {
-            string copy = Path.Combine(folder, Path.GetRelativePath(WorkerProcess.Folder, source));
-            if (Directory.Exists(source))
-                Directory.CreateDirectory(copy);
-            else
-                File.Copy(source, copy);
-            Assert.Equal(0, Syscall.chmod(copy, (FilePermissions)0x1ED));
-        }
-        return StartWorker(folder, uid);
-    }
 
     [Fact]
     public void User_that_is_not_admitted_is_refused_and_told_so()

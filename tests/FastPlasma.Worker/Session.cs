@@ -119,12 +119,39 @@ internal sealed unsafe partial class Session
                 return "ok " + string.Join(';', File.ReadLines("/proc/self/maps").Where(static m => m.Contains("fastplasma.", StringComparison.Ordinal)).Select(static m => m.Split(' ')[1] + " " + Path.GetFileName(m)));
             case "writable": // writable NAME: the store's files that this process can open for writing.
                 return "ok " + string.Join(';', Directory.EnumerateFiles("/dev/shm", $"fastplasma.{a[1]}*").Where(CanWrite).Select(Path.GetFileName));
+            case "hostile": // hostile NAME WHAT ...: what a reader could try beside the library.
+                return $"ok {RunHostile(a)}";
             case "fault": // Whatever a reader might try with the writing calls.
                 Store.Put(Id("x"), [1]);
                 return "ok";
             default:
                 throw new ArgumentException($"No such command: {a[0]}");
         }
+    }
+
+    private static string RunHostile(string[] a)
+    {
+        if (a[2] == "burn")
+            Hostile.Burn();
+        var hostile = new Hostile(a[1]);
+        switch (a[2])
+        {
+            case "try":
+                return hostile.Try(Int(a[3]));
+            case "squat":
+                hostile.Squat(a[1], a[3]);
+                break;
+            case "unsquat":
+                hostile.RemoveSquatted(a[1]);
+                break;
+            case "fill":
+                hostile.Fill(Int(a[3]), (uint)Int(a[4]));
+                break;
+            default:
+                hostile.Storm(Int(a[3]));
+                break;
+        }
+        return "";
     }
 
     private void Churn(string prefix, int length)

@@ -1,4 +1,5 @@
 using System.Globalization;
+using Mono.Unix.Native;
 using Xunit.v3;
 
 [assembly: AssemblyFixture(typeof(FastPlasma.Tests.Leftovers))]
@@ -68,6 +69,23 @@ public abstract class StoreTest : IDisposable
         WorkerProcess worker = WorkerProcess.Start(folder, uid);
         _workers.Add(worker);
         return worker;
+    }
+
+    /// <summary>A worker of another user: a copy where everybody can read it, wherever the build output lies.</summary>
+    private protected WorkerProcess StartAs(uint uid)
+    {
+        string folder = NewFolder();
+        Assert.Equal(0, Syscall.chmod(folder, (FilePermissions)0x1ED));
+        foreach (string source in Directory.EnumerateFileSystemEntries(WorkerProcess.Folder, "*", SearchOption.AllDirectories))
+        {
+            string copy = Path.Combine(folder, Path.GetRelativePath(WorkerProcess.Folder, source));
+            if (Directory.Exists(source))
+                Directory.CreateDirectory(copy);
+            else
+                File.Copy(source, copy);
+            Assert.Equal(0, Syscall.chmod(copy, (FilePermissions)0x1ED));
+        }
+        return StartWorker(folder, uid);
     }
 
     public void Dispose()
