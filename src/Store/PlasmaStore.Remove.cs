@@ -113,7 +113,9 @@ public sealed unsafe partial class PlasmaStore
                 while (count < batch.Length && next < victims.Count)
                 {
                     Evictor.Victim victim = victims[next++];
-                    if (_scan.IsPinned(victim.Generation, victim.Entry) || !_slots.TryAcquire(thread, out slots[count], out sequences[count]))
+                    // Pins of other users were read for the choice; when that is dear it is not done again for each victim: a pin that came since keeps its bytes, as after a delete.
+                    bool pinned = _scan.IsCostly ? _scan.IsPinnedInOwn(victim.Generation, victim.Entry) : _scan.IsPinned(victim.Generation, victim.Entry);
+                    if (pinned || !_slots.TryAcquire(thread, out slots[count], out sequences[count]))
                         break;
                     batch[count] = 0;
                     if (TryCondemn(_slots.Slot(slots[count++]), victim.Entry, victim.Generation, PlasmaEventKind.Evicted, out long payloadBytes))

@@ -27,8 +27,6 @@ public sealed class RightsTests : StoreTest
 
     private WorkerProcess StartAsNobody() => StartAs(Nobody);
 
-    private WorkerProcess StartAs(uint uid) => StartWorker(PublicWorkerFolder(), uid);
-
     [Fact]
     public void User_that_is_not_admitted_is_refused_and_told_so()
     {

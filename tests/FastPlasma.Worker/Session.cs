@@ -149,6 +149,8 @@ internal sealed unsafe partial class Session
                 return $"ok {ForkedChild.Stay()}";
             case "fork-reopen": // fork-reopen NAME ID NEW: a child that opens the store for itself.
                 return "ok " + ForkedChild.Run(() => ReopenInAChild(a[1], Id(a[2]), Id(a[3])));
+            case "hostile": // hostile NAME WHAT ...: what a reader could try beside the library.
+                return $"ok {RunHostile(a)}";
             case "fault": // Whatever a reader might try with the writing calls.
                 Store.Put(Id("x"), [1]);
                 return "ok";
@@ -199,6 +201,31 @@ internal sealed unsafe partial class Session
         {
             return $"{e.GetType().Name} {e.Message}";
         }
+    }
+
+    private static string RunHostile(string[] a)
+    {
+        if (a[2] == "burn")
+            Hostile.Burn();
+        var hostile = new Hostile(a[1]);
+        switch (a[2])
+        {
+            case "try":
+                return hostile.Try(Int(a[3]));
+            case "squat":
+                hostile.Squat(a[1], a[3]);
+                break;
+            case "unsquat":
+                hostile.RemoveSquatted(a[1]);
+                break;
+            case "fill":
+                hostile.Fill(Int(a[3]), (uint)Int(a[4]));
+                break;
+            default:
+                hostile.Storm(Int(a[3]));
+                break;
+        }
+        return "";
     }
 
     private void Churn(string prefix, int length)

@@ -411,21 +411,37 @@ internal sealed unsafe class StoreFiles : IDisposable
                 if (!StoreNames.TryParsePart(fileName, out string owner, out Guid uuid) || owner != name)
                     continue;
                 // Order: a live creator has the temporary file locked until after it has linked the final name; so first the lock, then the final name.
-                if (IsBeingBuilt(directory, StoreNames.New(name, uuid)) || UuidOf(directory, name) == uuid)
+                if (IsBeingBuilt(directory, StoreNames.New(name, uuid), path) || UuidOf(directory, name) == uuid)
                     continue;
-                if (SharedFile.TryUnlink(folder, fileName))
-                    logger?.LogInformation("Removed {File}, left over from a store that no longer exists.", path);
+                try
+                {
+                    if (SharedFile.TryUnlink(folder, fileName))
+                        logger?.LogInformation("Removed {File}, left over from a store that no longer exists.", path);
+                }
+                catch (OsException e)
+                {
+                    logger?.LogWarning(e, "{File} stays: it is not ours to remove.", path); // Anybody may put a file of any name into a shared directory; it is in nobody's way.
+                }
             }
         }
     }
 
-    private static bool IsBeingBuilt(string directory, string newName)
+    /// <summary>Whether a live creator has the temporary file locked. A file of another user than the part in question is none: strangers could keep any name in use for ever.</summary>
+    private static bool IsBeingBuilt(string directory, string newName, string part)
     {
-        SharedFile? file = SharedFile.TryOpen(directory, newName, writable: true);
-        if (file is null)
+        try
+        {
+            SharedFile? file = SharedFile.TryOpen(directory, newName, writable: true);
+            if (file is null)
+                return false;
+            using var tokens = new LifeTokens(file);
+            FileFacts facts = file.Facts();
+            return facts.IsRegular && Mono.Unix.Native.Syscall.lstat(part, out Mono.Unix.Native.Stat stat) == 0 && stat.st_uid == facts.OwnerUid && tokens.IsHeldElsewhere(0);
+        }
+        catch (OsException e) when (e.ErrorNumber is Libc.EACCES or Libc.EPERM or Libc.ELOOP)
+        {
             return false;
-        using var tokens = new LifeTokens(file);
-        return tokens.IsHeldElsewhere(0);
+        }
     }
 
     private static Guid UuidOf(string directory, string name)

@@ -27,12 +27,16 @@ internal sealed unsafe class SlotScan : IDisposable
 {
     private const int ReadBytes = 16 * SlotChunk.SizeBytes;
 
+    /// <summary>From so many bytes of foreign slots on, a look is too dear for one entry: about 50 µs.</summary>
+    private const long CostlyBytes = 128 << 10;
+
     private readonly StoreMemory _memory;
     private readonly StoreFiles _files;
     private readonly ParticipantTable _own;
     private readonly SharedFile?[] _foreignPins = new SharedFile?[DomainRecord.CountMax];
     private readonly SharedFile?[] _foreignLocks = new SharedFile?[DomainRecord.CountMax];
     private readonly Lock _opening = new();
+    private long _foreignBytes; // Read by the last look at the foreign domains.
 
     internal SlotScan(StoreMemory memory, StoreFiles files, ParticipantTable own) => (_memory, _files, _own) = (memory, files, own);
 
@@ -42,7 +46,19 @@ internal sealed unsafe class SlotScan : IDisposable
     /// <summary>Whether participants exist that cannot announce sleepers.</summary>
     internal bool HasForeignDomains => Volatile.Read(ref _memory.Header->DomainCount) > 1;
 
+    /// <summary>Whether readers of other users have made the last look long: then one look should serve many entries. They decide that, up to 4 MiB for each of them.</summary>
+    internal bool IsCostly => Volatile.Read(ref _foreignBytes) > CostlyBytes;
+
     internal void Visit<TVisitor>(ref TVisitor visitor)
+        where TVisitor : ISlotVisitor, allows ref struct
+    {
+        VisitOwn(ref visitor);
+        if (_own.Domain == 0) // A reader's view ends at its own domain.
+            VisitForeign(ref visitor);
+    }
+
+    /// <summary>Only the own domain: for announcements that readers of other users do not make.</summary>
+    internal void VisitOwn<TVisitor>(ref TVisitor visitor)
         where TVisitor : ISlotVisitor, allows ref struct
     {
         int high = _own.High;
@@ -56,17 +72,34 @@ internal sealed unsafe class SlotScan : IDisposable
             var owner = new SlotOwner(_own.Domain, k, block->ProcessId, block->PidNamespace, TVisitor.WantsNames ? ParticipantTable.CommandNameOf(block) : null);
             int chunks = ParticipantTable.ChunkHigh(block);
             for (int c = 0; c < chunks; c++)
-                VisitChunk(ref visitor, owner, ParticipantTable.Chunk(block, c));
+                VisitChunk(ref visitor, owner, ParticipantTable.Chunk(block, c), foreign: false);
         }
-        if (_own.Domain != 0)
-            return; // A reader's view ends at its own domain.
+    }
+
+    private void VisitForeign<TVisitor>(ref TVisitor visitor)
+        where TVisitor : ISlotVisitor, allows ref struct
+    {
         int domains = DomainCount;
+        long bytes = 0;
         for (int d = 1; d < domains; d++)
-            VisitForeign(ref visitor, d);
+            bytes += VisitForeign(ref visitor, d);
+        Volatile.Write(ref _foreignBytes, bytes);
     }
 
     /// <summary>Whether anybody pins one entry: the same look as <see cref="Visit"/>, for the most frequent question.</summary>
     internal bool IsPinned(uint generation, uint entry)
+    {
+        if (IsPinnedInOwn(generation, entry))
+            return true;
+        if (!HasForeignDomains || _own.Domain != 0)
+            return false;
+        var scan = new OneEntry(new SlotWord(SlotKind.Pin, generation, entry).Value);
+        VisitForeign(ref scan);
+        return scan.Found;
+    }
+
+    /// <summary>Whether anybody of the own domain pins one entry.</summary>
+    internal bool IsPinnedInOwn(uint generation, uint entry)
     {
         ulong wanted = new SlotWord(SlotKind.Pin, generation, entry).Value;
         int high = _own.High;
@@ -82,12 +115,7 @@ internal sealed unsafe class SlotScan : IDisposable
                     return true;
             }
         }
-        if (!HasForeignDomains || _own.Domain != 0)
-            return false;
-        var scan = new OneEntry(wanted);
-        for (int d = 1; d < DomainCount; d++)
-            VisitForeign(ref scan, d);
-        return scan.Found;
+        return false;
     }
 
     /// <summary>Whether a slot of a chunk holds a word. Every delete asks this, so two slots are compared at a time; each word is read at once.</summary>
@@ -119,36 +147,38 @@ internal sealed unsafe class SlotScan : IDisposable
         public void VisitUnreadable() => Found = true;
     }
 
-    private static void VisitChunk<TVisitor>(ref TVisitor visitor, in SlotOwner owner, SlotChunk* chunk)
+    private static void VisitChunk<TVisitor>(ref TVisitor visitor, in SlotOwner owner, SlotChunk* chunk, bool foreign)
         where TVisitor : ISlotVisitor, allows ref struct
     {
         PinSlot* slots = ParticipantTable.Slots(chunk);
         for (int i = 0; i < SlotChunk.SlotCount; i++)
         {
             ulong word = Volatile.Read(ref slots[i].Word);
-            if (word != 0)
+            if (word != 0 && (!foreign || new SlotWord(word).Kind == SlotKind.Pin)) // Readers create and delete nothing, whatever their slots say.
                 visitor.Visit(owner, new SlotWord(word), slots[i].Since);
         }
     }
 
-    private void VisitForeign<TVisitor>(ref TVisitor visitor, int domain)
+    /// <summary>Returns bytes read.</summary>
+    private long VisitForeign<TVisitor>(ref TVisitor visitor, int domain)
         where TVisitor : ISlotVisitor, allows ref struct
     {
         if (ForeignPins(domain) is not { } pins)
         {
             visitor.VisitUnreadable();
-            return;
+            return 0;
         }
         Span<byte> head = stackalloc byte[128];
         byte* buffer = stackalloc byte[ReadBytes];
+        long total = 0;
         if (pins.ReadAt(0, head) < head.Length)
-            return; // Truncated by its own user, who has lost its pins with it.
+            return total; // Truncated by its own user, who has lost its pins with it.
         int high = Math.Clamp(MemoryMarshal.Read<int>(head[64..]), 0, StoreGeometry.ReaderParticipantCountMax);
         for (int k = 0; k < high; k++)
         {
             long at = PinsHeader.SizeBytes + (long)k * ParticipantBlock.SizeBytes;
             if (pins.ReadAt(at, head) < head.Length)
-                return;
+                return total;
             ParticipantBlock block = default;
             head.CopyTo(new Span<byte>(&block, head.Length));
             if (block.Attached == 0)
@@ -159,12 +189,14 @@ internal sealed unsafe class SlotScan : IDisposable
             {
                 int read = pins.ReadAt(at + ParticipantBlock.SlotsOffset + done, new Span<byte>(buffer, (int)Math.Min(ReadBytes, bytes - done)));
                 for (int c = 0; c + SlotChunk.SizeBytes <= read; c += SlotChunk.SizeBytes)
-                    VisitChunk(ref visitor, owner, (SlotChunk*)(buffer + c));
+                    VisitChunk(ref visitor, owner, (SlotChunk*)(buffer + c), foreign: true);
+                total += read;
                 if (read < SlotChunk.SizeBytes)
                     break;
                 done += read / SlotChunk.SizeBytes * SlotChunk.SizeBytes;
             }
         }
+        return total;
     }
 
     /// <summary>Opens the files of domains that were admitted since; early, because a destroyed store's names are gone.</summary>
@@ -189,9 +221,15 @@ internal sealed unsafe class SlotScan : IDisposable
             return file;
         lock (_opening)
         {
+            if (cache[domain] is { } opened)
+                return opened;
             try
             {
-                return cache[domain] ??= open(_memory.Domains[domain].Uid);
+                file = open(_memory.Domains[domain].Uid);
+                if (file.Facts().IsRegular)
+                    return cache[domain] = file;
+                file.Dispose();
+                return null; // Nothing of ours has that name.
             }
             catch (OsException)
             {

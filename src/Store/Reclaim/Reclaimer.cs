@@ -46,7 +46,8 @@ internal sealed unsafe class Reclaimer : IBlockOwners
     internal long Finish(BlockCache? cache, uint entryIndex, uint generation, out bool pinned)
     {
         // OBSERVE condemn: the caller has seen, or made, the state Condemned before this scan; pins that are validated later see it too.
-        pinned = _scan.IsPinned(generation, entryIndex);
+        // When readers of other users make a look dear, the entry counts as pinned until FinishAll looks for many at once.
+        pinned = _scan.IsCostly || _scan.IsPinned(generation, entryIndex);
         if (pinned)
             return 0;
         long freed = Free(cache, entryIndex, generation);
@@ -92,11 +93,10 @@ internal sealed unsafe class Reclaimer : IBlockOwners
     internal void RequestWalk() => Interlocked.Increment(ref _memory.Header->OrphansRequested);
 
     /// <summary>Finishes what anybody has condemned: from all lists, from announcements of deleters that stand still, and, when asked for, from a walk. Returns bytes freed.</summary>
+    /// <remarks>One look at all slots for everything, because readers of other users decide how long it takes.</remarks>
     internal long FinishAll(BlockCache? cache)
     {
-        Span<ulong> batch = stackalloc ulong[BatchMax];
-        int count = 0;
-        long freed = 0;
+        List<ulong>? found = null; // Most often there is nothing.
 
         // Lists of the writers' participants (foreign ones condemn nothing).
         if (_participants.Domain == 0)
@@ -113,40 +113,58 @@ internal sealed unsafe class Reclaimer : IBlockOwners
                     if (!IsCondemned(owner))
                         Interlocked.CompareExchange(ref list[i], 0, owner); // Finished by somebody: only now may the list forget it.
                     else
-                        Add(ref count, batch, owner, cache, ref freed);
+                        (found ??= []).Add(owner);
                 }
             }
         }
         Span<ulong> announced = stackalloc ulong[BatchMax];
         var condemnScan = new CondemnScan(announced);
-        _scan.Visit(ref condemnScan);
+        _scan.VisitOwn(ref condemnScan);
         for (int i = 0; i < condemnScan.Count; i++)
             if (IsCondemned(announced[i]))
-                Add(ref count, batch, announced[i], cache, ref freed);
+                (found ??= []).Add(announced[i]);
 
-        Flush(ref count, batch, cache, ref freed);
         ulong requested = Volatile.Read(ref _memory.Header->OrphansRequested);
-        if (Volatile.Read(ref _memory.Header->OrphansDone) < requested)
+        bool walk = Volatile.Read(ref _memory.Header->OrphansDone) < requested;
+        for (uint e = 0; walk && e < (uint)_memory.Geometry.ObjectCountMax; e++)
         {
-            freed += FinishOrphans(cache);
+            var state = new StateWord(Volatile.Read(ref _memory.Entries[e].State));
+            if (state.State == ObjectState.Condemned)
+                (found ??= []).Add(BlockOwner.Of(state.Generation, e));
+        }
+        long freed = found is null ? 0 : FinishMany(cache, found);
+        if (walk)
+        {
+            foreach (ulong pinned in found ?? [])
+                if (pinned != 0 && !IsListed(pinned))
+                    Remember(BlockOwner.EntryOf(pinned), BlockOwner.GenerationOf(pinned)); // What is still read goes to the own list.
             RaiseDone(requested); // What was asked for meanwhile has a higher number and stays open.
         }
         return freed;
     }
 
-    /// <summary>Walks all entries; what is condemned and still read goes to the own list.</summary>
-    private long FinishOrphans(BlockCache? cache)
+    /// <summary>As <see cref="FinishBatch"/> for any number of entries.</summary>
+    private long FinishMany(BlockCache? cache, List<ulong> owners)
     {
+        var pins = new CondemnedPins(_memory, []);
+
+        // OBSERVE condemn, as in FinishBatch.
+        Interlocked.MemoryBarrier();
+        _scan.Visit(ref pins);
+        if (pins.Unreadable)
+            return 0;
         long freed = 0;
-        for (uint e = 0; e < (uint)_memory.Geometry.ObjectCountMax; e++)
+        bool any = false;
+        for (int i = 0; i < owners.Count; i++)
         {
-            var state = new StateWord(Volatile.Read(ref _memory.Entries[e].State));
-            if (state.State != ObjectState.Condemned)
+            if (pins.Found.Contains(owners[i]))
                 continue;
-            freed += Finish(cache, e, state.Generation, out bool pinned);
-            if (pinned && !IsListed(BlockOwner.Of(state.Generation, e)))
-                Remember(e, state.Generation);
+            any = true;
+            freed += Free(cache, BlockOwner.EntryOf(owners[i]), BlockOwner.GenerationOf(owners[i]));
+            owners[i] = 0;
         }
+        if (any)
+            _waits.Wake(SpaceWord); // Also for objects without memory: a record is free.
         return freed;
     }
 
@@ -196,20 +214,6 @@ internal sealed unsafe class Reclaimer : IBlockOwners
                 return;
     }
 
-    private void Add(ref int count, Span<ulong> batch, ulong owner, BlockCache? cache, ref long freed)
-    {
-        batch[count++] = owner;
-        if (count == batch.Length)
-            Flush(ref count, batch, cache, ref freed);
-    }
-
-    private void Flush(ref int count, Span<ulong> batch, BlockCache? cache, ref long freed)
-    {
-        if (count > 0)
-            freed += FinishBatch(cache, batch[..count]);
-        count = 0;
-    }
-
     /// <summary>Which of some entries are read by anybody.</summary>
     private ref struct PinScan : ISlotVisitor
     {
@@ -241,6 +245,27 @@ internal sealed unsafe class Reclaimer : IBlockOwners
         public void VisitUnreadable() => _pinned = ulong.MaxValue;
     }
 
+    /// <summary>Which condemned entries are read by anybody. No more than there are entries, whatever is announced.</summary>
+    private struct CondemnedPins(StoreMemory memory, HashSet<ulong> found) : ISlotVisitor
+    {
+        internal readonly HashSet<ulong> Found => found;
+
+        internal bool Unreadable { get; private set; }
+
+        public static bool WantsNames => false;
+
+        public readonly void Visit(in SlotOwner owner, SlotWord word, long since)
+        {
+            if (word.Kind != SlotKind.Pin || word.Entry >= (uint)memory.Geometry.ObjectCountMax)
+                return;
+            var state = new StateWord(Volatile.Read(ref memory.Entries[word.Entry].State));
+            if (state.Generation == word.Generation && state.State == ObjectState.Condemned)
+                found.Add(BlockOwner.Of(word.Generation, word.Entry));
+        }
+
+        public void VisitUnreadable() => Unreadable = true;
+    }
+
     /// <summary>Collects announcements of deleters and evictors.</summary>
     private ref struct CondemnScan(Span<ulong> found) : ISlotVisitor
     {
@@ -258,7 +283,7 @@ internal sealed unsafe class Reclaimer : IBlockOwners
 
         public readonly void VisitUnreadable()
         {
-            // Readers condemn nothing.
+            // Only the own domain is visited.
         }
     }
 }

@@ -71,6 +71,9 @@ public abstract class StoreTest : IDisposable
         return worker;
     }
 
+    /// <summary>A worker of another user.</summary>
+    private protected WorkerProcess StartAs(uint uid) => StartWorker(PublicWorkerFolder(), uid);
+
     /// <summary>A copy of the worker where everybody can read it, wherever the build output lies.</summary>
     private protected string PublicWorkerFolder()
     {
