@@ -25,7 +25,7 @@ public sealed class HistoryTests(ITestOutputHelper output) : StoreTest
         long start = Stopwatch.GetTimestamp();
         int round = 0;
         for (; Stopwatch.GetElapsedTime(start) < LongRun.Of(seconds); round++)
-            {
+        {
             RunRound(team, store, round, Recorder.Honest);
             Check(team, Context(round));
         }
