@@ -50,14 +50,17 @@ internal sealed unsafe partial class BlockAllocator
         ? SizeClasses.BytesOf(SizeClasses.ClassOf(RoundForAlignment(bytes, alignmentBytes)))
         : GrainsFor(bytes) * ChunkMap.GrainBytes;
 
+    /// <inheritdoc cref="BlockBytesAt(ChunkMap, in BlockPlace)"/>
+    internal long BlockBytesAt(in BlockPlace place) => BlockBytesAt(_map, place);
+
     /// <summary>Memory that a place stands for, from the present use of its chunk.</summary>
-    internal long BlockBytesAt(in BlockPlace place)
+    internal static long BlockBytesAt(ChunkMap map, in BlockPlace place)
     {
-        if (place.Count == 0 || !_map.Contains(place))
+        if (place.Count == 0 || !map.Contains(place))
             return 0;
         if (place.IsLarge)
             return (long)place.Count * ChunkMap.GrainBytes;
-        ChunkWord word = _map.ReadWord((long)place.Index / ChunkMap.WordsPerChunk);
+        ChunkWord word = map.ReadWord((long)place.Index / ChunkMap.WordsPerChunk);
         return word.Class < SizeClasses.Count ? SizeClasses.BytesOf(word.Class) : 0;
     }
 

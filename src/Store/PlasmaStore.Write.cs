@@ -319,25 +319,38 @@ public sealed unsafe partial class PlasmaStore
             if (TryOwnEntry(announcement, entryIndex, flags, out generation))
                 return true;
         }
-        for (int round = 0; round < 3; round++)
+        if (TryFindEntry(thread, announcement, flags, out entryIndex, out generation))
+            return true;
+        _reclaimer.FinishAll(thread.Blocks);
+        _recovery.RecoverAll();
+        if (TryFindEntry(thread, announcement, flags, out entryIndex, out generation))
+            return true;
+        for (int lost = 0; lost < LostEvictionsMax; lost++)
         {
-            uint count = (uint)ObjectCountMax;
-            for (uint step = 0; step < count; step++)
+            List<Evictor.Victim> victims = _evictor.Choose(1, Evictor.Aim.Record);
+            if (victims.Count == 0)
+                break;
+            Evict(thread, victims, out _);
+            foreach (Evictor.Victim victim in victims)
             {
-                entryIndex = thread.EntryCursor;
-                thread.EntryCursor = entryIndex + 1 == count ? 0 : entryIndex + 1;
+                entryIndex = victim.Entry;
                 if (TryOwnEntry(announcement, entryIndex, flags, out generation))
-                    return true;
+                    return true; // Else somebody was faster, or reads it; there may be others.
             }
-            if (round == 0)
-            {
-                _reclaimer.FinishAll(thread.Blocks);
-                _recovery.RecoverAll();
-            }
-            else if (round == 1)
-            {
-                Evict(thread, _evictor.Choose(1, Evictor.Aim.Record), out _);
-            }
+        }
+        return TryFindEntry(thread, announcement, flags, out entryIndex, out generation);
+    }
+
+    /// <summary>Takes a free entry from the thread's cursor on.</summary>
+    private bool TryFindEntry(ThreadSlots thread, PinSlot* announcement, ulong flags, out uint entryIndex, out uint generation)
+    {
+        uint count = (uint)ObjectCountMax;
+        for (uint step = 0; step < count; step++)
+        {
+            entryIndex = thread.EntryCursor;
+            thread.EntryCursor = entryIndex + 1 == count ? 0 : entryIndex + 1;
+            if (TryOwnEntry(announcement, entryIndex, flags, out generation))
+                return true;
         }
         entryIndex = generation = 0;
         return false;

@@ -36,7 +36,18 @@ public sealed class AttachmentsModelTests : StoreTest
             using var run = new Run(name);
             run.Go(steps);
         },
-        iter: 60, threads: 1);
+        iter: 30, threads: 1);
+
+    /// <summary>The only object of the attachment fills its quota with its block, not with its payload.</summary>
+    [Fact]
+    public void Quota_counts_blocks_also_when_it_chooses_what_has_to_go()
+    {
+        const int Quota = 9 * ChunkMap.GrainBytes, First = 8 * ChunkMap.GrainBytes + 1;
+        PlasmaStore store = Anonymous(Small with { QuotaBytes = Quota });
+        store.Put(Id("first"), new byte[First], Evictable);
+        Assert.Equal(PlasmaStatus.Ok, store.TryPut(Id("second"), new byte[Quota], Evictable));
+        Assert.False(store.Contains(Id("first")));
+    }
 
     private sealed record Content(int Id, int Seed, int Length, bool Evictable, Attachment Creator)
     {

@@ -9,7 +9,7 @@ namespace FastPlasma.Worker;
 /// Writers belong to the process: any of its threads may seal, dispose or abort what another made, which is where they race. Only the rule that nobody aborts what is being written is kept:
 /// a create with its filling, and an abort by id, take turns on each id.
 /// </remarks>
-internal sealed unsafe class Recorder(PlasmaStore store, RecordFile file, Recorder.Plan plan)
+internal sealed unsafe partial class Recorder(PlasmaStore store, RecordFile file, Recorder.Plan plan)
 {
     /// <summary>No cheat.</summary>
     internal const string Honest = "honest";
@@ -20,21 +20,31 @@ internal sealed unsafe class Recorder(PlasmaStore store, RecordFile file, Record
     /// <summary>A cheat for controls: a seal answers Ok and does nothing.</summary>
     internal const string LostSeals = "lost-seals";
 
-    private const int PayloadBytesMax = 3000;
+    private const int PayloadBytesMax = 3000, Kill = 9;
 
     private readonly Creation?[] _open = new Creation?[plan.Ids];
+    private readonly int[] _number = new int[plan.Threads];
     private readonly int[] _turn = new int[plan.Ids];
     private readonly ulong[] _lastRead = new ulong[plan.Ids];
 
     /// <summary>What to do in one round.</summary>
-    internal sealed record Plan(int Round, int Seed, int Process, int Threads, int CallsPerThread, int Ids, long StartTimestamp, string Cheat)
+    /// <param name="Round">Chooses the ids.</param>
+    /// <param name="Seed">Of the random choice of calls.</param>
+    /// <param name="Process">Number of the process in the round.</param>
+    /// <param name="Threads">How many make calls.</param>
+    /// <param name="CallsPerThread">How many each makes.</param>
+    /// <param name="Ids">How many ids they fight over.</param>
+    /// <param name="StartTimestamp">When all begin.</param>
+    /// <param name="DieAt">Before this call of the first thread the process kills itself, as soon as another thread is in a call; -1: never.</param>
+    /// <param name="Cheat">One of the names above.</param>
+    internal sealed record Plan(int Round, int Seed, int Process, int Threads, int CallsPerThread, int Ids, long StartTimestamp, int DieAt, string Cheat)
     {
-        internal static Plan Parse(ReadOnlySpan<string> a) => new(Int(a[0]), Int(a[1]), Int(a[2]), Int(a[3]), Int(a[4]), Int(a[5]), long.Parse(a[6], CultureInfo.InvariantCulture), a[7]);
+        internal static Plan Parse(ReadOnlySpan<string> a) => new(Int(a[0]), Int(a[1]), Int(a[2]), Int(a[3]), Int(a[4]), Int(a[5]), long.Parse(a[6], CultureInfo.InvariantCulture), Int(a[7]), a[8]);
 
         /// <summary>Places in the file: the calls of each thread, then an end for each id.</summary>
         internal int RecordCount => Threads * CallsPerThread + Ids;
 
-        public override string ToString() => string.Create(CultureInfo.InvariantCulture, $"{Round} {Seed} {Process} {Threads} {CallsPerThread} {Ids} {StartTimestamp} {Cheat}");
+        public override string ToString() => string.Create(CultureInfo.InvariantCulture, $"{Round} {Seed} {Process} {Threads} {CallsPerThread} {Ids} {StartTimestamp} {DieAt} {Cheat}");
 
         internal static ObjectId IdOf(int round, int id) => ObjectId.FromName(string.Create(CultureInfo.InvariantCulture, $"h{round}-{id}"));
 
@@ -64,10 +74,17 @@ internal sealed unsafe class Recorder(PlasmaStore store, RecordFile file, Record
     private void Run(int thread)
     {
         var random = new Random(unchecked((plan.Seed * 31 + plan.Process) * 31 + thread));
+        Signal(0); // So that the deadly one is compiled and comes at once, before the other threads are through.
         while (Stopwatch.GetTimestamp() < plan.StartTimestamp) // Ends with the clock; all threads of all processes begin at once.
             Thread.SpinWait(8);
         for (int number = 0; number < plan.CallsPerThread; number++)
         {
+            if (thread == 0 && number == plan.DieAt)
+            {
+                AwaitCallOfOther();
+                Signal(Kill);
+            }
+            Volatile.Write(ref _number[thread], number);
             RecordedCall* call = file.At(thread * plan.CallsPerThread + number);
             call->Process = plan.Process;
             call->Thread = thread;
@@ -79,6 +96,7 @@ internal sealed unsafe class Recorder(PlasmaStore store, RecordFile file, Record
             if (random.Next(50) == 0)
                 Thread.Yield();
         }
+        Volatile.Write(ref _number[thread], plan.CallsPerThread);
     }
 
     private void Make(RecordedCall* call, Random random, ulong name)
@@ -176,6 +194,34 @@ internal sealed unsafe class Recorder(PlasmaStore store, RecordFile file, Record
         call->Status = status;
         Volatile.Write(ref call->Returned, now);
     }
+
+    /// <summary>Returns to the first thread when another one is in a call, or none makes calls any more.</summary>
+    private void AwaitCallOfOther()
+    {
+        for (bool anyAtIt = true; anyAtIt;) // Ends with a call, or with the calls of all.
+        {
+            anyAtIt = false;
+            for (int t = 1; t < plan.Threads; t++)
+            {
+                int number = Volatile.Read(ref _number[t]);
+                if (number == plan.CallsPerThread)
+                    continue;
+                anyAtIt = true;
+                RecordedCall* call = file.At(t * plan.CallsPerThread + number);
+                if (Volatile.Read(ref call->Invoked) != 0 && Volatile.Read(ref call->Returned) == 0)
+                    return;
+            }
+        }
+    }
+
+    private static void Signal(int number)
+    {
+        if (kill(Environment.ProcessId, number) != 0)
+            throw new InvalidOperationException("kill");
+    }
+
+    [LibraryImport("libc")]
+    private static partial int kill(int process, int signal);
 
     private bool TryTakeTurn(int id) => Interlocked.CompareExchange(ref _turn[id], 1, 0) == 0;
 

@@ -23,7 +23,7 @@ internal sealed unsafe class Evictor
 
     internal Evictor(StoreMemory memory, ParticipantTable participants, SlotScan scan) => (_memory, _participants, _scan) = (memory, participants, scan);
 
-    /// <summary>One object that may go.</summary>
+    /// <summary>One object that may go, and the memory that its block takes.</summary>
     internal readonly record struct Victim(uint Entry, uint Generation, long Bytes, long LastUse);
 
     /// <summary>Where a get of an evictable object leaves its hint. Lossy: another entry may overwrite it.</summary>
@@ -70,7 +70,7 @@ internal sealed unsafe class Evictor
         if (inSlab)
         {
             // Any block at least as large will do; some more of the oldest, so that the next puts find room too.
-            List<Victim> sameSize = Sample((v, entry) => !entry.Block.IsLarge && allocator.BlockBytesAt(entry.Block) >= blockBytes, Math.Max(blockBytes, SlabBatchBytes));
+            List<Victim> sameSize = Sample((v, entry) => !entry.Block.IsLarge && v.Bytes >= blockBytes, Math.Max(blockBytes, SlabBatchBytes));
             if (sameSize.Count > 0)
             {
                 TakeOldest(sameSize, Math.Max(blockBytes, SlabBatchBytes));
@@ -107,9 +107,9 @@ internal sealed unsafe class Evictor
             long lastUse = entry.SealedAt;
             if (hints.TryGetValue(e, out uint tick)) // A hint has the low half of the tick, its age says the rest; above every seal of the same period, and never in the future.
                 lastUse = Math.Max(lastUse, (now - Math.Max(0, (int)((uint)now - tick)) + 2) * ticksPerTick);
-            var victim = new Victim(e, state.Generation, ObjectEntry.BytesNeeded(entry.PayloadBytes, entry.TailBytes), lastUse);
-            if ((ulong)victim.Bytes > (ulong)_memory.Geometry.CapacityBytes || !fits(victim, entry))
-                continue; // Sizes that cannot be would overflow the sums; whoever gets the object says that it is broken.
+            var victim = new Victim(e, state.Generation, BlockAllocator.BlockBytesAt(_memory.Chunks, entry.Block), lastUse);
+            if (!fits(victim, entry))
+                continue;
             candidates.Add(victim);
             found += Math.Max(victim.Bytes, 1);
         }

@@ -25,7 +25,7 @@ public sealed class HistoryTests(ITestOutputHelper output) : StoreTest
         long start = Stopwatch.GetTimestamp();
         int round = 0;
         for (; Stopwatch.GetElapsedTime(start) < LongRun.Of(seconds); round++)
-            {
+        {
             RunRound(team, store, round, Recorder.Honest);
             Check(team, Context(round));
         }
@@ -60,16 +60,15 @@ public sealed class HistoryTests(ITestOutputHelper output) : StoreTest
     [Fact]
     public void What_a_killed_process_did_has_an_order_too_and_what_it_was_creating_becomes_free()
     {
-        const int Threads = 2, CallsPerThread = 10_000, KilledAfterMax = 2000, RoundsMin = 5;
+        const int Threads = 3, CallsPerThread = 1500, RoundsMin = 5, RoundsMax = 50;
         PlasmaStore store = Named(out string name, s_options);
         var random = new Random(LongRun.Seed);
         using var team = new Team(this, name, 3, Threads, CallsPerThread);
         long start = Stopwatch.GetTimestamp();
         int round = 0, pending = 0;
-        for (; round < RoundsMin || Stopwatch.GetElapsedTime(start) < LongRun.Of(4); round++)
+        for (; round < RoundsMin || Stopwatch.GetElapsedTime(start) < LongRun.Of(4) || (pending == 0 && round < RoundsMax); round++)
         {
-            team.Begin(round, Recorder.Honest);
-            team.KillFirst(afterCalls: random.Next(20, KilledAfterMax));
+            team.Begin(round, Recorder.Honest, firstDiesAt: random.Next(20, CallsPerThread / 2));
             team.JoinOthers();
             Check(team, Context(round));
             pending += team.ReplaceFirst();
@@ -118,17 +117,20 @@ public sealed class HistoryTests(ITestOutputHelper output) : StoreTest
         private readonly Recording[] _members = [.. Enumerable.Range(0, processes).Select(p => new Recording(test, store, p, threads, callsPerThread))];
         private int _processes = processes;
 
-        internal void Begin(int round, string cheat)
+        internal void Begin(int round, string cheat, int firstDiesAt = -1)
         {
             long at = Stopwatch.GetTimestamp() + Stopwatch.Frequency / 200; // Time for all to get there; who comes later begins at once.
-            Array.ForEach(_members, m => m.Begin(round, at, cheat));
+            Array.ForEach(_members, m => m.Begin(round, at, m == _members[0] ? firstDiesAt : -1, cheat));
         }
 
         internal void Join() => Array.ForEach(_members, static m => m.Join());
 
-        internal void JoinOthers() => Array.ForEach(_members[1..], static m => m.Join());
-
-        internal void KillFirst(int afterCalls) => _members[0].KillAfter(afterCalls);
+        /// <summary>As <see cref="Join"/> in a round in which the first dies.</summary>
+        internal void JoinOthers()
+        {
+            _members[0].AwaitDeath();
+            Array.ForEach(_members[1..], static m => m.Join());
+        }
 
         /// <summary>A new process for the killed one. Returns how many calls were in progress at its death.</summary>
         internal int ReplaceFirst()
@@ -158,30 +160,27 @@ public sealed class HistoryTests(ITestOutputHelper output) : StoreTest
             (_process, _threads, _callsPerThread) = (process, threads, callsPerThread);
             _path = Path.Combine(test.NewFolder(), "calls");
             _worker = test.StartWorker(store);
-            _file = new RecordFile(_path, PlanOf(0, 0, Recorder.Honest).RecordCount);
+            _file = new RecordFile(_path, PlanOf(0, 0, -1, Recorder.Honest).RecordCount);
         }
 
         internal int PendingCount => Recorded().Count(static c => c.Returned == 0);
 
-        internal void Begin(int round, long at, string cheat)
+        internal void Begin(int round, long at, int dieAt, string cheat)
         {
             _file.Calls.Clear();
-            _worker.Send($"record {_path} {PlanOf(round, at, cheat)}");
+            _worker.Send($"record {_path} {PlanOf(round, at, dieAt, cheat)}");
         }
 
-        private Recorder.Plan PlanOf(int round, long at, string cheat) => new(round, unchecked(LongRun.Seed + round), _process, _threads, _callsPerThread, Ids, at, cheat);
+        private Recorder.Plan PlanOf(int round, long at, int dieAt, string cheat) => new(round, unchecked(LongRun.Seed + round), _process, _threads, _callsPerThread, Ids, at, dieAt, cheat);
 
         internal void Join() => Assert.Equal("", _worker.Receive());
 
-        /// <summary>Kills the process when its first thread has begun so many calls.</summary>
-        internal void KillAfter(int calls)
+        /// <summary>The process kills itself after the last answer to its first thread.</summary>
+        internal void AwaitDeath()
         {
-            long start = Stopwatch.GetTimestamp();
-            while (Volatile.Read(ref _file.Calls[calls].Invoked) == 0) // Ends with the call or with the patience.
-                Assert.True(Stopwatch.GetElapsedTime(start) < Eventually.Patience, $"worker {_worker.Id} does not get to call {calls}");
-            _killedAt = Stopwatch.GetTimestamp();
-            _worker.Kill();
+            _worker.AwaitExit();
             _deadAt = Stopwatch.GetTimestamp();
+            _killedAt = Recorded().Where(static c => c.Thread == 0).Max(static c => c.Returned);
         }
 
         internal IEnumerable<HistoryCall> HistoryOf(int id)
