@@ -9,6 +9,8 @@ internal sealed unsafe class StormRun : IDisposable
     /// <summary>Less than all keys together would need, so that memory is short most of the time.</summary>
     internal const long CapacityBytes = 12 << 20;
 
+    private const int KilledExitCode = 128 + Native.SigKill;
+
     private const int ObjectCountMax = 4096, LongStopMs = StormChild.BoundMs + 1_500, StopMsMin = 300, StopMsMax = 2_000;
 
     /// <summary>Bound of what has no operation: start, end, recovery of a dead process, reaching a quiet point.</summary>
@@ -109,10 +111,11 @@ internal sealed unsafe class StormRun : IDisposable
             return;
         }
         Watch(child);
-        long now = Stopwatch.GetTimestamp();
+        if (child.KilledAt != 0)
+            return; // Its end is on the way.
         if (!child.IsScheduled && child.Role != Role.Culprit && child.IsReady)
             Schedule(child, -Math.Log(1 - _random.NextDouble()) * _options.MeanLife.TotalMilliseconds * (_random.Next(16) == 0 ? 20 : 1)); // Some live long.
-        if (now >= child.DueAt)
+        if (Stopwatch.GetTimestamp() >= child.DueAt)
             Meet(child);
     }
 
@@ -164,6 +167,8 @@ internal sealed unsafe class StormRun : IDisposable
 
     private void Kill(ChildProcess child)
     {
+        if (child.KilledAt != 0)
+            return;
         int before = _unrecovered.Count;
         long now = Stopwatch.GetTimestamp();
         var operation = (Operation)child.Record->Operation;
@@ -174,8 +179,8 @@ internal sealed unsafe class StormRun : IDisposable
                 _unrecovered.Add(new Dead(k, block->AttachCount, now, Volatile.Read(ref child.Record->OperationStart) != 0 ? operation : Operation.None));
         }
         Figures.Attachments += _unrecovered.Count - before;
-        Figures.Kills++;
         child.Kill();
+        Figures.Kills++;
     }
 
     /// <summary>Waits a moment until somebody holds the token of the dead: it is being recovered. Then its recoverers die, too.</summary>
@@ -212,7 +217,7 @@ internal sealed unsafe class StormRun : IDisposable
         Figures.Gets += record->Gets;
         Figures.StallTicks = Math.Max(Figures.StallTicks, record->StallTicks);
         bool told = HearFaults(child);
-        if (child.KilledAt == 0 && !told)
+        if (child.ExitCode != KilledExitCode && !told)
             Figures.AddStuck($"{child.Role} ended by itself with exit code {child.ExitCode} in {(Operation)record->Operation}");
         _ledger.Disown(child.Serial);
         _children[child.Place] = null;
