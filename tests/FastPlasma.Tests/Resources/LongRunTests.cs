@@ -27,9 +27,10 @@ public sealed unsafe class LongRunTests : StoreTest
         (long files, long used, int descriptors, int maps, long resident) before = State(store, name);
         Cycle(store, 10_000, cycles);
         (long files, long used, int descriptors, int maps, long resident) after = State(store, name);
-        Assert.Equal((before.files, before.used, before.descriptors), (after.files, after.used, after.descriptors));
+        Assert.Equal((before.files, before.used), (after.files, after.used));
         Assert.InRange(after.maps - before.maps, int.MinValue, 100); // The runtime maps things too, now and then.
         Assert.InRange(after.resident - before.resident, long.MinValue, 16 << 20);
+        Assert.Equal(before.descriptors, after.descriptors);
         for (int i = 0; i < StoreGeometry.StashCount; i++)
             Assert.Equal(0UL, store.Memory.Stash[i]);
 
@@ -90,13 +91,14 @@ public sealed unsafe class LongRunTests : StoreTest
         PlasmaStore store = Named(out string name);
         store.Put(Id("a"), [1, 2, 3]);
         OpenAndClose(name, 50);
+        Eventually.True(() => store.Stats().Participants.Count == 1, "all of them have ended");
         (long files, long used, int descriptors, int maps, long resident) before = State(store, name);
         OpenAndClose(name, 2000);
         (long files, long used, int descriptors, int maps, long resident) after = State(store, name);
-        Assert.Equal((before.files, before.used, before.descriptors), (after.files, after.used, after.descriptors));
+        Assert.Equal((before.files, before.used), (after.files, after.used));
         Assert.InRange(after.maps - before.maps, int.MinValue, 100); // The runtime maps things too, now and then.
         Assert.InRange(after.resident - before.resident, long.MinValue, 32 << 20);
-        Assert.Single(store.Stats().Participants);
+        Eventually.True(() => store.Stats().Participants.Count == 1 && State(store, name).Descriptors == before.descriptors, "the last one has ended, whose maintenance was under way when it was closed");
     }
 
     private static void OpenAndClose(string name, int rounds)
@@ -121,7 +123,7 @@ public sealed unsafe class LongRunTests : StoreTest
             files += file.Facts().AllocatedBytes;
         }
         string resident = File.ReadLines("/proc/self/status").Single(static line => line.StartsWith("RssAnon:", StringComparison.Ordinal));
-        return (files, store.Stats().UsedBytes, Directory.GetFileSystemEntries("/proc/self/fd").Count(static fd => new FileInfo(fd).LinkTarget?.Contains("fastplasma", StringComparison.Ordinal) == true), File.ReadLines("/proc/self/maps").Count(),
+        return (files, store.Stats().UsedBytes, Directory.GetFileSystemEntries("/proc/self/fd").Count(fd => new FileInfo(fd).LinkTarget?.Contains($"fastplasma.{name}", StringComparison.Ordinal) == true), File.ReadLines("/proc/self/maps").Count(),
             long.Parse(resident.Split(' ', StringSplitOptions.RemoveEmptyEntries)[1], CultureInfo.InvariantCulture) * 1024);
     }
 }
