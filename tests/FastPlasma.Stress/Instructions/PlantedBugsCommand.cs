@@ -40,7 +40,8 @@ internal static class PlantedBugsCommand
         {
             int missed = 0;
             string[] names = parse.GetValue(only) ?? [];
-            foreach (Plant plant in s_plants.Where(p => names.Length == 0 || names.Contains(p.Name)))
+            Plant[] plants = [.. s_plants.Where(p => names.Length == 0 || names.Contains(p.Name))];
+            foreach (Plant plant in plants)
             {
                 var code = new VictimCode(Build(plant));
                 AttackResult result = new Attack(code, Plan.Of(plant.Scenario), parse.GetValue(prefix)!, Math.Max(1, Environment.ProcessorCount)) { Symbol = plant.Symbol, FailuresMax = 5 }.Run(sample: 0, seed: 1, static _ => { });
@@ -51,7 +52,7 @@ internal static class PlantedBugsCommand
                 else
                     missed++;
             }
-            Console.WriteLine(string.Create(CultureInfo.InvariantCulture, $"planted {s_plants.Length}, not found {missed}"));
+            Console.WriteLine(string.Create(CultureInfo.InvariantCulture, $"planted {plants.Length}, not found {missed}"));
             return missed == 0 ? 0 : 1;
         });
         return command;
