@@ -47,9 +47,15 @@ internal sealed unsafe class SharedFile : IDisposable
         return Marshal.GetLastPInvokeError() == Libc.ENOENT ? null : throw OsException.FromLastError("open", Combine(directory, name));
     }
 
-    /// <summary>As <see cref="TryOpen"/>, but a missing file is an error.</summary>
-    internal static SharedFile Open(string directory, string name, bool writable) =>
-        TryOpen(directory, name, writable) ?? throw new OsException("open", Combine(directory, name), Libc.ENOENT);
+    /// <summary>As <see cref="TryOpen"/>, but a missing file is an error, and so is a pipe, a device or a folder in its place.</summary>
+    internal static SharedFile Open(string directory, string name, bool writable)
+    {
+        SharedFile file = TryOpen(directory, name, writable) ?? throw new OsException("open", Combine(directory, name), Libc.ENOENT);
+        if (file.Facts().IsRegular)
+            return file;
+        file.Dispose();
+        throw new OsException("open", $"{Combine(directory, name)} (not a regular file)", Libc.EINVAL);
+    }
 
     /// <summary>An unnamed memory file, for stores inside one process.</summary>
     internal static SharedFile CreateAnonymous(string label)

@@ -124,6 +124,20 @@ public sealed unsafe class FormatTests : StoreTest
         }
     }
 
+    [Theory, Trait("Anchor", "25")]
+    [InlineData("data")]
+    [InlineData("pins.w")]
+    [InlineData("lock.w")]
+    public void Pipe_in_the_place_of_another_file_is_refused(string part)
+    {
+        Named(out string name).Dispose();
+        string file = PartOf(name, part);
+        File.Delete(file);
+        Assert.Equal(0, Syscall.mkfifo(file, FilePermissions.S_IRUSR | FilePermissions.S_IWUSR));
+        Eventually.Ends(() => Refused(name, "not a regular file"));
+        Eventually.Ends(() => Assert.True(PlasmaStore.Destroy(name)));
+    }
+
     [Fact, Trait("Anchor", "25")]
     public void World_writable_meta_file_is_refused()
     {

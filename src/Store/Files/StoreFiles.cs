@@ -94,11 +94,11 @@ internal sealed unsafe class StoreFiles : IDisposable
             }
             string suffix = domain == 0 ? StoreNames.WritersDomain : $"{OsIdentity.EffectiveUid}";
             string dataHome = dataDirectory.Length == 0 ? directory : dataDirectory;
-            data = SharedFile.Open(dataHome, StoreNames.Data(name, uuid), writable: options.Access == StoreAccess.ReadWrite);
+            data = OpenPart(dataHome, StoreNames.Data(name, uuid), writable: options.Access == StoreAccess.ReadWrite);
             if (data.Facts().SizeBytes < geometry.CapacityBytes)
                 throw new PlasmaFormatException($"{data.Path} is {data.Facts().SizeBytes} bytes long, the store's header says {geometry.CapacityBytes}.");
-            pins = SharedFile.Open(directory, StoreNames.Pins(name, uuid, suffix), writable: true);
-            locks = SharedFile.Open(directory, StoreNames.Lock(name, uuid, suffix), writable: true);
+            pins = OpenPart(directory, StoreNames.Pins(name, uuid, suffix), writable: true);
+            locks = OpenPart(directory, StoreNames.Lock(name, uuid, suffix), writable: true);
             return new StoreFiles(name, directory, meta, data, geometry, uuid) { Pins = pins, Lock = locks, Domain = domain, Access = options.Access };
         }
         catch (OsException e) when (e.ErrorNumber == Libc.ENOENT)
@@ -302,6 +302,18 @@ internal sealed unsafe class StoreFiles : IDisposable
         catch (OsException e) when (e.ErrorNumber is Libc.EACCES or Libc.EPERM)
         {
             throw new UnauthorizedAccessException($"{e.Message}: the user is neither a writer of the store nor admitted as reader.");
+        }
+    }
+
+    private static SharedFile OpenPart(string directory, string name, bool writable)
+    {
+        try
+        {
+            return SharedFile.Open(directory, name, writable);
+        }
+        catch (OsException e) when (e.ErrorNumber is Libc.EINVAL or Libc.ELOOP)
+        {
+            throw new PlasmaFormatException($"{e.Message}. A store's file is neither that nor a symbolic link.");
         }
     }
 

@@ -225,15 +225,11 @@ internal sealed unsafe class SlotScan : IDisposable
                 return opened;
             try
             {
-                file = open(_memory.Domains[domain].Uid);
-                if (file.Facts().IsRegular)
-                    return cache[domain] = file;
-                file.Dispose();
-                return null; // Nothing of ours has that name.
+                return cache[domain] = open(_memory.Domains[domain].Uid);
             }
             catch (OsException)
             {
-                return null; // Gone with a destroyed store, or no rights: the callers take "anything may be pinned there".
+                return null; // Gone with a destroyed store, no rights, or not a file of ours: the callers take "anything may be pinned there".
             }
         }
     }

@@ -56,7 +56,10 @@ internal sealed class Attack(VictimCode code, Plan plan, string storePrefix, int
     /// <summary>A middle or last hit beyond this is replaced by this one: counting so far takes some hundredths of a second.</summary>
     private const int HitMax = 300;
 
-    private const int Discoveries = 3, RetriesMax = 3, StepsOfCountMax = 500_000, StepsOfKillMax = 30_000, VictimPatienceMs = 60_000, FailuresShown = 20;
+    private const int Discoveries = 3, StepsOfCountMax = 500_000, StepsOfKillMax = 30_000, VictimPatienceMs = 60_000, FailuresShown = 20;
+
+    // When the survivor does its part of an operation that waits for it: which instructions the victim reaches depends on how far it has come by then. The first death in an instruction is tried with all, later passes with the first three.
+    private static readonly int[] s_delaysMs = [5, 20, 80, 320, 1, 0, 2, 160, 40, 10, 320, 120];
 
     /// <summary>Part of the symbols to die in; null for all.</summary>
     internal string? Symbol { get; init; }
@@ -185,13 +188,14 @@ internal sealed class Attack(VictimCode code, Plan plan, string storePrefix, int
     private void RunKill(Survivor survivor, Kill kill)
     {
         int hit = (int)kill.Number;
-        for (int attempt = 0; attempt < RetriesMax; attempt++)
+        int attempts = kill.Number == 1 ? s_delaysMs.Length : 3;
+        for (int attempt = 0; attempt < attempts; attempt++)
         {
             if (attempt == 1)
                 survivor.Discard(); // What is only done once in the life of a store needs a new one.
             Tracer? tracer = null;
             using VictimProcess victim = Watch(survivor.StartVictim([], v => tracer = kill.Kind == KillKind.Time ? null : new Tracer(v, code)));
-            survivor.Accompany(delayMs: 5 << (attempt * 2));
+            survivor.Accompany(s_delaysMs[attempt]);
             bool reached;
             int hits = 0;
             using (tracer)
