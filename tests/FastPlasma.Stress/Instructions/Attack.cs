@@ -58,7 +58,7 @@ internal sealed class Attack(VictimCode code, Plan plan, string storePrefix, int
 
     private const int Discoveries = 3, StepsOfCountMax = 500_000, StepsOfKillMax = 30_000, VictimPatienceMs = 60_000, FailuresShown = 20;
 
-    // When the survivor does its part of an operation that waits for it: which instructions the victim reaches depends on how far it has come by then. The first death in an instruction is tried with all, later passes with the first three.
+    // When the survivor does its part of an operation that waits for it: which instructions the victim reaches depends on how far it has come by then. The first death in an instruction is tried with all, then with all of them while the victim is single-stepped; later passes with the first three.
     private static readonly int[] s_delaysMs = [5, 20, 80, 320, 1, 0, 2, 160, 40, 10, 320, 120];
 
     /// <summary>Part of the symbols to die in; null for all.</summary>
@@ -188,19 +188,20 @@ internal sealed class Attack(VictimCode code, Plan plan, string storePrefix, int
     private void RunKill(Survivor survivor, Kill kill)
     {
         int hit = (int)kill.Number;
-        int attempts = kill.Number == 1 ? s_delaysMs.Length : 3;
+        int attempts = kill is { Kind: KillKind.Instruction, Number: 1 } ? 4 * s_delaysMs.Length : 3;
         for (int attempt = 0; attempt < attempts; attempt++)
         {
             if (attempt == 1)
                 survivor.Discard(); // What is only done once in the life of a store needs a new one.
             Tracer? tracer = null;
             using VictimProcess victim = Watch(survivor.StartVictim([], v => tracer = kill.Kind == KillKind.Time ? null : new Tracer(v, code)));
-            survivor.Accompany(s_delaysMs[attempt]);
+            survivor.Accompany(s_delaysMs[attempt % s_delaysMs.Length]);
             bool reached;
             int hits = 0;
             using (tracer)
                 reached = kill.Kind switch
                 {
+                    KillKind.Instruction when attempt >= s_delaysMs.Length => tracer!.KillStepping(kill.Address, StepsOfCountMax),
                     KillKind.Instruction => tracer!.KillAt(kill.Address, hit, out hits),
                     KillKind.Step => tracer!.KillAfter(kill.Number),
                     _ => KillLater(victim, kill.Number),
