@@ -512,16 +512,19 @@ public sealed unsafe class ObjectTests : StoreTest
         {
             while (!Volatile.Read(ref stop)) // Ends with the loop below.
                 if (store.Abort(aborted) == PlasmaStatus.Ok)
-                    aborts++;
+                    Volatile.Write(ref aborts, aborts + 1);
         });
         aborter.Start();
         try
         {
-            for (int i = 0; i < 300_000; i++)
+            // Long enough for both to win; the aborter needs a processor at the right moment.
+            var watch = System.Diagnostics.Stopwatch.StartNew();
+            for (int i = 0; i < 300_000 || (Volatile.Read(ref aborts) == 0 && watch.Elapsed < Eventually.Patience); i++)
             {
                 ObjectWriter first;
                 while (store.TryCreate(aborted, 8, out first) == PlasmaStatus.Exists) // Ends with the abort that is still under way.
                     Thread.SpinWait(1);
+                Thread.SpinWait(i % 8);
                 if (first.TrySeal() == PlasmaStatus.Ok)
                     Assert.Equal(PlasmaStatus.Ok, store.Delete(aborted));
                 ObjectWriter second = store.Create(next, 8);
