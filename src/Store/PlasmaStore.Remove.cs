@@ -126,7 +126,8 @@ public sealed unsafe partial class PlasmaStore
                         thread.Count(Counter.EvictedBytes, payloadBytes);
                     }
                 }
-                freed += _reclaimer.FinishBatch(thread.Blocks, batch[..count]);
+                if (!_scan.IsCostly)
+                    freed += _reclaimer.FinishBatch(thread.Blocks, batch[..count]);
             }
             finally
             {
@@ -139,6 +140,8 @@ public sealed unsafe partial class PlasmaStore
                 }
             }
         }
+        if (_scan.IsCostly)
+            freed += _reclaimer.FinishAll(thread.Blocks); // One look for all of them.
         return freed;
     }
 

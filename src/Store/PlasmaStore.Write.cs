@@ -330,6 +330,7 @@ public sealed unsafe partial class PlasmaStore
             List<Evictor.Victim> victims = _evictor.Choose(1, Evictor.Aim.Record);
             if (victims.Count == 0)
                 break;
+            AddVictimsAhead(victims);
             Evict(thread, victims, out _);
             foreach (Evictor.Victim victim in victims)
             {
@@ -400,6 +401,7 @@ public sealed unsafe partial class PlasmaStore
             List<Evictor.Victim> victims = _evictor.ChooseForBlock(wanted, BlockAllocator.FitsSlab(needed, alignment), _allocator);
             if (victims.Count == 0)
                 break;
+            AddVictimsAhead(victims);
             Evict(thread, victims, out int condemned);
             if (condemned == 0)
                 lost++; // Others evict too, or pinned them meanwhile; what they freed may do.
@@ -407,6 +409,14 @@ public sealed unsafe partial class PlasmaStore
                 return true;
         }
         return _allocator.TryAllocate(thread.Blocks, needed, alignment, owner, place, Effort.Exact, out offset);
+    }
+
+    /// <summary>When readers of other users make a look at all pins dear, one eviction makes room for many creates: so much of the store, those used longest ago.</summary>
+    private void AddVictimsAhead(List<Evictor.Victim> victims)
+    {
+        const int share = 16;
+        if (_scan.IsCostly)
+            victims.AddRange(_evictor.Choose(_capacity / share, Evictor.Aim.Bytes)); // One that is in it already is condemned once.
     }
 
     /// <summary>Seals what the caller alone may end: its slot is reserved, or its release has begun.</summary>

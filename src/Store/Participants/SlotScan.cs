@@ -1,3 +1,4 @@
+using System.Runtime.CompilerServices;
 using System.Runtime.InteropServices;
 using System.Runtime.Intrinsics;
 using FastPlasma.Files;
@@ -27,8 +28,11 @@ internal sealed unsafe class SlotScan : IDisposable
 {
     private const int ReadBytes = 16 * SlotChunk.SizeBytes;
 
-    /// <summary>From so many bytes of foreign slots on, a look is too dear for one entry: about 50 µs.</summary>
-    private const long CostlyBytes = 128 << 10;
+    /// <summary>From so many bytes of foreign slots on, a look is too dear for one entry: about 3 µs.</summary>
+    private const long CostlyBytes = 16 << 10;
+
+    /// <summary>Bytes that could be read in the time of a system call that reads few.</summary>
+    private const int CallBytes = 2 << 10;
 
     private readonly StoreMemory _memory;
     private readonly StoreFiles _files;
@@ -36,7 +40,7 @@ internal sealed unsafe class SlotScan : IDisposable
     private readonly SharedFile?[] _foreignPins = new SharedFile?[DomainRecord.CountMax];
     private readonly SharedFile?[] _foreignLocks = new SharedFile?[DomainRecord.CountMax];
     private readonly Lock _opening = new();
-    private long _foreignBytes; // Read by the last look at the foreign domains.
+    private long _foreignBytes; // What the last look at the foreign domains cost.
 
     internal SlotScan(StoreMemory memory, StoreFiles files, ParticipantTable own) => (_memory, _files, _own) = (memory, files, own);
 
@@ -147,6 +151,8 @@ internal sealed unsafe class SlotScan : IDisposable
         public void VisitUnreadable() => Found = true;
     }
 
+    // Optimized at once: a reader can make the first look of a process a long one.
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     private static void VisitChunk<TVisitor>(ref TVisitor visitor, in SlotOwner owner, SlotChunk* chunk, bool foreign)
         where TVisitor : ISlotVisitor, allows ref struct
     {
@@ -159,7 +165,7 @@ internal sealed unsafe class SlotScan : IDisposable
         }
     }
 
-    /// <summary>Returns bytes read.</summary>
+    /// <summary>Returns bytes read, and what the calls cost besides.</summary>
     private long VisitForeign<TVisitor>(ref TVisitor visitor, int domain)
         where TVisitor : ISlotVisitor, allows ref struct
     {
@@ -177,6 +183,7 @@ internal sealed unsafe class SlotScan : IDisposable
         for (int k = 0; k < high; k++)
         {
             long at = PinsHeader.SizeBytes + (long)k * ParticipantBlock.SizeBytes;
+            total += CallBytes;
             if (pins.ReadAt(at, head) < head.Length)
                 return total;
             ParticipantBlock block = default;

@@ -84,37 +84,57 @@ internal sealed unsafe class Evictor
     /// <summary>Evictable objects that nobody pins, from the hand on, until they are worth <see cref="Oversampling"/> times <paramref name="bytes"/>.</summary>
     private List<Victim> Sample(Func<Victim, ObjectEntry, bool> fits, long bytes)
     {
+        var candidates = new List<Victim>();
         if (Volatile.Read(ref _memory.Header->EvictableUsed) == 0)
-            return []; // Set before the first such object, so there is none; a full store of objects to keep says so at once.
+            return candidates; // Set before the first such object, so there is none; a full store of objects to keep says so at once.
         const long ticksPerTick = CoarseClock.PeriodMs * TimeSpan.TicksPerMillisecond;
         long now = CoarseClock.UtcTicks / ticksPerTick;
         Dictionary<uint, uint> hints = ReadHints();
-        var candidates = new List<Victim>();
-        if (!TryReadPinned(out HashSet<ulong> pinned))
-            return candidates;
-        long found = 0;
         uint count = (uint)_memory.Geometry.ObjectCountMax;
         uint start = (uint)((ulong)Volatile.Read(ref _memory.Header->EvictHand) % count);
         uint step = 0;
-        for (; step < count && found / Oversampling < bytes; step++)
+        long found = 0;
+        for (long wanted = bytes; step < count && found / Oversampling < bytes; wanted = Math.Max(wanted, wanted * 2)) // Ends with the entries; each round looks at all slots once and goes further than the last.
         {
-            uint e = (start + step) % count;
-            ObjectEntry* at = _memory.Entries + e;
-            var state = new StateWord(Volatile.Read(ref at->State));
-            if (state.State != ObjectState.Sealed || !state.IsEvictable || pinned.Contains(BlockOwner.Of(state.Generation, e)))
-                continue;
-            ObjectEntry entry = *at; // Torn when it changes meanwhile; the condemn checks the generation, so that only makes the choice worse.
-            long lastUse = entry.SealedAt;
-            if (hints.TryGetValue(e, out uint tick)) // A hint has the low half of the tick, its age says the rest; above every seal of the same period, and never in the future.
-                lastUse = Math.Max(lastUse, (now - Math.Max(0, (int)((uint)now - tick)) + 2) * ticksPerTick);
-            var victim = new Victim(e, state.Generation, BlockAllocator.BlockBytesAt(_memory.Chunks, entry.Block), lastUse);
-            if (!fits(victim, entry))
-                continue;
-            candidates.Add(victim);
-            found += Math.Max(victim.Bytes, 1);
+            int known = candidates.Count;
+            for (long round = 0; step < count && (found + round) / Oversampling < wanted; step++)
+            {
+                uint e = (start + step) % count;
+                ObjectEntry* at = _memory.Entries + e;
+                var state = new StateWord(Volatile.Read(ref at->State));
+                if (state.State != ObjectState.Sealed || !state.IsEvictable)
+                    continue;
+                ObjectEntry entry = *at; // Torn when it changes meanwhile; the condemn checks the generation, so that only makes the choice worse.
+                long lastUse = entry.SealedAt;
+                if (hints.TryGetValue(e, out uint tick)) // A hint has the low half of the tick, its age says the rest; above every seal of the same period, and never in the future.
+                    lastUse = Math.Max(lastUse, (now - Math.Max(0, (int)((uint)now - tick)) + 2) * ticksPerTick);
+                var victim = new Victim(e, state.Generation, BlockAllocator.BlockBytesAt(_memory.Chunks, entry.Block), lastUse);
+                if (!fits(victim, entry))
+                    continue;
+                candidates.Add(victim);
+                round += Math.Max(victim.Bytes, 1);
+            }
+            RemoveRead(candidates, known);
+            foreach (Victim victim in CollectionsMarshal.AsSpan(candidates)[known..])
+                found += Math.Max(victim.Bytes, 1);
         }
         Interlocked.Add(ref _memory.Header->EvictHand, step);
         return candidates;
+    }
+
+    /// <summary>Takes those from <paramref name="start"/> on out of a list that anybody pins, or all of them when that cannot be known.</summary>
+    private void RemoveRead(List<Victim> candidates, int start)
+    {
+        ulong[] owners = [.. candidates.Skip(start).Select(static v => BlockOwner.Of(v.Generation, v.Entry))];
+        if (owners.Length == 0)
+            return;
+        var unread = new UnreadOwners(owners, new ulong[UnreadOwners.TableLength(owners.Length)]);
+        _scan.Visit(ref unread);
+        int kept = start;
+        for (int i = 0; i < owners.Length; i++)
+            if (unread.Contains(owners[i]))
+                candidates[kept++] = candidates[start + i];
+        candidates.RemoveRange(kept, candidates.Count - kept);
     }
 
     private static void TakeOldest(List<Victim> candidates, long bytes)
@@ -159,33 +179,7 @@ internal sealed unsafe class Evictor
         }
     }
 
-    /// <summary>False when it cannot be known.</summary>
-    private bool TryReadPinned(out HashSet<ulong> pinned)
-    {
-        var scan = new PinnedScan([], _memory);
-        _scan.Visit(ref scan);
-        pinned = scan.Pinned;
-        return !scan.Unreadable;
-    }
-
     /// <summary>Whether an announcement names an entry in its present generation.</summary>
     internal static bool IsPresent(StoreMemory memory, SlotWord word) =>
         word.Entry < (uint)memory.Geometry.ObjectCountMax && new StateWord(Volatile.Read(ref memory.Entries[word.Entry].State)).Generation == word.Generation;
-
-    private struct PinnedScan(HashSet<ulong> pinned, StoreMemory memory) : ISlotVisitor
-    {
-        internal readonly HashSet<ulong> Pinned = pinned;
-
-        internal bool Unreadable { get; private set; }
-
-        public void VisitUnreadable() => Unreadable = true;
-
-        public static bool WantsNames => false;
-
-        public readonly void Visit(in SlotOwner owner, SlotWord word, long since)
-        {
-            if (word.Kind == SlotKind.Pin && IsPresent(memory, word)) // A foreign participant may announce anything, and much of it.
-                Pinned.Add(BlockOwner.Of(word.Generation, word.Entry));
-        }
-    }
 }

@@ -1,3 +1,4 @@
+using System.Runtime.InteropServices;
 using FastPlasma.Allocator;
 using FastPlasma.Files;
 using FastPlasma.Format;
@@ -11,14 +12,18 @@ namespace FastPlasma.Reclaim;
 /// <summary>Frees condemned entries that nobody reads. Anyone may finish anybody's entry, several at once, and any number of times.</summary>
 internal sealed unsafe class Reclaimer : IBlockOwners
 {
-    /// <summary>Entries that one scan of all slots covers.</summary>
-    internal const int BatchMax = 64;
+    /// <summary>Announcements that one search collects.</summary>
+    private const int AnnouncedMax = 64;
+
+    /// <summary>Words of a table of owners that a stack has room for: 4 KiB.</summary>
+    private const int TableOnStack = 512;
 
     private readonly StoreMemory _memory;
     private readonly ParticipantTable _participants;
     private readonly SlotScan _scan;
     private readonly ObjectIndex _index;
     private readonly WaitWords _waits;
+    private Look? _lastLook;
 
     internal Reclaimer(StoreMemory memory, ParticipantTable participants, SlotScan scan, ObjectIndex index, WaitWords waits)
     {
@@ -55,23 +60,25 @@ internal sealed unsafe class Reclaimer : IBlockOwners
         return freed;
     }
 
-    /// <summary>As <see cref="Finish"/> for up to <see cref="BatchMax"/> entries with one scan; those that are finished are set to 0.</summary>
+    /// <summary>As <see cref="Finish"/> for any number of entries with one scan of all slots; those that are finished are set to 0.</summary>
     internal long FinishBatch(BlockCache? cache, Span<ulong> owners)
     {
-        var pinScan = new PinScan(owners);
+        int length = UnreadOwners.TableLength(owners.Length);
+        Span<ulong> table = length <= TableOnStack ? stackalloc ulong[length] : new ulong[length];
+        var unread = new UnreadOwners(owners, table);
 
         // OBSERVE condemn: each entry was condemned, by whomever, before this fence; pins that are validated later see that.
         Interlocked.MemoryBarrier();
-        _scan.Visit(ref pinScan);
+        _scan.Visit(ref unread);
         long freed = 0;
         bool any = false;
-        for (int i = 0; i < owners.Length; i++)
+        foreach (ref ulong owner in owners)
         {
-            if (owners[i] == 0 || pinScan.IsPinned(i))
+            if (!unread.Contains(owner))
                 continue;
             any = true;
-            freed += Free(cache, BlockOwner.EntryOf(owners[i]), BlockOwner.GenerationOf(owners[i]));
-            owners[i] = 0;
+            freed += Free(cache, BlockOwner.EntryOf(owner), BlockOwner.GenerationOf(owner));
+            owner = 0;
         }
         if (any)
             _waits.Wake(SpaceWord); // Also for objects without memory: a record is free.
@@ -81,12 +88,17 @@ internal sealed unsafe class Reclaimer : IBlockOwners
     /// <summary>Adds an entry that is still read to the own list, so that whoever is short of memory finds it; a full list asks for a walk of all entries instead.</summary>
     internal void Remember(uint entryIndex, uint generation)
     {
-        ulong owner = BlockOwner.Of(generation, entryIndex);
+        if (!TryRemember(BlockOwner.Of(generation, entryIndex)))
+            RequestWalk();
+    }
+
+    private bool TryRemember(ulong owner)
+    {
         ulong* list = ParticipantTable.Condemned(_participants.Own);
         for (int i = 0; i < ParticipantBlock.CondemnedCount; i++)
             if (Volatile.Read(ref list[i]) == 0 && Interlocked.CompareExchange(ref list[i], owner, 0) == 0)
-                return;
-        RequestWalk();
+                return true;
+        return false;
     }
 
     /// <summary>Asks for a walk over all entries: some condemned one is on no list.</summary>
@@ -117,7 +129,7 @@ internal sealed unsafe class Reclaimer : IBlockOwners
                 }
             }
         }
-        Span<ulong> announced = stackalloc ulong[BatchMax];
+        Span<ulong> announced = stackalloc ulong[AnnouncedMax];
         var condemnScan = new CondemnScan(announced);
         _scan.VisitOwn(ref condemnScan);
         for (int i = 0; i < condemnScan.Count; i++)
@@ -132,48 +144,40 @@ internal sealed unsafe class Reclaimer : IBlockOwners
             if (state.State == ObjectState.Condemned)
                 (found ??= []).Add(BlockOwner.Of(state.Generation, e));
         }
-        long freed = found is null ? 0 : FinishMany(cache, found);
+        long freed = found is null ? 0 : FinishFound(cache, CollectionsMarshal.AsSpan(found));
         if (walk)
         {
-            foreach (ulong pinned in found ?? [])
-                if (pinned != 0 && !IsListed(pinned))
-                    Remember(BlockOwner.EntryOf(pinned), BlockOwner.GenerationOf(pinned)); // What is still read goes to the own list.
+            RememberRead(found ?? []);
             RaiseDone(requested); // What was asked for meanwhile has a higher number and stays open.
         }
         return freed;
     }
 
-    /// <summary>As <see cref="FinishBatch"/> for any number of entries.</summary>
-    private long FinishMany(BlockCache? cache, List<ulong> owners)
+    /// <summary>As <see cref="FinishBatch"/>. When readers of other users make a look dear, entries that one has found read are not looked for again before the clock has moved: a store full of such entries would look at every create.</summary>
+    private long FinishFound(BlockCache? cache, Span<ulong> owners)
     {
-        var pins = new CondemnedPins(_memory, []);
-
-        // OBSERVE condemn, as in FinishBatch.
-        Interlocked.MemoryBarrier();
-        _scan.Visit(ref pins);
-        if (pins.Unreadable)
+        uint now = CoarseClock.Tick;
+        if (_scan.IsCostly && Volatile.Read(ref _lastLook) is { } last && last.Tick == now && last.StillRead.IsSupersetOf(owners.ToArray()))
             return 0;
-        long freed = 0;
-        bool any = false;
-        for (int i = 0; i < owners.Count; i++)
-        {
-            if (pins.Found.Contains(owners[i]))
-                continue;
-            any = true;
-            freed += Free(cache, BlockOwner.EntryOf(owners[i]), BlockOwner.GenerationOf(owners[i]));
-            owners[i] = 0;
-        }
-        if (any)
-            _waits.Wake(SpaceWord); // Also for objects without memory: a record is free.
+        long freed = FinishBatch(cache, owners);
+        Volatile.Write(ref _lastLook, _scan.IsCostly ? new Look(now, [.. owners]) : null);
         return freed;
     }
 
-    private bool IsListed(ulong owner)
+    /// <summary>What a walk has found and could not finish goes to the own list, unless it is on one; what has no room there needs another walk.</summary>
+    private void RememberRead(List<ulong> found)
     {
+        var listed = new HashSet<ulong>();
         for (int k = 0; k < _participants.High; k++)
-            if (new ReadOnlySpan<ulong>(ParticipantTable.Condemned(_participants.Block(k)), ParticipantBlock.CondemnedCount).Contains(owner))
-                return true;
-        return false;
+            foreach (ulong owner in new ReadOnlySpan<ulong>(ParticipantTable.Condemned(_participants.Block(k)), ParticipantBlock.CondemnedCount))
+                listed.Add(owner);
+        foreach (ulong owner in found)
+        {
+            if (owner == 0 || listed.Contains(owner) || TryRemember(owner))
+                continue;
+            RequestWalk();
+            return;
+        }
     }
 
     /// <summary>An entry's own end: block words, then Free. The index word is gone or goes first.</summary>
@@ -214,57 +218,8 @@ internal sealed unsafe class Reclaimer : IBlockOwners
                 return;
     }
 
-    /// <summary>Which of some entries are read by anybody.</summary>
-    private ref struct PinScan : ISlotVisitor
-    {
-        private readonly ReadOnlySpan<ulong> _owners;
-        private readonly ulong _filter;
-        private ulong _pinned;
-
-        internal PinScan(ReadOnlySpan<ulong> owners)
-        {
-            _owners = owners;
-            foreach (ulong owner in owners)
-                _filter |= 1UL << (int)(BlockOwner.EntryOf(owner) & 63);
-        }
-
-        public static bool WantsNames => false;
-
-        internal readonly bool IsPinned(int i) => (_pinned & (1UL << i)) != 0;
-
-        public void Visit(in SlotOwner owner, SlotWord word, long since)
-        {
-            if (word.Kind != SlotKind.Pin || (_filter & (1UL << (int)(word.Entry & 63))) == 0)
-                return;
-            ulong key = BlockOwner.Of(word.Generation, word.Entry);
-            for (int i = 0; i < _owners.Length; i++)
-                if (_owners[i] == key)
-                    _pinned |= 1UL << i;
-        }
-
-        public void VisitUnreadable() => _pinned = ulong.MaxValue;
-    }
-
-    /// <summary>Which condemned entries are read by anybody. No more than there are entries, whatever is announced.</summary>
-    private struct CondemnedPins(StoreMemory memory, HashSet<ulong> found) : ISlotVisitor
-    {
-        internal readonly HashSet<ulong> Found => found;
-
-        internal bool Unreadable { get; private set; }
-
-        public static bool WantsNames => false;
-
-        public readonly void Visit(in SlotOwner owner, SlotWord word, long since)
-        {
-            if (word.Kind != SlotKind.Pin || word.Entry >= (uint)memory.Geometry.ObjectCountMax)
-                return;
-            var state = new StateWord(Volatile.Read(ref memory.Entries[word.Entry].State));
-            if (state.Generation == word.Generation && state.State == ObjectState.Condemned)
-                found.Add(BlockOwner.Of(word.Generation, word.Entry));
-        }
-
-        public void VisitUnreadable() => Unreadable = true;
-    }
+    /// <summary>What a look has found to be read, and when: the tick of the coarse clock at its beginning.</summary>
+    private sealed record Look(uint Tick, HashSet<ulong> StillRead);
 
     /// <summary>Collects announcements of deleters and evictors.</summary>
     private ref struct CondemnScan(Span<ulong> found) : ISlotVisitor
