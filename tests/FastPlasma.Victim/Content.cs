@@ -11,7 +11,7 @@ internal static class Content
 
     internal const int SmallBytes = 1000, LargeBytes = 300_000, FirstBytes = 5000, FillerBytes = 340_000, HugeBytes = 5_000_000, EvictingBytes = 700_000;
 
-    internal const string Target = "target", Second = "second", Pinned = "pinned", Never = "never";
+    internal const string Target = "target", Second = "second", Pinned = "pinned", Never = "never", Awaited = "awaited";
 
     /// <summary>Evictable objects that fill the small store.</summary>
     internal static readonly string[] Fillers = ["filler0", "filler1", "filler2", "filler3", "filler4"];

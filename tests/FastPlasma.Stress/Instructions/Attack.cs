@@ -53,9 +53,6 @@ internal sealed class AttackResult
 /// <summary>Kills victims of one scenario at every instruction that it reaches, or at a sample.</summary>
 internal sealed class Attack(VictimCode code, Plan plan, string storePrefix, int workers)
 {
-    /// <summary>A middle or last hit beyond this is replaced by this one: counting so far takes some hundredths of a second.</summary>
-    private const int HitMax = 300;
-
     private const int Discoveries = 3, StepsOfCountMax = 500_000, StepsOfKillMax = 30_000, VictimPatienceMs = 60_000, FailuresShown = 20;
 
     // When the survivor does its part of an operation that waits for it: which instructions the victim reaches depends on how far it has come by then. The first death in an instruction is tried with all, then with all of them while the victim is single-stepped; later passes with the first three.
@@ -141,7 +138,7 @@ internal sealed class Attack(VictimCode code, Plan plan, string storePrefix, int
         {
             if (Symbol is not null && !code.Describe(address).Contains(Symbol, StringComparison.Ordinal))
                 continue;
-            int hits = Math.Min(counts.GetValueOrDefault(address, 1), HitMax);
+            int hits = counts.GetValueOrDefault(address, 1);
             foreach (int hit in new SortedSet<int> { 1, (hits + 1) / 2, hits })
                 kills.Add(new Kill(KillKind.Instruction, address, hit));
         }

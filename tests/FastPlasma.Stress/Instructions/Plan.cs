@@ -13,7 +13,7 @@ internal sealed record Target(string Name, int Bytes, bool IsThereBefore = false
 /// <summary>The survivor's side of a scenario of the same name.</summary>
 internal sealed record Plan(string Name, params Target[] Targets)
 {
-    /// <summary>Whether the scenario seals its first target, so that a thread of the survivor waits for it.</summary>
+    /// <summary>Whether the scenario seals its first target, so that a thread of the survivor waits for it. In the others one waits for an object that the survivor seals after the victim's death.</summary>
     internal bool HasWaiter { get; init; }
 
     /// <summary>Whether the survivor puts the first target while the victim waits for it.</summary>

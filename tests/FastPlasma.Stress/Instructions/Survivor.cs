@@ -13,6 +13,8 @@ internal sealed unsafe class Survivor : IDisposable
     private const int AtOnceMs = 2000, RecoveredMs = 5000, WokenMs = 5000;
 
     private readonly Plan _plan;
+    private readonly Target[] _targets;
+    private readonly Target? _awaited;
     private readonly string _executable;
     private readonly string _name;
     private readonly Dictionary<string, byte[]> _bytes = [];
@@ -32,9 +34,11 @@ internal sealed unsafe class Survivor : IDisposable
     internal Survivor(Plan plan, string executable, string name)
     {
         (_plan, _executable, _name) = (plan, executable, name);
+        _awaited = plan.PutsDuring || plan.OwnStoreIsThere is not null ? null : plan.HasWaiter ? plan.Targets[0] : new Target(Content.Awaited, Content.SmallBytes);
+        _targets = _awaited is null || plan.HasWaiter ? plan.Targets : [.. plan.Targets, _awaited];
         foreach ((string resident, int count) in Content.Residents)
             _bytes[resident] = Content.Bytes(resident, count);
-        foreach (Target target in plan.Targets)
+        foreach (Target target in _targets)
             _bytes[target.Name] = Content.Bytes(target.Name, target.Bytes);
         PlasmaStore.Destroy(_name);
     }
@@ -66,15 +70,17 @@ internal sealed unsafe class Survivor : IDisposable
         }
     }
 
-    /// <summary>To be called just before the victim goes: starts who waits for what it seals, or seals what it waits for.</summary>
+    /// <summary>To be called just before the victim goes: starts who waits for what it, or later the survivor, seals; or seals what it waits for.</summary>
     internal void Accompany(int delayMs)
     {
         _helperProblem = null;
         _helper = null;
-        if (_plan.HasWaiter)
+        if (_awaited is not null)
         {
-            _helper = new Thread(AwaitTarget) { IsBackground = true };
+            _helper = new Thread(() => Await(_awaited)) { IsBackground = true };
             _helper.Start();
+            if (!_plan.HasWaiter) // Which instructions the victim reaches must not depend on how far the waiter has come.
+                SpinWait.SpinUntil(() => (Volatile.Read(ref *_store!.Memory.WaitOf(_store.Index.HashOf(Content.Id(_awaited.Name)))) & WaitWord.WaitersFlag) != 0, AtOnceMs);
         }
         else if (_plan.PutsDuring)
         {
@@ -165,7 +171,7 @@ internal sealed unsafe class Survivor : IDisposable
         }
         if (_plan.TrimsBefore)
             _store.Trim();
-        foreach (Target target in _plan.Targets)
+        foreach (Target target in _targets)
             if (target.IsThereBefore)
             {
                 _store.Put(Content.Id(target.Name), _bytes[target.Name], new ObjectOptions { Retention = target.IsEvictable ? Retention.Evictable : Retention.Keep });
@@ -204,7 +210,7 @@ internal sealed unsafe class Survivor : IDisposable
     /// <summary>A creator of the same id recovers the dead one itself; every second death is met by it, the others by maintenance.</summary>
     private void TakeIdsOfTheDead()
     {
-        foreach (Target target in _plan.Targets)
+        foreach (Target target in _targets)
             if (!target.IsThereBefore)
                 PutTarget(target);
     }
@@ -238,7 +244,7 @@ internal sealed unsafe class Survivor : IDisposable
     {
         for (int i = 0; i < _pins.Count; i++)
         {
-            Target pinned = _plan.Targets.Where(static t => t.IsPinned).ElementAt(i);
+            Target pinned = _targets.Where(static t => t.IsPinned).ElementAt(i);
             if (!_pins[i].Span.SequenceEqual(_bytes[pinned.Name]))
                 _problems.Add($"'{pinned.Name}' changed while the survivor read it.");
             _pins[i].Dispose();
@@ -249,7 +255,7 @@ internal sealed unsafe class Survivor : IDisposable
     /// <summary>Each id is absent, or sealed with exactly its bytes; what is absent can be made again.</summary>
     private void CheckTargets()
     {
-        foreach (Target target in _plan.Targets)
+        foreach (Target target in _targets)
         {
             if (CheckBytes(target.Name, mustBeThere: false) || target.IsEvictable || target.Name == Content.HeldCondemned)
                 continue;
@@ -271,7 +277,7 @@ internal sealed unsafe class Survivor : IDisposable
 
     private void RemoveTargets()
     {
-        foreach (Target target in _plan.Targets)
+        foreach (Target target in _targets)
         {
             if (!_store!.Contains(Content.Id(target.Name)))
                 continue;
@@ -354,9 +360,8 @@ internal sealed unsafe class Survivor : IDisposable
         }
     }
 
-    private void AwaitTarget()
+    private void Await(Target target)
     {
-        Target target = _plan.Targets[0];
         PlasmaStatus status = _store!.TryGet(Content.Id(target.Name), TimeSpan.FromSeconds(60), out PlasmaObject obj);
         if (status != PlasmaStatus.Ok)
         {
