@@ -49,7 +49,7 @@ internal sealed unsafe partial class BlockAllocator
         return false;
     }
 
-    /// <summary>First grain of the shortest free run of at least <paramref name="grains"/>, as the words are now; -1 when there is none.</summary>
+    /// <summary>First grain of the shortest free run of at least <paramref name="grains"/>, as the words are now and as far as it looks; -1 when there is none.</summary>
     private long FindRun(long grains, bool chunkAligned, bool exact, bool mayReserve)
     {
         long best = -1, bestCount = long.MaxValue, runStart = 0, run = 0;
@@ -57,7 +57,7 @@ internal sealed unsafe partial class BlockAllocator
         for (long chunk = 0; chunk < _map.ChunkCount && bestCount > grains; chunk++)
         {
             if (chunk >= largeHigh && (best >= 0 || run >= grains))
-                break; // What follows was never cut into grains: whatever lies there is longer, or begins with this run.
+                break; // What follows was never cut into grains. Only whole chunks between slabs could be shorter there than a best that is longer than a chunk, and an open run counts as far as it goes: not worth the walk.
             ChunkWord word = _map.ReadWord(chunk);
             long first = chunk * ChunkMap.GrainsPerChunk;
             if (word.State == ChunkState.Free || (word.State == ChunkState.Unbacked && mayReserve))
@@ -125,7 +125,7 @@ internal sealed unsafe partial class BlockAllocator
         }
         for (long chunk = firstChunk; chunk <= lastChunk; chunk++)
         {
-            // OBSERVE retire, as in TryTake.
+            // OBSERVE retire, chunk, as in TryTake.
             if (_map.ReadWord(chunk).State != ChunkState.Large)
             {
                 FreeGrains(start, grains, owner, countHint: false);

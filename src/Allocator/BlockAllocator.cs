@@ -15,7 +15,7 @@ internal enum Effort
     Exact,
 }
 
-/// <summary>Out-of-band allocator of the data file: one compare-exchange per block, no locks, nothing to repair but words of dead owners.</summary>
+/// <summary>Out-of-band allocator of the data file: one compare-exchange per block, no locks, nothing to repair but block words and chunk words of the dead.</summary>
 /// <remarks>
 /// Invariant B1: a block belongs to the owner in its word and to nobody else. Invariant B2: a non-zero word that stays lies in a chunk whose use
 /// (class, or Large) is the one it was taken for. Everything else here is a hint. The proofs are in docs/concurrency.md, section 6.
@@ -125,6 +125,7 @@ internal sealed unsafe partial class BlockAllocator
     }
 
     /// <summary>Chunks of a dead participant: what it was backing or punching is unbacked, what it was retiring is as it was before.</summary>
+    /// <remarks>Pages that an unbacked chunk has all the same serve its next use; until then <see cref="Trim"/> does not see them.</remarks>
     internal void Recover(int participant)
     {
         for (long chunk = 0; chunk < _map.ChunkCount; chunk++)
@@ -147,7 +148,7 @@ internal sealed unsafe partial class BlockAllocator
         {
             if (_map.ReadWord(chunk).State != ChunkState.Unbacked || !TryOwn(chunk, ChunkState.Unbacked))
                 continue;
-            bool ok = _reserver.TryReserveData(chunk, 1);
+            bool ok = _reserver.TryReserveData(chunk, 1); // Death here is that of slab-reserving.
             Disown(chunk, new ChunkWord(ok ? ChunkState.Free : ChunkState.Unbacked));
             if (!ok)
                 break;
@@ -276,12 +277,12 @@ internal sealed unsafe partial class BlockAllocator
         place->Count = 1;
         // CRASH block-candidate: the place names a block whose word does not name us; recovery's exchange finds that and does nothing.
         FailPoint.Pass("block-candidate");
-        // OBSERVE free: full fence. Everything that the last owner did with the block happened before.
+        // OBSERVE free: full fence. Everything that the last owner did with the block happened before, and the place above is there before the word.
         if (Interlocked.CompareExchange(ref *_map.Word(index), owner, 0) != 0)
             return false;
         // CRASH block-taken: place and word agree; recovery frees the block.
         FailPoint.Pass("block-taken");
-        // OBSERVE retire: the word above was stored before this read, so either the retirer saw it or we see its change (docs/concurrency.md, 6).
+        // OBSERVE retire, chunk: the word above was stored before this read, so either the retirer saw it or we see its change (docs/concurrency.md, 6).
         if (_map.ReadWord(chunk) == new ChunkWord(ChunkState.Slab, sizeClass))
         {
             ChunkRecord* record = _map.Record(chunk);
@@ -331,7 +332,7 @@ internal sealed unsafe partial class BlockAllocator
         return false;
     }
 
-    /// <summary>The last chunk never becomes a slab: cut into grains it serves every size, so a small store of many sizes is not full after one object of each.</summary>
+    /// <summary>The last free chunk does not become a slab before another is cut into grains, which serve every size: else a small store of many sizes is full after one object of each. Two who ask at once may both be told yes.</summary>
     private bool MayMakeSlab()
     {
         int available = 0;
@@ -409,6 +410,7 @@ internal sealed unsafe partial class BlockAllocator
 
     private bool TryOwn(long chunk, ChunkState from) => TryChange(chunk, new ChunkWord(from), new ChunkWord(ChunkState.Reserving, 0, _participant));
 
+    // PUBLISH chunk: full fence; pages, hint and search bounds of the new use become visible before it does. OBSERVE in TryTake, TryClaimRun and whoever looks for a block.
     private void Disown(long chunk, ChunkWord to) => TryChange(chunk, new ChunkWord(ChunkState.Reserving, 0, _participant), to);
 
     private bool TryChange(long chunk, ChunkWord from, ChunkWord to) =>

@@ -32,7 +32,7 @@ internal enum ChunkState : uint
 /// <remarks><code>
 ///  63        24 23       12 11      4 3     0
 /// | reserved 0 | participant |  class  | state |
-/// </code>participant: who is in Reserving, Retiring or Punching, else 0. class: of Slab, and of a slab that is Retiring; <see cref="LargeClass"/> for Large.</remarks>
+/// </code>participant: who is in Reserving, Retiring or Punching, else 0. class: of Slab, and of a slab that is Retiring; <see cref="LargeClass"/> for Large, also while it is Retiring.</remarks>
 internal readonly record struct ChunkWord(ulong Value)
 {
     internal const int StateBits = 4, ClassBits = 8, ParticipantBits = 12;

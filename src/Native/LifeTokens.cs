@@ -6,8 +6,8 @@ namespace FastPlasma.Native;
 /// <summary>Life tokens: one byte of a lock file per participant, locked with an open-file-description lock that the kernel drops when the holder dies.</summary>
 /// <remarks>
 /// Each instance is one open file description. A lock never conflicts with locks of the same description, so a process holds its own token on one
-/// instance and probes others on a second one. The descriptor is neither mapped nor duplicated nor inherited, so nothing but death or
-/// <see cref="Release"/> ends a lock. Source: fcntl(2), "Open file description locks".
+/// instance and probes others on a second one. The descriptor is not duplicated and not inherited by another program, so nothing but death,
+/// <see cref="Release"/> or <see cref="Dispose"/> ends a lock. A forked child shares the description, and keeps the lock until it ends, calls exec or disposes its copy. Source: fcntl(2), "Open file description locks".
 /// </remarks>
 internal sealed unsafe class LifeTokens : IDisposable
 {

@@ -145,7 +145,7 @@ public sealed unsafe partial class PlasmaStore
             // CRASH admit: files without a record; the next admit of the user makes them anew.
             FailPoint.Pass("admit");
 
-            // PUBLISH domain: the record, then the count.
+            // PUBLISH domain: the record, then the count. OBSERVE in SlotScan, and where the reader opens the store.
             _memory.Domains[count] = new DomainRecord { Uid = uid, Kind = DomainRecord.ReadersKind };
             Interlocked.Exchange(ref _memory.Header->DomainCount, (uint)count + 1);
             Logger.LogInformation("Admitted user {Uid} as reader of store {Store}.", uid, Name);

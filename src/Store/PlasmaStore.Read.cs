@@ -165,6 +165,7 @@ public sealed unsafe partial class PlasmaStore
         Interlocked.Exchange(ref pin->Word, new SlotWord(SlotKind.Pin, generation, word.Entry).Value);
         // CRASH pin-announced: one pin that recovery clears.
         FailPoint.Pass("pin-announced");
+        // OBSERVE seal, condemn: what is read from here on is this generation's, and stays until the pin ends.
         if (new StateWord(Volatile.Read(ref entry->State)).IsSealed(generation) && ObjectId.Same(in entry->Id, in id))
         {
             long offset = entry->DataOffset, bytes = entry->PayloadBytes;
@@ -238,7 +239,7 @@ public sealed unsafe partial class PlasmaStore
             return;
         PinSlot* pin = _slots.Slot(slot);
         var word = new SlotWord(pin->Word);
-        Volatile.Write(ref pin->Word, 0);
+        Volatile.Write(ref pin->Word, 0); // PUBLISH unpin: release; the bytes were read before. OBSERVE in SlotScan, before they are freed.
 
         // Without a fence: a condemn or a wish for space that comes at this very moment is found by the next finisher or slice instead.
         ulong state = Volatile.Read(ref entry->State);

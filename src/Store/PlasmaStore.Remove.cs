@@ -167,7 +167,7 @@ public sealed unsafe partial class PlasmaStore
         ObjectEntry* entry = _memory.Entries + entryIndex;
         payloadBytes = 0;
 
-        // PUBLISH announcement: before the entry is condemned; recovery and whoever is short of memory find it through us.
+        // PUBLISH announcement: before the entry is condemned; recovery and whoever is short of memory find it through us. OBSERVE in Recovery and Reclaimer.FinishAll.
         Interlocked.Exchange(ref announcement->Word, new SlotWord(SlotKind.Condemn, generation, entryIndex).Value);
         // CRASH condemn-announced: the object is still Sealed; recovery asks for a walk in vain.
         FailPoint.Pass("condemn-announced");
@@ -177,12 +177,13 @@ public sealed unsafe partial class PlasmaStore
             if (!state.IsSealed(generation) || (kind == PlasmaEventKind.Evicted && !state.IsEvictable))
                 return false;
 
-            // While Sealed in this generation nothing here changes; the exchange below confirms that it still was.
+            // While Sealed in this generation nothing here changes; the exchange below confirms that it still was. OBSERVE seal.
             ulong hash = _index.HashOf(in entry->Id);
             ObjectId id = entry->Id;
             payloadBytes = entry->PayloadBytes;
             int metadataBytes = entry->UserBytes;
             ulong incarnation = entry->Incarnation;
+            // PUBLISH condemn: full fence, before any scan. OBSERVE in Reclaimer and TryPin: a pin that the scan misses is validated later and sees this.
             if (Interlocked.CompareExchange(ref entry->State, state.With(ObjectState.Condemned).Value, state.Value) != state.Value)
                 continue;
             // CRASH condemned-published: Condemned with a word in the index, which finds nothing any more; whoever finishes the entry removes it.

@@ -185,7 +185,7 @@ public sealed unsafe partial class PlasmaStore
         Leave(thread);
     }
 
-    // Somebody else may be recovering the dead one: looked at again so often before the id counts as taken.
+    // Another thread may be recovering the dead one (another process that does so makes it look alive): looked at again so often before the id counts as taken.
     private const int RecoveryRounds = 100;
 
     private PlasmaStatus TryCreateCore(ThreadSlots thread, in ObjectId id, long payloadBytes, in ObjectOptions options, out ObjectWriter writer)
@@ -310,6 +310,7 @@ public sealed unsafe partial class PlasmaStore
     {
         Retention retention = options.Retention ?? (Retention)_memory.Header->DefaultRetention;
         ulong flags = (retention == Retention.Evictable ? StateWord.EvictableFlag : 0) | (options.Checksum ? StateWord.ChecksumFlag : 0);
+        // PUBLISH evictable: before the first such entry is taken. OBSERVE in Evictor.
         if ((flags & StateWord.EvictableFlag) != 0 && Volatile.Read(ref _memory.Header->EvictableUsed) == 0)
             Interlocked.Exchange(ref _memory.Header->EvictableUsed, 1);
         announcement->Since = CoarseClock.UtcTicks;
@@ -365,7 +366,7 @@ public sealed unsafe partial class PlasmaStore
         if (state.State != ObjectState.Free || state.Generation == uint.MaxValue) // A used-up entry rests for ever, so no generation comes twice.
             return false;
 
-        // Announced before it is taken: recovery finds every entry of ours through our slots.
+        // PUBLISH announcement: before it is taken, by the fence of the exchange below; recovery finds every entry of ours through our slots.
         Volatile.Write(ref announcement->Word, new SlotWord(SlotKind.Own, generation, entryIndex).Value);
         // CRASH entry-announced: the slot names an entry that is not ours; recovery ignores it.
         FailPoint.Pass("entry-announced");

@@ -36,7 +36,7 @@ internal struct PinsHeader
 ///      64    4  ChunkHigh      atomic maximum, before the first use         reclaimers
 ///     128    8  Recoveries     recoverer, counted in its own block          statistics
 ///     512 3584  Hints          gets of the process, lossy: tick 32 | entry 32   evictors
-///    4096 2048  Condemned      compare-exchange 0 → owner word → 0          anyone who finishes
+///    4096 2048  Condemned      compare-exchange 0 → owner word → 0; zeroes at detach and recovery   anyone who finishes
 ///    6144 2048  reserved for requests to a node service
 ///    8192       slot chunks
 /// </code></remarks>

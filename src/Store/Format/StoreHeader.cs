@@ -5,7 +5,7 @@ using FastPlasma.Allocator;
 
 namespace FastPlasma.Format;
 
-/// <summary>First page of the meta file. Bytes 0 to 255 never change after creation and are covered by a checksum; each later word has a cache line of its own.</summary>
+/// <summary>First page of the meta file. Bytes 0 to 255 never change after creation and are covered by the checksum at their end; each later word, or pair that belongs together, has a cache line of its own.</summary>
 /// <remarks><code>
 /// off bytes field                 meaning
 ///   0    8  Magic                 "FASTPLSM"
@@ -45,11 +45,11 @@ namespace FastPlasma.Format;
 /// 324    4  EvictableUsed         1 once an object may be evictable            set before the first such object, never cleared
 /// 384    8  OrphansRequested      walks asked for                             increment
 /// 392    8  OrphansDone           walks finished with nothing left            compare-exchange, only rises
-/// 448    4  DomainCount           domains in the table                        owner, release, only rises
+/// 448    4  DomainCount           domains in the table                        exchange by who admits (owner or root), only rises
 /// 512    8  EvictHand             next entry to look at                       add, a hint
 /// 576    8  PopulatedBytes        reserved by background population           add
-/// 640    4  CleanShutdown         1 while nobody is attached                   exchange
-/// 704   16  BootId                boot in which somebody attached last         first attacher of a boot
+/// 640    4  CleanShutdown         1 since a writer has left that saw nobody attached     exchange
+/// 704   16  BootId                boot in which a writer attached last         first writer of a boot
 /// </code></remarks>
 [StructLayout(LayoutKind.Explicit, Size = SizeBytes)]
 internal unsafe struct StoreHeader
@@ -147,7 +147,7 @@ internal static class WaitWord
 /// <summary>One event of the ring.</summary>
 /// <remarks><code>
 /// off bytes field           written by
-///   0    8  Word            compare-exchange to busy, exchange to complete: ticket 48 | participant 12 | phase 4
+///   0    8  Word            compare-exchange to busy, exchange to complete, recoverer busy to void: ticket 48 | participant 12 | phase 4
 ///   8    4  Kind            holder of busy
 ///  12    4  MetadataBytes   holder of busy
 ///  16    8  PayloadBytes    holder of busy

@@ -7,7 +7,7 @@ namespace FastPlasma.Format;
 ///  63         32 31     20 19         8 7     4 3     0
 /// |  generation | attempt | participant | state | flags |
 /// </code>generation: incarnation of the entry, from 1; an entry whose generation is used up is never taken again. attempt: of an unload, reserved for spill. participant: who took the entry
-/// (kept in every later state). Every change is one compare-exchange; a change to Aborted or Condemned alters the state nibble only.</remarks>
+/// (kept until it is Free). Every change is one compare-exchange; a change to Aborted or Condemned alters the state nibble only.</remarks>
 internal readonly record struct StateWord(ulong Value)
 {
     internal const int StateShift = 4, ParticipantShift = 8, GenerationShift = 32;

@@ -57,6 +57,7 @@ internal sealed unsafe class ObjectIndex
     internal CandidateWalk Walk(ulong hash) => new(this, hash);
 
     /// <summary>Whether a word may be in the stash.</summary>
+    /// <remarks>OBSERVE stash: who looks after its own word was stored sees the mark of a rival's word there, or the rival sees its word.</remarks>
     internal bool StashInUse => Volatile.Read(ref *_stashUsed) != 0;
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
@@ -128,7 +129,7 @@ internal sealed unsafe class ObjectIndex
                 {
                     place = _at + BitOperations.TrailingZeroCount(_matches);
                     _matches &= _matches - 1;
-                    word = new IndexWord(Volatile.Read(ref *place));
+                    word = new IndexWord(Volatile.Read(ref *place)); // OBSERVE word.
                     if (!word.IsEmpty && word.HasTagOf(_hash))
                         return true;
                 }
@@ -170,7 +171,7 @@ internal sealed unsafe class ObjectIndex
         if (state.Generation != generation)
             return false;
         bool same = ObjectId.Same(in entry->Id, in id);
-        Volatile.ReadBarrier(); // OBSERVE: the id is read before State is read again; else it could be that of a later generation.
+        Volatile.ReadBarrier(); // OBSERVE word: the id is read before State is read again; else it could be that of a later generation.
         state = new StateWord(Volatile.Read(ref entry->State));
         return same && state.Generation == generation;
     }
@@ -260,7 +261,7 @@ internal sealed unsafe class ObjectIndex
                     Thread.SpinWait(32);
                 else
                     Interlocked.CompareExchange(ref other->State, state.With(ObjectState.Aborted).Value, state.Value);
-                state = new StateWord(Volatile.Read(ref other->State));
+                state = new StateWord(Volatile.Read(ref other->State)); // OBSERVE commit: ours or theirs came first.
             }
             if (state.Generation == word.Generation && state.IsCommitted)
             {
@@ -280,7 +281,7 @@ internal sealed unsafe class ObjectIndex
 
     private bool TryPlaceInStash(IndexWord own, out ulong* place)
     {
-        // PUBLISH stash: before the first word, and never taken back; else somebody could overlook the word.
+        // PUBLISH stash: before the first word, and never taken back; else somebody could overlook the word. OBSERVE in StashInUse.
         Interlocked.Exchange(ref _memory.Header->StashUsed, 1);
         for (int i = 0; i < StoreGeometry.StashCount; i++)
             if (TryStore(_stash + i, own, out place))
@@ -302,7 +303,7 @@ internal sealed unsafe class ObjectIndex
     {
         place = at;
 
-        // PUBLISH word: full fence; id and sizes are in the entry. OBSERVE in whoever reads the word.
+        // PUBLISH word: full fence; id and sizes are in the entry. OBSERVE in Next, in CarriesId and in TryPin.
         return Volatile.Read(ref *at) == 0 && Interlocked.CompareExchange(ref *at, own.Value, 0) == 0;
     }
 }

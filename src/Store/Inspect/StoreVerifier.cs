@@ -6,7 +6,7 @@ using FastPlasma.Index;
 
 namespace FastPlasma.Inspect;
 
-/// <summary>Checks every invariant of a store while others use it: entries against index words, block words against entries, chunk words, checksums. Writes nothing.</summary>
+/// <summary>Checks every invariant of a store while others use it: entries against index words, block words against entries, chunk words, checksums. Writes nothing but pins, while it computes checksums.</summary>
 /// <remarks>What looks wrong may only be changing, so each suspicion is looked at again some milliseconds later and counts only if nothing moved.</remarks>
 internal sealed unsafe class StoreVerifier(PlasmaStore store)
 {

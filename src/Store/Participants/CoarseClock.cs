@@ -5,7 +5,7 @@ internal static class CoarseClock
 {
     internal const int PeriodMs = 100;
 
-    /// <summary>Low part that may be added to a coarse time to order what happens within one period: half a period at most.</summary>
+    /// <summary>Low part that may be added to a coarse time to order what happens within one period: about half a period at most.</summary>
     internal const ulong OrderMask = 0x7FFFF;
 
     internal const byte CheckOrderFits = OrderMask < (ulong)PeriodMs * 10_000 ? 0 : -1;

@@ -47,7 +47,7 @@ internal sealed unsafe class ParticipantTable : IDisposable
     /// <summary>The domain's lock file.</summary>
     internal string LockPath => _token.Path;
 
-    /// <summary>Blocks at or above were never used.</summary>
+    /// <summary>Blocks at or above were never used. OBSERVE participant high.</summary>
     internal int High => Math.Clamp(Volatile.Read(ref ((PinsHeader*)_base)->ParticipantHigh), 0, Max);
 
     // SAFETY: index is below Max, the view has room for Max blocks.
@@ -63,6 +63,7 @@ internal sealed unsafe class ParticipantTable : IDisposable
 
     internal static ulong* Condemned(ParticipantBlock* block) => (ulong*)((byte*)block + ParticipantBlock.CondemnedOffset);
 
+    /// <summary>Slot chunks of a block at or above were never used. OBSERVE chunk high.</summary>
     internal static int ChunkHigh(ParticipantBlock* block) => Math.Clamp(Volatile.Read(ref block->ChunkHigh), 0, ParticipantBlock.ChunkCountMax);
 
     /// <summary>Maps the domain's pins file; takes over the two files. <see cref="Attach"/> follows.</summary>
@@ -113,7 +114,7 @@ internal sealed unsafe class ParticipantTable : IDisposable
                 _pinsFile.Reserve(PinsHeader.SizeBytes + (long)index * ParticipantBlock.SizeBytes, ParticipantBlock.HeadBytes + ChunkMap.PageBytes);
                 if (Volatile.Read(ref block->Attached) != 0 && !repair(index))
                     continue;
-                AtomicMax(ref ((PinsHeader*)_base)->ParticipantHigh, index + 1);
+                AtomicMax(ref ((PinsHeader*)_base)->ParticipantHigh, index + 1); // PUBLISH participant high: before the block says attached.
                 block->Access = (int)access;
                 block->AttachCount++;
                 block->ProcessId = OsIdentity.ProcessId;
@@ -123,7 +124,7 @@ internal sealed unsafe class ParticipantTable : IDisposable
                 name.Clear();
                 Encoding.UTF8.TryGetBytes(OsIdentity.CommandName, name[..(ParticipantBlock.CommandNameBytes - 1)], out _);
 
-                // PUBLISH attach: full fence. From here on scans look at this block; no pin precedes it.
+                // PUBLISH attach: full fence. From here on scans look at this block; no pin precedes it. OBSERVE in SlotScan.
                 Interlocked.Exchange(ref block->Attached, 1);
                 // CRASH attach-announced: a participant that holds nothing; recovery clears the mark.
                 FailPoint.Pass("attach-announced");
@@ -140,7 +141,7 @@ internal sealed unsafe class ParticipantTable : IDisposable
         throw new PlasmaException(PlasmaStatus.TooManyPins, $"All {Max} participants of domain {Domain} are taken ({_pinsFile.Path}).");
     }
 
-    /// <summary>Says good-bye: the caller has emptied the block. The token falls when the descriptors are closed.</summary>
+    /// <summary>Says good-bye: the caller has emptied the block, and scans pass it over from here on. The token falls when the descriptors are closed.</summary>
     internal void MarkDetached() => Interlocked.Exchange(ref Own->Attached, 0);
 
     /// <summary>Whether a participant's token is held: a pure look that takes nothing.</summary>

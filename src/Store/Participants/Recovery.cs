@@ -62,7 +62,7 @@ internal sealed unsafe class Recovery
             PinSlot* slots = ParticipantTable.Slots(ParticipantTable.Chunk(block, c));
             for (int i = 0; i < SlotChunk.SlotCount; i++)
             {
-                var word = new SlotWord(Volatile.Read(ref slots[i].Word));
+                var word = new SlotWord(Volatile.Read(ref slots[i].Word)); // OBSERVE announcement: whatever the dead one took or condemned, it had announced.
                 switch (word.Kind)
                 {
                     case SlotKind.Own when word.Entry < (uint)_memory.Geometry.ObjectCountMax:

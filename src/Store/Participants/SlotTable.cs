@@ -312,7 +312,7 @@ internal sealed unsafe class SlotTable
             Volatile.Write(ref _chunkTaken[chunk], 1);
             MakeFree(chunk);
 
-            // PUBLISH chunk high: full fence, before the first slot of the chunk is filled; a scan that read the old mark ran after its condemn.
+            // PUBLISH chunk high: full fence, before the first slot of the chunk is filled; a scan that read the old mark ran after its condemn. OBSERVE in ParticipantTable.ChunkHigh.
             ParticipantTable.AtomicMax(ref _block->ChunkHigh, chunk + 1);
             Volatile.Write(ref _chunkHigh, chunk + 1);
             Use(thread, chunk);

@@ -62,7 +62,7 @@ internal sealed unsafe class WaitWords
     /// <summary>After a change that sleepers of <paramref name="word"/> may wait for, and a full fence.</summary>
     internal void Wake(ulong* word)
     {
-        ulong old = Volatile.Read(ref *word);
+        ulong old = Volatile.Read(ref *word); // OBSERVE flag: the caller's change came before this; a sleeper that it misses looks after the change.
         if ((old & WaitWord.WaitersFlag) == 0 && !_scan.HasForeignDomains)
             return;
         Move(word, old);
@@ -80,7 +80,7 @@ internal sealed unsafe class WaitWords
 
     private static void Move(ulong* word, ulong old)
     {
-        while (true) // Ends: each failure is another publisher's success, which wakes for us too.
+        while (true) // Ends: each failure is another publisher's success, or a sleeper that sets the flag, once per sequence.
         {
             ulong next = (uint)old + 1u;
             ulong seen = Interlocked.CompareExchange(ref *word, next & uint.MaxValue, old);
