@@ -179,25 +179,6 @@ internal sealed unsafe partial class BlockAllocator
         return done;
     }
 
-    /// <summary>Free memory by the hints: roughly what could be allocated if it lay together.</summary>
-    internal long FreeBytesEstimate()
-    {
-        long free = 0;
-        for (long chunk = 0; chunk < _map.ChunkCount; chunk++)
-        {
-            ChunkWord word = _map.ReadWord(chunk);
-            int hint = Volatile.Read(ref _map.Record(chunk)->FreeHint);
-            free += word.State switch
-            {
-                ChunkState.Unbacked or ChunkState.Free => ChunkMap.ChunkBytes,
-                ChunkState.Large => (long)hint * ChunkMap.GrainBytes,
-                ChunkState.Slab when word.Class < SizeClasses.Count => (long)hint * SizeClasses.BytesOf(word.Class),
-                _ => 0,
-            };
-        }
-        return free;
-    }
-
     /// <summary>Memory in chunks that are backed and nobody's.</summary>
     internal long FreeBackedBytes()
     {

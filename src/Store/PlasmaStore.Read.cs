@@ -29,7 +29,7 @@ public sealed unsafe partial class PlasmaStore
                 return true;
             ThrowIfForked();
             thread.Count(Counter.GetMisses);
-            return status == PlasmaStatus.TooManyPins ? throw SlotTable.TooManyPins() : false;
+            return status == PlasmaStatus.TooManyPins ? throw _slots.TooManyPins() : false;
         }
         finally
         {
@@ -75,7 +75,7 @@ public sealed unsafe partial class PlasmaStore
         return status switch
         {
             PlasmaStatus.Ok => obj,
-            PlasmaStatus.TooManyPins => throw SlotTable.TooManyPins(),
+            PlasmaStatus.TooManyPins => throw _slots.TooManyPins(),
             _ => throw new TimeoutException(DescribeAbsence(id, timeout)),
         };
     }
@@ -201,7 +201,7 @@ public sealed unsafe partial class PlasmaStore
             obj = default;
             ObjectEntry* entry = _memory.Entry(entryIndex);
             if (!_slots.TryAcquire(thread, out int slot, out long sequence))
-                throw SlotTable.TooManyPins();
+                throw _slots.TooManyPins();
             PinSlot* pin = _slots.Slot(slot);
             pin->Since = CoarseClock.UtcTicks;
             Interlocked.Exchange(ref pin->Word, new SlotWord(SlotKind.Pin, generation, entryIndex).Value); // PUBLISH pin, as in TryPin.

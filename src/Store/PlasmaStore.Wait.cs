@@ -191,7 +191,7 @@ public sealed unsafe partial class PlasmaStore
                 return 0;
             PlasmaStatus status = store.TryPin(thread, ids[i], out _objects[i]);
             if (status == PlasmaStatus.TooManyPins)
-                throw SlotTable.TooManyPins();
+                throw store._slots.TooManyPins();
             return status == PlasmaStatus.Ok ? 1 : 0;
         }
     }

@@ -475,8 +475,8 @@ public sealed unsafe partial class PlasmaStore
 
         // CRASH creation-aborted: recovery goes on from Aborted.
         FailPoint.Pass("creation-aborted");
-        if (_reclaimer.Free(thread?.Blocks, entryIndex, generation) > 0)
-            _waits.Wake(_reclaimer.SpaceWord);
+        _reclaimer.Free(thread?.Blocks, entryIndex, generation);
+        _waits.Wake(_reclaimer.SpaceWord); // Also for an object without memory: a record is free.
         if (thread is not null)
             CacheFreeEntry(thread, entryIndex);
     }
@@ -521,7 +521,7 @@ public sealed unsafe partial class PlasmaStore
             case PlasmaStatus.Exists:
                 throw new PlasmaException(status, $"Object {id} exists already.");
             case PlasmaStatus.TooManyPins:
-                throw SlotTable.TooManyPins();
+                throw _slots.TooManyPins();
             case PlasmaStatus.TooManyObjects:
                 throw new PlasmaException(status, $"All {ObjectCountMax} object records of store '{Name}' are taken.");
             case PlasmaStatus.TooLarge:

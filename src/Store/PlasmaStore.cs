@@ -101,9 +101,11 @@ public sealed unsafe partial class PlasmaStore : IDisposable
             _ownHints = ParticipantTable.Hints(participants.Own);
             if (Access == StoreAccess.ReadWrite)
             {
-                Interlocked.Exchange(ref memory.Header->CleanShutdown, 0);
                 if (memory.Header->BootId != OsIdentity.BootId)
                     memory.Header->BootId = OsIdentity.BootId;
+                // CRASH attach-booted: this boot's number beside the mark that nobody is left, which is true: whoever died here has changed nothing.
+                FailPoint.Pass("attach-booted");
+                CountWriter(memory.Header);
             }
             _countsAtAttach = CountsOf(participants.Own);
             _account = (uint)participants.Index + 1 | (uint)participants.Own->AttachCount << 9; // Below 2^9 places; a place's next owner has another account.
@@ -376,7 +378,7 @@ public sealed unsafe partial class PlasmaStore : IDisposable
             // CRASH detach-unmarked: no clean shutdown is noted; the next boot refuses a store on disk, as after any death.
             FailPoint.Pass("detach-unmarked");
             if (Access == StoreAccess.ReadWrite)
-                MarkCleanIfLast();
+                MarkIfLastWriter();
         }
         finally
         {
@@ -388,22 +390,28 @@ public sealed unsafe partial class PlasmaStore : IDisposable
         }
     }
 
-    private void MarkCleanIfLast()
+    /// <summary>A writer is here: counts it, which takes the mark away that none is left.</summary>
+    private static void CountWriter(StoreHeader* header)
     {
-        if (AnyAttached())
-            return;
-        Interlocked.Exchange(ref _memory.Header->CleanShutdown, 1);
-        if (AnyAttached()) // Somebody came in between: its own 0 may have been before our 1.
-            Interlocked.Exchange(ref _memory.Header->CleanShutdown, 0);
+        ulong word;
+        do // Ends: a failed exchange means that another writer came or left.
+            word = Volatile.Read(ref header->WriterAttaches);
+        while (Interlocked.CompareExchange(ref header->WriterAttaches, (word | StoreHeader.NoWriterLeft) + 1, word) != word); // PUBLISH writer: full fence, before anything is changed. OBSERVE in MarkIfLastWriter.
     }
 
-    private bool AnyAttached()
+    /// <summary>Marks that no writer is left, unless one is, or came since we looked.</summary>
+    private void MarkIfLastWriter()
     {
+        // OBSERVE writer: the word is read before the blocks. A writer that is not seen in them counts itself later, and then the exchange fails, or it takes the mark away again.
+        ulong word = Volatile.Read(ref _memory.Header->WriterAttaches);
         int high = _participants.High;
         for (int k = 0; k < high; k++)
-            if (Volatile.Read(ref _participants.Block(k)->Attached) != 0)
-                return true;
-        return false;
+        {
+            ParticipantBlock* block = _participants.Block(k);
+            if (Volatile.Read(ref block->Attached) != 0 && block->Access == (int)StoreAccess.ReadWrite)
+                return;
+        }
+        Interlocked.CompareExchange(ref _memory.Header->WriterAttaches, word | StoreHeader.NoWriterLeft, word);
     }
 
     private void WakeOwnWaiters()

@@ -339,7 +339,7 @@ internal sealed unsafe class StoreFiles : IDisposable
                 throw new PlasmaFormatException($"{meta.Path} is {facts.SizeBytes} bytes long, its header says {geometry.MetaBytes}: truncated or damaged.");
             if (facts.OwnerUid != header->OwnerUid)
                 throw new PlasmaFormatException($"{meta.Path} belongs to user {facts.OwnerUid}, its header says {header->OwnerUid}.");
-            if (header->BootId != OsIdentity.BootId && header->CleanShutdown == 0)
+            if (header->BootId != OsIdentity.BootId && (header->WriterAttaches & StoreHeader.NoWriterLeft) == 0)
                 throw new PlasmaFormatException($"{meta.Path} was in use when the machine went down; its memory is lost. Destroy it and create it again.");
             uuid = header->Uuid;
             dataDirectory = Encoding.UTF8.GetString(p + StoreHeader.DataDirectoryOffset, (int)header->DataDirectoryBytes);

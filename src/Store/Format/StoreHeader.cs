@@ -9,7 +9,7 @@ namespace FastPlasma.Format;
 /// <remarks><code>
 /// off bytes field                 meaning
 ///   0    8  Magic                 "FASTPLSM"
-///   8    4  LayoutVersion         1
+///   8    4  LayoutVersion         2
 ///  12    4  FeatureBits           0
 ///  16    8  Fingerprint           of every struct layout; another value is another format
 ///  24   16  Uuid                  of these files; part of the other files' names
@@ -48,15 +48,15 @@ namespace FastPlasma.Format;
 /// 448    4  DomainCount           domains in the table                        exchange by who admits (owner or root), only rises
 /// 512    8  EvictHand             next entry to look at                       add, a hint
 /// 576    8  PopulatedBytes        reserved by background population           add
-/// 640    4  CleanShutdown         1 since a writer has left that saw nobody attached     exchange
-/// 704   16  BootId                boot in which a writer attached last         first writer of a boot
+/// 640    8  WriterAttaches        attaches of writers 63 | 1 once none is left     compare-exchange
+/// 704   16  BootId                boot in which a writer attached last         first writer of a boot, before WriterAttaches
 /// </code></remarks>
 [StructLayout(LayoutKind.Explicit, Size = SizeBytes)]
 internal unsafe struct StoreHeader
 {
     internal const int SizeBytes = 4096;
     internal const ulong MagicValue = 0x4D534C5054534146; // "FASTPLSM" in byte order
-    internal const uint LayoutVersionValue = 1;
+    internal const uint LayoutVersionValue = 2;
     internal const int ChecksummedBytes = 248, DataDirectoryOffset = 1024, DataDirectoryBytesMax = 1024;
 
     [FieldOffset(0)] internal ulong Magic;
@@ -96,7 +96,7 @@ internal unsafe struct StoreHeader
     [FieldOffset(448)] internal uint DomainCount;
     [FieldOffset(512)] internal long EvictHand;
     [FieldOffset(576)] internal long PopulatedBytes;
-    [FieldOffset(640)] internal int CleanShutdown;
+    [FieldOffset(640)] internal ulong WriterAttaches;
     [FieldOffset(704)] internal Guid BootId;
 
     /// <summary>Of the sizes and offsets that both sides of a mapping must agree on.</summary>
@@ -113,6 +113,9 @@ internal unsafe struct StoreHeader
             return XxHash3.HashToUInt64(MemoryMarshal.AsBytes(facts));
         }
     }
+
+    /// <summary>In <see cref="WriterAttaches"/>: every writer that attached has left.</summary>
+    internal const ulong NoWriterLeft = 1;
 
     internal static ulong ChecksumOf(StoreHeader* header) => XxHash3.HashToUInt64(new ReadOnlySpan<byte>(header, ChecksummedBytes));
 

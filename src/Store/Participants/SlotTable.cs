@@ -52,7 +52,7 @@ internal sealed unsafe class SlotTable
     private static int s_sequencesOf;
 
     // What the system said when it last refused a page for more slots, in any store of the process.
-    private static string? s_growthError;
+    private string? _growthError;
 
     private readonly ParticipantBlock* _block;
     private readonly ParticipantTable _table;
@@ -148,10 +148,11 @@ internal sealed unsafe class SlotTable
                 if (!owner.IsAlive)
                     Abandon(ended.Chunk);
             _threads.RemoveAll(static t => !t.Owner.IsAlive);
-            _threads.Add((Thread.CurrentThread, thread));
         }
         if (!TrySwapChunk(thread))
             throw TooManyPins();
+        lock (_growth)
+            _threads.Add((Thread.CurrentThread, thread));
     }
 
     /// <summary>At the end of the attachment: no slot is held, and no call will take one.</summary>
@@ -174,11 +175,23 @@ internal sealed unsafe class SlotTable
         }
     }
 
-    internal static PlasmaException TooManyPins() => new(
-        PlasmaStatus.TooManyPins,
-        Volatile.Read(ref s_growthError) is { } error
-            ? $"All pin slots that this process has are taken and the system refused a page for more: {error}."
-            : $"All {ParticipantBlock.ChunkCountMax * SlotChunk.SlotCount} pin slots of this process are taken; dispose objects that are no longer read.");
+    /// <summary>Says why there is no slot: what is held, or threads, or the system.</summary>
+    internal PlasmaException TooManyPins()
+    {
+        string reason;
+        if (Volatile.Read(ref _growthError) is { } error)
+        {
+            reason = $"the system refused a page for more: {error}";
+        }
+        else
+        {
+            int threads;
+            lock (_growth)
+                threads = _threads.Count;
+            reason = $"{CountHeld()} of {_table.ChunkMax * SlotChunk.SlotCount} are held and {threads} threads, of {_table.ChunkMax} at most, keep {SlotChunk.SlotCount} each for themselves; dispose objects that are no longer read, or use fewer threads";
+        }
+        return new PlasmaException(PlasmaStatus.TooManyPins, $"No pin slot of this attachment is free: {reason}.");
+    }
 
     /// <summary>Frees a chunk for the next thread.</summary>
     private void Abandon(int chunk)
@@ -304,10 +317,10 @@ internal sealed unsafe class SlotTable
                 if (errno != 0)
                 {
                     // No exception from here: the calls above count themselves as running, and a get says TooManyPins.
-                    Volatile.Write(ref s_growthError, $"reserve {ChunkMap.PageBytes} bytes at {offset} of {_table.PinsFile.Path}: {OsException.Describe(errno)}");
+                    Volatile.Write(ref _growthError, $"reserve {ChunkMap.PageBytes} bytes at {offset} of {_table.PinsFile.Path}: {OsException.Describe(errno)}");
                     return false;
                 }
-                Volatile.Write(ref s_growthError, null);
+                Volatile.Write(ref _growthError, null);
             }
             Volatile.Write(ref _chunkTaken[chunk], 1);
             MakeFree(chunk);

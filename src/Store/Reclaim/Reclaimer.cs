@@ -164,13 +164,11 @@ internal sealed unsafe class Reclaimer : IBlockOwners
         return freed;
     }
 
-    /// <summary>What a walk has found and could not finish goes to the own list, unless it is on one; what has no room there needs another walk.</summary>
+    /// <summary>What a walk has found and could not finish goes to the own list, unless it is there; what has no room needs another walk.</summary>
+    /// <remarks>Other lists do not count: who drops one may have asked for the very walk that this is, and clear the list when it is over.</remarks>
     private void RememberRead(List<ulong> found)
     {
-        var listed = new HashSet<ulong>();
-        for (int k = 0; k < _participants.High; k++)
-            foreach (ulong owner in new ReadOnlySpan<ulong>(ParticipantTable.Condemned(_participants.Block(k)), ParticipantBlock.CondemnedCount))
-                listed.Add(owner);
+        HashSet<ulong> listed = [.. new ReadOnlySpan<ulong>(ParticipantTable.Condemned(_participants.Own), ParticipantBlock.CondemnedCount)];
         foreach (ulong owner in found)
         {
             if (owner == 0 || listed.Contains(owner) || TryRemember(owner))
