@@ -411,8 +411,11 @@ public sealed unsafe partial class PlasmaStore : IDisposable
             if (Volatile.Read(ref block->Attached) != 0 && block->Access == (int)StoreAccess.ReadWrite)
                 return;
         }
-        Interlocked.CompareExchange(ref _memory.Header->WriterAttaches, word | StoreHeader.NoWriterLeft, word);
+        MarkNoWriterLeft(_memory.Header, word);
     }
+
+    /// <summary>Second half of <see cref="MarkIfLastWriter"/>: does nothing if a writer has come since the word was <paramref name="seen"/>.</summary>
+    internal static void MarkNoWriterLeft(StoreHeader* header, ulong seen) => Interlocked.CompareExchange(ref header->WriterAttaches, seen | StoreHeader.NoWriterLeft, seen);
 
     private void WakeOwnWaiters()
     {
