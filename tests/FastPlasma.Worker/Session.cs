@@ -48,6 +48,8 @@ internal sealed unsafe partial class Session
             case "open":
                 _store = PlasmaStore.Open(a[1], new PlasmaOptions { Access = a.Contains("ro") ? StoreAccess.ReadOnly : StoreAccess.ReadWrite });
                 return "ok";
+            case "vectors":
+                return $"ok {VectorCheck.Run(Int(a[1]))}";
             case "open-many": // open-many NAME N [ro]: that many more attachments; answers how many there are, and what refused the next.
                 for (int i = 0; i < Int(a[2]); i++)
                 {

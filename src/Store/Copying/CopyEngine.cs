@@ -18,7 +18,7 @@ namespace FastPlasma.Copying;
 /// .. NonTemporalFromBytes-1       128 bytes per round, stores aligned to 32; backwards where loads would meet earlier stores modulo 4096
 /// NonTemporalFromBytes ..         128 bytes per round, stores aligned to 64 that bypass the cache, then a store fence
 /// </code>
-/// <para>One vector is 32 bytes where the hardware has them and two of 16 bytes elsewhere; the choice is made when the code is compiled. With
+/// <para>One vector is 32 bytes where the hardware has them and two of 16 bytes elsewhere (stores that bypass the cache: 64 bytes where it has those); the choice is made when the code is compiled. With
 /// 16 bytes the C library keeps the middle range, except where it is slow. NativeAOT compiles for 16 bytes unless told otherwise
 /// (<c>IlcInstructionSet</c>).</para>
 /// <para>Source and destination must not overlap. Nothing here checks bounds: callers of the pointer forms own both regions.
@@ -308,7 +308,14 @@ internal static unsafe class CopyEngine
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     private static void Stream128(byte* to, byte* from)
     {
-        if (Vector256.IsHardwareAccelerated)
+        if (Vector512.IsHardwareAccelerated)
+        {
+            // A store is a whole line, so no line waits in a write-combining buffer for its other half.
+            Vector512<byte> a = Vector512.Load(from), b = Vector512.Load(from + 64);
+            a.StoreAlignedNonTemporal(to);
+            b.StoreAlignedNonTemporal(to + 64);
+        }
+        else if (Vector256.IsHardwareAccelerated)
         {
             Vector256<byte> a = Vector256.Load(from), b = Vector256.Load(from + 32), c = Vector256.Load(from + 64), d = Vector256.Load(from + 96);
             a.StoreAlignedNonTemporal(to);
