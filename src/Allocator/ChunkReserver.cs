@@ -12,18 +12,18 @@ internal sealed class ChunkReserver
     private readonly SharedFile _meta;
     private readonly long _wordsOffset;
     private readonly MappedView? _writeView;
+    private readonly bool _fault;
     private readonly bool _collapse;
-    private readonly bool _requireHuge;
 
     /// <param name="data">The data file.</param>
     /// <param name="meta">The file with the block words.</param>
     /// <param name="wordsOffset">Where they begin in it.</param>
     /// <param name="writeView">Writable mapping of the data file, for huge pages.</param>
-    /// <param name="collapse">Whether to make 2 MiB pages of what was reserved.</param>
-    /// <param name="requireHuge">Whether failing to do so fails the reservation.</param>
-    internal ChunkReserver(SharedFile data, SharedFile meta, long wordsOffset, MappedView? writeView, bool collapse, bool requireHuge)
+    /// <param name="fault">Whether to reserve by faults of that mapping, which get 2 MiB pages where only faults do.</param>
+    /// <param name="collapse">Whether memory that cannot be made of 2 MiB pages is none. Making them of small ones takes the kernel milliseconds, and on a busy machine a hundred times that.</param>
+    internal ChunkReserver(SharedFile data, SharedFile meta, long wordsOffset, MappedView? writeView, bool fault, bool collapse)
     {
-        (_data, _meta, _wordsOffset, _writeView, _collapse, _requireHuge) = (data, meta, wordsOffset, writeView, collapse, requireHuge);
+        (_data, _meta, _wordsOffset, _writeView, _fault, _collapse) = (data, meta, wordsOffset, writeView, fault, collapse);
     }
 
     /// <summary>Why the last reservation failed, in words; null when none did since <see cref="ForgetError"/>.</summary>
@@ -42,7 +42,9 @@ internal sealed class ChunkReserver
             LastError = $"the memory control group has {headroom} bytes left, {bytes} are needed and {HeadroomMinBytes} stay free";
             return false;
         }
-        int errno = _data.TryReserve(offset, bytes);
+
+        // A fault does not say why it has no memory; the file does.
+        int errno = _fault && _writeView?.TryPopulateWrite(offset, bytes) == 0 ? 0 : _data.TryReserve(offset, bytes);
         if (errno != 0)
         {
             LastError = $"reserve {bytes} bytes at {offset} of {_data.Path}: {OsException.Describe(errno)}";
@@ -52,7 +54,7 @@ internal sealed class ChunkReserver
         if (_collapse && _writeView is not null)
         {
             errno = _writeView.TryCollapse(offset, bytes);
-            if (errno != 0 && _requireHuge)
+            if (errno != 0)
             {
                 LastError = $"2 MiB pages for {bytes} bytes at {offset} of {_data.Path}: {OsException.Describe(errno)}";
                 GiveBack();

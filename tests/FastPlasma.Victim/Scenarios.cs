@@ -53,6 +53,9 @@ internal static class Scenarios
     };
 
     /// <summary>Of stores that scenarios create.</summary>
+    /// <summary>The same in every store of an attack: which places ids share is part of what an operation reaches.</summary>
+    internal const ulong HashSeed = 0x9E3779B97F4A7C15;
+
     internal static PlasmaOptions Geometry { get; } = new() { CapacityBytes = 16 << 20, ObjectCountMax = 256, EventCapacity = 64 };
 
     private static Action With(string name, Action<PlasmaStore> operation)

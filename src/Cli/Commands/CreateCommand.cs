@@ -26,7 +26,7 @@ internal static class CreateCommand
 
     private static readonly Option<HugePages> Huge = new("--huge-pages")
     {
-        Description = "2 MiB pages: never, auto (where they can be had) or require (else an error). Default never.",
+        Description = "2 MiB pages: never, auto (where the file system gives them at no cost) or require (made of small ones if need be, else an error). Default auto.",
         HelpName = "never|auto|require",
         CustomParser = ParseHugePages,
     };

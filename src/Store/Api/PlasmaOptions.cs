@@ -19,10 +19,10 @@ public enum HugePages
     /// <summary>4 KiB pages.</summary>
     Never = 0,
 
-    /// <summary>Asks for 2 MiB pages wherever the directory's file system or the kernel can give them; what was really got is in <see cref="StoreStats"/>.</summary>
+    /// <summary>2 MiB pages where the directory's file system gives them at no cost (hugetlbfs; tmpfs mounted with huge=always, within_size or advise), else 4 KiB pages; what was really got is in <see cref="StoreStats"/>.</summary>
     Auto = 1,
 
-    /// <summary>As <see cref="Auto"/>, but memory that cannot be had in 2 MiB pages is an error.</summary>
+    /// <summary>As <see cref="Auto"/>; elsewhere the kernel (6.1 or later) is asked to make 2 MiB pages of small ones, which takes it milliseconds for each. Memory that cannot be had in 2 MiB pages is an error.</summary>
     Require = 2,
 }
 
@@ -45,8 +45,8 @@ public sealed record PlasmaOptions
     /// <summary>Limit of objects at one time; 0 (default) takes one per 32 KiB of capacity, at least 4,096 and at most 16,777,216.</summary>
     public int ObjectCountMax { get; init; }
 
-    /// <summary>Page size of the payload memory. Default <see cref="HugePages.Never"/>.</summary>
-    public HugePages HugePages { get; init; }
+    /// <summary>Page size of the payload memory. Default <see cref="HugePages.Auto"/>.</summary>
+    public HugePages HugePages { get; init; } = HugePages.Auto;
 
     /// <summary>Rights of the store's files; group rights make the members of <see cref="Group"/> writers. Default: owner only.</summary>
     public UnixFileMode Mode { get; init; } = UnixFileMode.UserRead | UnixFileMode.UserWrite;
@@ -76,6 +76,9 @@ public sealed record PlasmaOptions
     /// evictable objects, least recently used first, and never another's; when that is not enough, creates answer StoreFull. Counted again when reached, so creates that run at the same
     /// moment may pass it by their own size.</summary>
     public long? QuotaBytes { get; init; }
+
+    /// <summary>Seed of the index's hash at creation; null (default) is a random one, so that nobody can aim ids at one place. For attacks that must find the same collisions each time.</summary>
+    internal ulong? HashSeed { get; init; }
 
     /// <summary>Where recoveries, refused files and background work are reported.</summary>
     public ILogger Logger { get; init; } = NullLogger.Instance;

@@ -373,7 +373,7 @@ internal sealed unsafe class StoreFiles : IDisposable
         geometry.WriteTo(header);
         Span<byte> seed = stackalloc byte[sizeof(ulong)];
         RandomNumberGenerator.Fill(seed);
-        header->HashSeed = BitConverter.ToUInt64(seed);
+        header->HashSeed = options.HashSeed ?? BitConverter.ToUInt64(seed);
         header->HugePages = (uint)options.HugePages;
         header->DefaultRetention = (uint)options.DefaultRetention;
         header->OwnerUid = meta.Facts().OwnerUid;

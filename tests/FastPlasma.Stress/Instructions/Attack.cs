@@ -189,7 +189,7 @@ internal sealed class Attack(VictimCode code, Plan plan, string storePrefix, int
         for (int attempt = 0; attempt < attempts; attempt++)
         {
             if (attempt > 0)
-                survivor.Discard(); // What is only done once in the life of a store needs a new one, and what a collision of hashes leads to another seed.
+                survivor.Discard(); // What is only done once in the life of a store needs a new one.
             Tracer? tracer = null;
             using VictimProcess victim = Watch(survivor.StartVictim([], v => tracer = kill.Kind == KillKind.Time ? null : new Tracer(v, code)));
             survivor.Accompany(s_delaysMs[attempt % s_delaysMs.Length]);

@@ -164,7 +164,7 @@ internal sealed unsafe class Survivor : IDisposable
         }
         if (_store is null)
         {
-            _store = PlasmaStore.Create(_name, Scenarios.Geometry with { CapacityBytes = _plan.CapacityBytes });
+            _store = PlasmaStore.Create(_name, Scenarios.Geometry with { CapacityBytes = _plan.CapacityBytes, HashSeed = Scenarios.HashSeed });
             foreach ((string name, _) in Content.Residents)
                 _store.Put(Content.Id(name), _bytes[name]);
             _baselineBytes = Totals().UsedBytes;

@@ -47,7 +47,7 @@ internal sealed unsafe class AllocatorRig : IDisposable
     internal BlockPlace* Place(int index) => index < PlaceCountMax ? _places + index : throw new ArgumentOutOfRangeException(nameof(index));
 
     /// <summary>The allocator of one participant, as each process has its own.</summary>
-    internal BlockAllocator AllocatorOf(int participant) => new(Map, new ChunkReserver(Data, _meta, _wordsOffset, null, collapse: false, requireHuge: false), Dead, participant);
+    internal BlockAllocator AllocatorOf(int participant) => new(Map, new ChunkReserver(Data, _meta, _wordsOffset, null, fault: false, collapse: false), Dead, participant);
 
     internal void SetChunk(long chunk, ChunkState state, int sizeClass = 0, int participant = 0) =>
         Volatile.Write(ref Map.Record(chunk)->Word, new ChunkWord(state, sizeClass, participant).Value);
