@@ -16,17 +16,26 @@ internal static class SizeClasses
 
     internal const int Count = LinearCount + (SlabMaxLog2 - LinearMaxLog2) * StepsPerDoubling;
 
+    // Asked for several times by every create and delete; a division each would be felt.
+    private static readonly int[] s_bytes = [.. Enumerable.Range(0, Count).Select(ComputeBytes)];
+    private static readonly int[] s_blocksPerChunk = [.. s_bytes.Select(static bytes => (int)(ChunkMap.ChunkBytes / bytes))];
+
     /// <summary>Smallest class whose blocks hold <paramref name="bytes"/> bytes (1 to <see cref="SlabMaxBytes"/>).</summary>
     internal static int ClassOf(long bytes)
     {
         if (bytes <= LinearMaxBytes)
-            return (int)((bytes + QuantumBytes - 1) / QuantumBytes) - 1;
+            return (int)((ulong)(bytes + QuantumBytes - 1) / QuantumBytes) - 1;
         int log2 = BitOperations.Log2((ulong)bytes - 1);
         return LinearCount + (log2 - LinearMaxLog2) * StepsPerDoubling + (int)((bytes - 1) >> (log2 - StepsLog2)) - StepsPerDoubling;
     }
 
     /// <summary>Block size of a class in bytes.</summary>
-    internal static int BytesOf(int sizeClass)
+    internal static int BytesOf(int sizeClass) => s_bytes[sizeClass];
+
+    /// <summary>Blocks of a class in one chunk.</summary>
+    internal static int BlocksPerChunk(int sizeClass) => s_blocksPerChunk[sizeClass];
+
+    private static int ComputeBytes(int sizeClass)
     {
         if (sizeClass < LinearCount)
             return (sizeClass + 1) * QuantumBytes;
@@ -34,7 +43,4 @@ internal static class SizeClasses
         int baseBytes = LinearMaxBytes << doubling;
         return baseBytes + (step + 1) * (baseBytes / StepsPerDoubling);
     }
-
-    /// <summary>Blocks of a class in one chunk.</summary>
-    internal static int BlocksPerChunk(int sizeClass) => (int)(ChunkMap.ChunkBytes / BytesOf(sizeClass));
 }

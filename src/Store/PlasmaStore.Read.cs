@@ -21,20 +21,22 @@ public sealed unsafe partial class PlasmaStore
     [MethodImpl(MethodImplOptions.NoInlining)]
     public bool TryGet(in ObjectId id, out PlasmaObject obj)
     {
-        ThreadSlots thread = EnterGet();
-        try
-        {
-            PlasmaStatus status = TryPin(thread, id, out obj);
-            if (status == PlasmaStatus.Ok)
-                return true;
-            ThrowIfForked();
-            thread.Count(Counter.GetMisses);
-            return status == PlasmaStatus.TooManyPins ? throw _slots.TooManyPins() : false;
-        }
-        finally
-        {
-            Leave(thread);
-        }
+        ThreadSlots? thread = t_last;
+        if (thread is null || thread.Owner != this)
+            thread = EnterSlow();
+        if (!_slots.TryReady(thread))
+            return TryGet(in id, TimeSpan.Zero, out obj) switch { PlasmaStatus.Ok => true, PlasmaStatus.NotFound => false, _ => throw _slots.TooManyPins() };
+
+        // The held slot says that a call is in progress, as Busy does in calls that may hold none; so there is nothing to be undone when the object is found.
+        int slot = thread.Slot;
+        long sequence = SlotTable.Hold(thread);
+        if (IsDisposed)
+            ThrowClosed(slot, sequence);
+        if (TryPin(thread, slot, sequence, in id, out obj))
+            return true;
+        _slots.EndRelease(slot, sequence);
+        thread.Count(Counter.GetMisses);
+        return false;
     }
 
     /// <summary>Pins an object, waiting for its seal if need be.</summary>
@@ -103,86 +105,98 @@ public sealed unsafe partial class PlasmaStore
         return false;
     }
 
-    /// <summary>The read path: docs/concurrency.md, section 2.</summary>
-    /// <remarks>Written out instead of through <see cref="ObjectIndex.CandidateWalk"/>: nothing here has its address taken, so all of it stays in registers.</remarks>
-    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    /// <summary>As <see cref="TryGet(in ObjectId, out PlasmaObject)"/> for a call that counts itself as running.</summary>
     private PlasmaStatus TryPin(ThreadSlots thread, in ObjectId id, out PlasmaObject obj)
     {
-        ulong hash = _index.HashOf(in id);
-        ulong* bucket = _index.First(hash);
-        for (int choice = 0; choice < 2; choice++, bucket = _index.Second(hash))
-        {
-            for (uint matches = ObjectIndex.Match(bucket, hash); matches != 0; matches &= matches - 1)
-            {
-                var word = new IndexWord(Volatile.Read(ref bucket[BitOperations.TrailingZeroCount(matches)]));
-                if (word.IsEmpty)
-                    continue;
-                PlasmaStatus status = TryPinWord(thread, word, in id, out obj);
-                if (status != PlasmaStatus.NotFound)
-                    return status;
-            }
-        }
-        return TryPinInStash(thread, in id, hash, out obj);
-    }
-
-    [MethodImpl(MethodImplOptions.NoInlining)]
-    private PlasmaStatus TryPinInStash(ThreadSlots thread, in ObjectId id, ulong hash, out PlasmaObject obj)
-    {
-        if (_index.StashInUse)
-        {
-            ObjectIndex.CandidateWalk walk = _index.Walk(hash);
-            while (walk.Next(out IndexWord word, out _))
-            {
-                PlasmaStatus status = TryPinWord(thread, word, in id, out obj);
-                if (status != PlasmaStatus.NotFound)
-                    return status;
-            }
-        }
-        obj = default;
+        if (!_slots.TryReady(thread))
+            return TryPinWithoutSlot(in id, out obj);
+        int slot = thread.Slot;
+        long sequence = SlotTable.Hold(thread);
+        if (TryPin(thread, slot, sequence, in id, out obj))
+            return PlasmaStatus.Ok;
+        _slots.EndRelease(slot, sequence);
         return PlasmaStatus.NotFound;
     }
 
-    [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private PlasmaStatus TryPinWord(ThreadSlots thread, IndexWord word, in ObjectId id, out PlasmaObject obj)
+    /// <summary>All slots are taken: NotFound if there is nothing to pin anyway.</summary>
+    private PlasmaStatus TryPinWithoutSlot(in ObjectId id, out PlasmaObject obj)
     {
-        Unsafe.SkipInit(out obj); // Set on Ok; every caller sets it on the way out otherwise.
-        ObjectEntry* entry = _memory.Entry(word.Entry);
-        uint generation = word.Generation;
-        var state = new StateWord(Volatile.Read(ref entry->State));
-        if (!state.IsSealed(generation))
-            return PlasmaStatus.NotFound;
-        if (!_slots.TryReady(thread))
+        obj = default;
+        return ContainsCore(in id) ? PlasmaStatus.TooManyPins : PlasmaStatus.NotFound;
+    }
+
+    /// <summary>The read path: docs/concurrency.md, section 2. The caller holds the slot, and ends that when the answer is false.</summary>
+    /// <remarks>The first word with the tag is nearly always the right one: it is tried with nothing else to remember, so that all of it stays in registers. A walk does the rest.</remarks>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private bool TryPin(ThreadSlots thread, int slot, long sequence, in ObjectId id, out PlasmaObject obj)
+    {
+        ulong hash = _buckets.HashOf(in id);
+        ulong* bucket = _buckets.First(hash);
+        uint matches = BucketTable.Match(bucket, hash);
+        if (matches == 0)
+        {
+            bucket = _buckets.Second(hash);
+            matches = BucketTable.Match(bucket, hash);
+        }
+        if (matches != 0)
+        {
+            var word = new IndexWord(Volatile.Read(ref bucket[BitOperations.TrailingZeroCount(matches)]));
+            if (!word.IsEmpty && TryPinWord(thread, slot, sequence, word, in id, out obj))
+                return true;
+        }
+        else if (!_index.StashInUse)
         {
             obj = default;
-            return PlasmaStatus.TooManyPins;
+            return false;
         }
-        int slot = thread.Slot;
+        return TryPinByWalk(thread, slot, sequence, in id, out obj);
+    }
+
+    [MethodImpl(MethodImplOptions.NoInlining)]
+    private bool TryPinByWalk(ThreadSlots thread, int slot, long sequence, in ObjectId id, out PlasmaObject obj)
+    {
+        ObjectIndex.CandidateWalk walk = _index.Walk(_index.HashOf(in id));
+        while (walk.Next(out IndexWord word, out _))
+            if (TryPinWord(thread, slot, sequence, word, in id, out obj))
+                return true;
+        obj = default;
+        return false;
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private bool TryPinWord(ThreadSlots thread, int slot, long sequence, IndexWord word, in ObjectId id, out PlasmaObject obj)
+    {
+        Unsafe.SkipInit(out obj); // Set on true; every caller sets it on the way out otherwise.
+        uint index = word.Entry, generation = word.Generation;
+        if (index >= _entryCount)
+            _memory.Entry(index); // Says so.
+        ObjectEntry* entry = _entries + index;
+        var state = new StateWord(Volatile.Read(ref entry->State));
+        if (!state.IsSealed(generation))
+            return false;
         PinSlot* pin = thread.Pin;
-        long sequence = _slots.Hold(slot);
         pin->Since = CoarseClock.UtcTicks;
 
         // PUBLISH pin: full fence, before State is read again. OBSERVE in SlotScan: either a reclaimer's scan sees the pin or we see Condemned.
         Interlocked.Exchange(ref pin->Word, new SlotWord(SlotKind.Pin, generation, word.Entry).Value);
         // CRASH pin-announced: one pin that recovery clears.
         FailPoint.Pass("pin-announced");
-        // OBSERVE seal, condemn: what is read from here on is this generation's, and stays until the pin ends.
         if (new StateWord(Volatile.Read(ref entry->State)).IsSealed(generation) && ObjectId.Same(in entry->Id, in id))
         {
             long offset = entry->DataOffset, bytes = entry->PayloadBytes;
-            if (!StoreMemory.IsInside(offset, ObjectEntry.BytesNeeded(bytes, entry->TailBytes), _capacity) | bytes < 0 | entry->UserBytes < 0)
+            if (!StoreMemory.IsInside(offset, bytes, _capacity)) // What follows the payload is checked by who reads it.
                 ThrowBrokenObject(pin, slot, sequence, bytes);
             if (state.IsEvictable)
                 Evictor.Hint(_ownHints, word.Entry);
             thread.Count(Counter.Gets);
             thread.Count(Counter.GetBytes, bytes);
             PlasmaObject.Init(out obj, this, entry, _payload + offset, bytes, slot, sequence);
-            return PlasmaStatus.Ok;
+            return true;
         }
 
         // A failed validation is a miss: at that instant the object was gone. Another id behind the same tag: on to the next word.
         Volatile.Write(ref pin->Word, 0);
-        _slots.EndRelease(slot, sequence);
-        return PlasmaStatus.NotFound;
+        return false;
     }
 
     private void ThrowBrokenObject(PinSlot* pin, int slot, long sequence, long bytes)
@@ -207,7 +221,7 @@ public sealed unsafe partial class PlasmaStore
             Interlocked.Exchange(ref pin->Word, new SlotWord(SlotKind.Pin, generation, entryIndex).Value); // PUBLISH pin, as in TryPin.
             bool present = new StateWord(Volatile.Read(ref entry->State)).IsSealed(generation);
             long offset = entry->DataOffset, bytes = entry->PayloadBytes;
-            if (present && bytes >= 0 && entry->UserBytes >= 0 && StoreMemory.IsInside(offset, ObjectEntry.BytesNeeded(bytes, entry->TailBytes), _capacity))
+            if (present && StoreMemory.IsInside(offset, bytes, _capacity))
             {
                 PlasmaObject.Init(out obj, this, entry, _payload + offset, bytes, slot, sequence);
                 return true;
@@ -235,17 +249,18 @@ public sealed unsafe partial class PlasmaStore
     /// <summary>Ends a pin; a second call with the same handle does nothing.</summary>
     internal void Release(int slot, long sequence, ObjectEntry* entry)
     {
-        if (!_slots.TryBeginRelease(slot, sequence))
+        long* place = _sequences + slot;
+        if (!SlotTable.TryBeginRelease(place, sequence))
             return;
         PinSlot* pin = _slots.Slot(slot);
         var word = new SlotWord(pin->Word);
-        Volatile.Write(ref pin->Word, 0); // PUBLISH unpin: release; the bytes were read before. OBSERVE in SlotScan, before they are freed.
+        Volatile.Write(ref pin->Word, 0);
 
         // Without a fence: a condemn or a wish for space that comes at this very moment is found by the next finisher or slice instead.
         ulong state = Volatile.Read(ref entry->State);
         if ((state & StateWord.StateMask) != (ulong)ObjectState.Sealed << StateWord.StateShift || (Volatile.Read(ref *_spaceWord) & WaitWord.WaitersFlag) != 0)
             ReleaseSlow(word);
-        _slots.EndRelease(slot, sequence);
+        SlotTable.EndRelease(place, sequence);
         if (IsDisposed)
             TryDetach();
     }
@@ -258,7 +273,7 @@ public sealed unsafe partial class PlasmaStore
             Interlocked.MemoryBarrier();
             var state = new StateWord(Volatile.Read(ref _memory.Entry(word.Entry)->State));
             if (state.State == ObjectState.Condemned && state.Generation == word.Generation)
-                _reclaimer.Finish(null, word.Entry, word.Generation, out _);
+                _reclaimer.Finish(null, word.Entry, word.Generation, isUnpublished: false, out _);
         }
         if ((Volatile.Read(ref *_spaceWord) & WaitWord.WaitersFlag) != 0)
         {

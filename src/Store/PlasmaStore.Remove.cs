@@ -22,7 +22,8 @@ public sealed unsafe partial class PlasmaStore
             try
             {
                 PlasmaStatus result = PlasmaStatus.NotFound;
-                ObjectIndex.CandidateWalk walk = _index.Walk(_index.HashOf(in id));
+                ulong hash = _index.HashOf(in id);
+                ObjectIndex.CandidateWalk walk = _index.Walk(hash);
                 while (walk.Next(out IndexWord word, out _))
                 {
                     if (!ObjectIndex.CarriesId(_memory.Entry(word.Entry), word.Generation, id, out StateWord state))
@@ -32,7 +33,7 @@ public sealed unsafe partial class PlasmaStore
                     if (state.State != ObjectState.Sealed)
                         continue;
                     announcement->Since = CoarseClock.UtcTicks;
-                    if (!TryCondemn(announcement, word.Entry, word.Generation, PlasmaEventKind.Deleted, out _))
+                    if (!TryCondemn(announcement, word.Entry, word.Generation, hash, PlasmaEventKind.Deleted, out _))
                         continue;
                     thread.Count(Counter.Deletes);
 
@@ -118,7 +119,7 @@ public sealed unsafe partial class PlasmaStore
                     if (pinned || !_slots.TryAcquire(thread, out slots[count], out sequences[count]))
                         break;
                     batch[count] = 0;
-                    if (TryCondemn(_slots.Slot(slots[count++]), victim.Entry, victim.Generation, PlasmaEventKind.Evicted, out long payloadBytes))
+                    if (TryCondemn(_slots.Slot(slots[count++]), victim.Entry, victim.Generation, hash: null, PlasmaEventKind.Evicted, out long payloadBytes))
                     {
                         batch[count - 1] = BlockOwner.Of(victim.Generation, victim.Entry);
                         condemned++;
@@ -145,13 +146,13 @@ public sealed unsafe partial class PlasmaStore
         return freed;
     }
 
-    /// <summary>Frees a condemned entry, or puts it on the list for whoever is next short of memory. True when it is free.</summary>
+    /// <summary>Frees an entry that <see cref="TryCondemn"/> has condemned, or puts it on the list for whoever is next short of memory. True when it is free.</summary>
     private bool FinishOrRemember(ThreadSlots thread, uint entryIndex, uint generation)
     {
         bool pinned = true;
         try
         {
-            _reclaimer.Finish(thread.Blocks, entryIndex, generation, out pinned);
+            _reclaimer.Finish(thread.Blocks, entryIndex, generation, isUnpublished: true, out pinned);
         }
         finally
         {
@@ -162,7 +163,8 @@ public sealed unsafe partial class PlasmaStore
     }
 
     /// <summary>Sealed → Condemned, unpublished, announced as an event. The caller finishes and clears the announcement.</summary>
-    private bool TryCondemn(PinSlot* announcement, uint entryIndex, uint generation, PlasmaEventKind kind, out long payloadBytes)
+    /// <remarks><paramref name="hash"/> is that of the entry's id in that generation, if the caller knows it.</remarks>
+    private bool TryCondemn(PinSlot* announcement, uint entryIndex, uint generation, ulong? hash, PlasmaEventKind kind, out long payloadBytes)
     {
         ObjectEntry* entry = _memory.Entries + entryIndex;
         payloadBytes = 0;
@@ -178,7 +180,6 @@ public sealed unsafe partial class PlasmaStore
                 return false;
 
             // While Sealed in this generation nothing here changes; the exchange below confirms that it still was. OBSERVE seal.
-            ulong hash = _index.HashOf(in entry->Id);
             ObjectId id = entry->Id;
             payloadBytes = entry->PayloadBytes;
             int metadataBytes = entry->UserBytes;
@@ -188,7 +189,8 @@ public sealed unsafe partial class PlasmaStore
                 continue;
             // CRASH condemned-published: Condemned with a word in the index, which finds nothing any more; whoever finishes the entry removes it.
             FailPoint.Pass("condemned-published");
-            _index.Remove(hash, new IndexWord(hash, generation, entryIndex));
+            ulong known = hash ?? _index.HashOf(in id);
+            _index.Remove(known, new IndexWord(known, generation, entryIndex));
             _events.Publish(kind, id, payloadBytes, metadataBytes, incarnation);
             return true;
         }

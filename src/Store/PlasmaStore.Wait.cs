@@ -1,5 +1,8 @@
 using System.Diagnostics;
+using System.Numerics;
+using System.Runtime.Intrinsics.X86;
 using FastPlasma.Format;
+using FastPlasma.Index;
 using FastPlasma.Participants;
 using FastPlasma.Waiting;
 
@@ -152,6 +155,38 @@ public sealed unsafe partial class PlasmaStore
         }
     }
 
+    /// <summary>Ids whose lines are fetched ahead at a time: as many misses as a core can have outstanding, about, and few enough to stay in the first cache.</summary>
+    private const int PrefetchMax = 32;
+
+    /// <summary>Begins to load what a get of each id reads, so that the misses of all of them overlap: buckets first, then the records that they name. Changes nothing; a wrong guess costs time only.</summary>
+    private void Prefetch(ReadOnlySpan<ObjectId> ids)
+    {
+        if (!Sse.IsSupported || ids.Length < 2)
+            return;
+        Span<ulong> hashes = stackalloc ulong[PrefetchMax];
+        for (int i = 0; i < ids.Length; i++)
+        {
+            hashes[i] = _buckets.HashOf(in ids[i]);
+            Sse.Prefetch0(_buckets.First(hashes[i]));
+            Sse.Prefetch0(_buckets.Second(hashes[i]));
+        }
+        foreach (ulong hash in hashes[..ids.Length])
+        {
+            ulong* bucket = _buckets.First(hash);
+            uint matches = BucketTable.Match(bucket, hash);
+            if (matches == 0)
+            {
+                bucket = _buckets.Second(hash);
+                matches = BucketTable.Match(bucket, hash);
+            }
+            if (matches == 0)
+                continue;
+            uint entry = new IndexWord(Volatile.Read(ref bucket[BitOperations.TrailingZeroCount(matches)])).Entry;
+            if (entry < _entryCount)
+                Sse.Prefetch0(_entries + entry);
+        }
+    }
+
     private readonly ref struct BatchGet(PlasmaStore store, ThreadSlots thread, Span<PlasmaObject> objects)
     {
         private readonly Span<PlasmaObject> _objects = objects;
@@ -159,8 +194,12 @@ public sealed unsafe partial class PlasmaStore
         internal int Run(ReadOnlySpan<ObjectId> ids, int count, TimeSpan timeout, CancellationToken cancellationToken)
         {
             int found = 0;
-            for (int i = 0; i < ids.Length; i++)
-                found += TryOne(ids, i);
+            for (int start = 0; start < ids.Length; start += PrefetchMax)
+            {
+                store.Prefetch(ids.Slice(start, Math.Min(PrefetchMax, ids.Length - start)));
+                for (int i = start; i < Math.Min(start + PrefetchMax, ids.Length); i++)
+                    found += TryOne(ids, i);
+            }
             if (found >= count || timeout == TimeSpan.Zero)
             {
                 thread.Count(Counter.GetMisses, ids.Length - found);

@@ -45,7 +45,11 @@ public sealed unsafe partial class PlasmaStore : IDisposable
     private readonly long _capacity;
 
     // What the read path needs, next to each other instead of behind the objects above.
+    private readonly BucketTable _buckets;
+    private readonly ObjectEntry* _entries;
+    private readonly uint _entryCount;
     private readonly byte* _payload;
+    private readonly long* _sequences;
     private readonly ulong* _spaceWord;
     private readonly ulong* _ownHints;
     private readonly uint _account;
@@ -80,8 +84,9 @@ public sealed unsafe partial class PlasmaStore : IDisposable
             _reclaimer = new Reclaimer(memory, participants, _scan, _index, _waits);
             _evictor = new Evictor(memory, participants, _scan);
 
-            bool collapse = HugePagesAsked != HugePages.Never && !IsHugetlb(files.Data.Path);
-            var reserver = new ChunkReserver(files.Data, files.Meta, memory.Geometry.WordsOffset, memory.WriteView, collapse, HugePagesAsked == HugePages.Require);
+            var reserver = new ChunkReserver(
+                files.Data, files.Meta, memory.Geometry.WordsOffset, memory.WriteView,
+                fault: HugePagesAsked != HugePages.Never && HugeAdvice.Counts(files.Data.Path), collapse: HugePagesAsked == HugePages.Require && !IsHugetlb(files.Data.Path));
             if (HugePagesAsked != HugePages.Never)
             {
                 memory.ReadView.TryAdviseHugePages();
@@ -96,7 +101,11 @@ public sealed unsafe partial class PlasmaStore : IDisposable
             _recovery = new Recovery(memory, participants, _scan, _reclaimer, _events, _waits, options.Logger);
             _slots = new SlotTable(participants);
             _scan.OpenForeign();
+            _buckets = new BucketTable(memory);
+            _entries = memory.Entries;
+            _entryCount = (uint)memory.Geometry.ObjectCountMax;
             _payload = memory.Payload;
+            _sequences = _slots.Sequences;
             _spaceWord = _reclaimer.SpaceWord;
             _ownHints = ParticipantTable.Hints(participants.Own);
             if (Access == StoreAccess.ReadWrite)
@@ -261,21 +270,11 @@ public sealed unsafe partial class PlasmaStore : IDisposable
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     private ThreadSlots Enter()
     {
-        ThreadSlots thread = EnterGet();
-        if (IsForked)
-            ThrowClosed(thread);
-        return thread;
-    }
-
-    /// <summary>As <see cref="Enter"/>, for a get that finds its object: in a forked child it gets no slot. A miss looks for itself.</summary>
-    [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private ThreadSlots EnterGet()
-    {
         ThreadSlots? thread = t_last;
         if (thread is null || thread.Owner != this)
             thread = EnterSlow();
         thread.Busy++;
-        if (IsDisposed)
+        if (IsDisposed || IsForked)
             ThrowClosed(thread);
         return thread;
     }
@@ -314,6 +313,13 @@ public sealed unsafe partial class PlasmaStore : IDisposable
     private void ThrowClosed(ThreadSlots thread)
     {
         Leave(thread);
+        TryDetach();
+        throw ClosedException();
+    }
+
+    private void ThrowClosed(int slot, long sequence)
+    {
+        _slots.EndRelease(slot, sequence);
         TryDetach();
         throw ClosedException();
     }

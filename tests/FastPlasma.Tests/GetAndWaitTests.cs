@@ -387,7 +387,7 @@ public sealed class GetAndWaitTests : StoreTest
         Assert.Equal(PlasmaStatus.TooManyPins, status);
         Assert.InRange(held.Count, 50_000, 70_000);
         Assert.Equal(held.Count, store.List().Single().Holders.Single().Pins);
-        Assert.Contains($"{held.Count} pin slots", Assert.Throws<PlasmaException>(() => store.TryGet(Id("a"), out _)).Message, StringComparison.Ordinal);
+        Assert.Contains($"{held.Count} of {held.Count} are held", Assert.Throws<PlasmaException>(() => store.TryGet(Id("a"), out _)).Message, StringComparison.Ordinal);
         Assert.Equal(PlasmaStatus.TooManyPins, store.TryPut(Id("b"), [1]));
         held[1234].Dispose();
         Assert.Equal(PlasmaStatus.Ok, store.TryPut(Id("b"), [1]));

@@ -17,6 +17,7 @@ internal static class BenchScenarios
         new WakeSleepScenario(),
         new WakeSpinScenario(),
         new GetRandomScenario(),
+        new GetBatchScenario(),
         new AllocChurnScenario(),
     ];
 

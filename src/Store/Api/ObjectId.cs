@@ -3,6 +3,7 @@ using System.Diagnostics.CodeAnalysis;
 using System.Numerics;
 using System.Runtime.CompilerServices;
 using System.Runtime.InteropServices;
+using System.Runtime.Intrinsics;
 using System.Runtime.Intrinsics.Arm;
 using System.Runtime.Intrinsics.X86;
 using System.Security.Cryptography;
@@ -102,13 +103,10 @@ public readonly struct ObjectId : IEquatable<ObjectId>, IComparable<ObjectId>, I
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     internal ulong Hash(ulong seed)
     {
-        // Multiply-fold of two 64-bit pairs: every input bit reaches both halves, and without the seed nobody can aim ids at one bucket.
-        ulong left = _a ^ seed, right = _b ^ 0x9E3779B97F4A7C15;
-        ulong high = MultiplyHigh(left, right), low = left * right;
-        left = _c ^ low ^ 0xD6E8FEB86659FD93;
-        right = (_d | ((ulong)_d << 32)) ^ high ^ seed;
-        low = left * right;
-        return MultiplyHigh(left, right) ^ low ^ (low >> 29);
+        // Two multiply-folds side by side, each input bit reaching both halves of one; without the seed nobody can aim ids at one bucket.
+        ulong a = _a ^ seed, b = _b ^ (seed * 0x9E3779B97F4A7C15 | 1), c = _c ^ BitOperations.RotateLeft(seed, 32), d = (_d | ((ulong)_d << 32)) ^ 0xD6E8FEB86659FD93;
+        ulong left = MultiplyHigh(a, b) ^ (a * b), right = MultiplyHigh(c, d) ^ (c * d);
+        return left ^ BitOperations.RotateLeft(right, 23);
     }
 
     // Math.BigMul returns one half through memory, which the read path would wait for.
@@ -122,8 +120,16 @@ public readonly struct ObjectId : IEquatable<ObjectId>, IComparable<ObjectId>, I
 
     /// <summary>As <see cref="Equals(ObjectId)"/>, in place: a copy of 28 bytes is made of overlapping stores, and reading it back field by field waits for them.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    internal static bool Same(ref readonly ObjectId left, ref readonly ObjectId right) =>
-        ((left._a ^ right._a) | (left._b ^ right._b) | (left._c ^ right._c) | (left._d ^ right._d)) == 0;
+    internal static bool Same(ref readonly ObjectId left, ref readonly ObjectId right)
+    {
+        if (!Vector128.IsHardwareAccelerated)
+            return ((left._a ^ right._a) | (left._b ^ right._b) | (left._c ^ right._c) | (left._d ^ right._d)) == 0;
+
+        // Two halves that overlap by four bytes, as the compiler copies 28 bytes: what was just stored is forwarded to these loads.
+        const int second = SizeBytes - 16;
+        ref byte l = ref Unsafe.As<ObjectId, byte>(ref Unsafe.AsRef(in left)), r = ref Unsafe.As<ObjectId, byte>(ref Unsafe.AsRef(in right));
+        return ((Vector128.LoadUnsafe(ref l) ^ Vector128.LoadUnsafe(ref r)) | (Vector128.LoadUnsafe(ref l, second) ^ Vector128.LoadUnsafe(ref r, second))) == Vector128<byte>.Zero;
+    }
 
     /// <inheritdoc/>
     public override bool Equals([NotNullWhen(true)] object? obj) => obj is ObjectId other && Equals(other);

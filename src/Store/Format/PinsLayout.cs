@@ -68,7 +68,7 @@ internal struct SlotChunk
 {
     internal const int SizeBytes = 1024, CountersBytes = 128, CounterCount = CountersBytes / 8, SlotCount = (SizeBytes - CountersBytes) / PinSlot.SizeBytes;
     internal const int ChunksPerPage = 4096 / SizeBytes;
-    internal const byte CheckSlotsArePairs = SlotCount % 2 == 0 ? 0 : -1;
+    internal const byte CheckSlotsAreFours = SlotCount % 4 == 0 ? 0 : -1;
 }
 
 /// <summary>One announcement.</summary>

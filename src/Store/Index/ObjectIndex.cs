@@ -34,24 +34,20 @@ internal sealed unsafe class ObjectIndex
     private const int InsertRounds = 64;
 
     private readonly StoreMemory _memory;
-    private readonly ulong* _buckets;
+    private readonly BucketTable _table;
     private readonly ulong* _stash;
     private readonly uint* _stashUsed;
-    private readonly ulong _seed;
-    private readonly uint _mask;
 
     internal ObjectIndex(StoreMemory memory)
     {
         _memory = memory;
-        _buckets = memory.Buckets;
+        _table = new BucketTable(memory);
         _stash = memory.Stash;
         _stashUsed = &memory.Header->StashUsed;
-        _seed = memory.HashSeed;
-        _mask = (uint)memory.Geometry.BucketCount - 1;
     }
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    internal ulong HashOf(in ObjectId id) => id.Hash(_seed);
+    internal ulong HashOf(in ObjectId id) => _table.HashOf(in id);
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     internal CandidateWalk Walk(ulong hash) => new(this, hash);
@@ -59,46 +55,6 @@ internal sealed unsafe class ObjectIndex
     /// <summary>Whether a word may be in the stash.</summary>
     /// <remarks>OBSERVE stash: who looks after its own word was stored sees the mark of a rival's word there, or the rival sees its word.</remarks>
     internal bool StashInUse => Volatile.Read(ref *_stashUsed) != 0;
-
-    [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    internal ulong* First(ulong hash) => _buckets + (long)FirstBucket(hash) * StoreGeometry.WordsPerBucket;
-
-    [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    internal ulong* Second(ulong hash) => _buckets + (long)SecondBucket(hash) * StoreGeometry.WordsPerBucket;
-
-    [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private uint FirstBucket(ulong hash) => (uint)hash & _mask;
-
-    [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private uint SecondBucket(ulong hash)
-    {
-        uint first = FirstBucket(hash), second = (uint)(hash >> 32) & _mask;
-        return second == first ? second ^ 1 : second;
-    }
-
-    /// <summary>Places of a bucket whose word has the hash's tag, as a bit mask. Each lane is read at once, so a word is either the old or the new one.</summary>
-    [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    internal static uint Match(ulong* bucket, ulong hash) => Equal(bucket, 0xFFUL << IndexWord.TagShift, hash & (0xFFUL << IndexWord.TagShift));
-
-    /// <summary>Places of a bucket that hold no word.</summary>
-    private static uint Empty(ulong* bucket) => Equal(bucket, ulong.MaxValue, 0);
-
-    [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private static uint Equal(ulong* bucket, ulong mask, ulong value)
-    {
-        if (Vector256.IsHardwareAccelerated)
-        {
-            Vector256<ulong> masks = Vector256.Create(mask), values = Vector256.Create(value);
-            uint low = Vector256.Equals(Vector256.Load(bucket) & masks, values).ExtractMostSignificantBits();
-            uint high = Vector256.Equals(Vector256.Load(bucket + 4) & masks, values).ExtractMostSignificantBits();
-            return low | (high << 4);
-        }
-        uint equal = 0;
-        for (int i = 0; i < StoreGeometry.WordsPerBucket; i++)
-            if ((Volatile.Read(ref bucket[i]) & mask) == value)
-                equal |= 1u << i;
-        return equal;
-    }
 
     /// <summary>Words that may belong to an id, one after the other: both buckets, then the stash if it was ever used.</summary>
     internal ref struct CandidateWalk
@@ -114,8 +70,8 @@ internal sealed unsafe class ObjectIndex
         {
             _index = index;
             _hash = hash;
-            _at = index.First(hash);
-            _matches = Match(_at, hash);
+            _at = index._table.First(hash);
+            _matches = BucketTable.Match(_at, hash);
             _stage = 0;
         }
 
@@ -136,11 +92,15 @@ internal sealed unsafe class ObjectIndex
                 if (_stage == 0)
                 {
                     _stage = 1;
-                    _at = _index.Second(_hash);
-                    _matches = Match(_at, _hash);
+                    _at = _index._table.Second(_hash);
+                    _matches = BucketTable.Match(_at, _hash);
                     continue;
                 }
-                return NextInStash(out word, out place);
+                if (_stage > 1 || _index.StashInUse)
+                    return NextInStash(out word, out place);
+                word = default;
+                place = null;
+                return false;
             }
         }
 
@@ -148,15 +108,12 @@ internal sealed unsafe class ObjectIndex
         private bool NextInStash(out IndexWord word, out ulong* place)
         {
             // _stage - 1 is the next place of the stash.
-            if (_stage > 1 || _index.StashInUse)
+            while (_stage - 1 < StoreGeometry.StashCount)
             {
-                while (_stage - 1 < StoreGeometry.StashCount)
-                {
-                    place = _index._stash + (_stage++ - 1);
-                    word = new IndexWord(Volatile.Read(ref *place));
-                    if (!word.IsEmpty && word.HasTagOf(_hash))
-                        return true;
-                }
+                place = _index._stash + (_stage++ - 1);
+                word = new IndexWord(Volatile.Read(ref *place));
+                if (!word.IsEmpty && word.HasTagOf(_hash))
+                    return true;
             }
             word = default;
             place = null;
@@ -176,11 +133,19 @@ internal sealed unsafe class ObjectIndex
         return same && state.Generation == generation;
     }
 
+    /// <summary>How many words may belong to an id, at least; more than there are when some may be in the stash. Most creates and deletes can stop here.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private int CountCandidates(ulong hash) => StashInUse
+        ? int.MaxValue
+        : BitOperations.PopCount(BucketTable.Match(_table.First(hash), hash)) + BitOperations.PopCount(BucketTable.Match(_table.Second(hash), hash));
+
     /// <summary>A committed or tentative entry of an id, if there is one now.</summary>
     internal bool TryFindCommitted(in ObjectId id, ulong hash, out StateWord state, out uint entryIndex)
     {
         state = default;
         entryIndex = 0;
+        if (CountCandidates(hash) == 0)
+            return false;
         CandidateWalk walk = Walk(hash);
         while (walk.Next(out IndexWord word, out _))
         {
@@ -222,9 +187,9 @@ internal sealed unsafe class ObjectIndex
 
         // CRASH index-placed: Tentative with a word; recovery aborts it.
         FailPoint.Pass("index-placed");
-        InsertResult result = ResolveRivals(id, hash, own, place, ref rival, out _);
-        if (result == InsertResult.Exists)
-            return result;
+        // One candidate is our own word.
+        if (CountCandidates(hash) != 1 && ResolveRivals(id, hash, own, place, ref rival, out _) == InsertResult.Exists)
+            return InsertResult.Exists;
 
         // PUBLISH commit: full fence; fails when a rival has aborted us. OBSERVE in ResolveRivals of others.
         ulong creating = new StateWord(tentative).With(ObjectState.Creating).Value;
@@ -234,10 +199,25 @@ internal sealed unsafe class ObjectIndex
     /// <summary>Removes an entry's word wherever it stands. Safe at any time for a generation that is Aborted or Condemned: such a word is never stored again.</summary>
     internal void Remove(ulong hash, IndexWord own)
     {
-        CandidateWalk walk = Walk(hash);
-        while (walk.Next(out IndexWord word, out ulong* place))
-            if (word == own)
-                Interlocked.CompareExchange(ref *place, 0, own.Value);
+        // It stands in one place, and never in another.
+        if (TryRemoveFrom(_table.First(hash), hash, own) || TryRemoveFrom(_table.Second(hash), hash, own) || !StashInUse)
+            return;
+        for (int i = 0; i < StoreGeometry.StashCount; i++)
+            if (Volatile.Read(ref _stash[i]) == own.Value)
+                Interlocked.CompareExchange(ref _stash[i], 0, own.Value);
+    }
+
+    private static bool TryRemoveFrom(ulong* bucket, ulong hash, IndexWord own)
+    {
+        for (uint matches = BucketTable.Match(bucket, hash); matches != 0; matches &= matches - 1)
+        {
+            ulong* place = bucket + BitOperations.TrailingZeroCount(matches);
+            if (Volatile.Read(ref *place) != own.Value)
+                continue;
+            Interlocked.CompareExchange(ref *place, 0, own.Value);
+            return true;
+        }
+        return false;
     }
 
     private InsertResult ResolveRivals(in ObjectId id, ulong hash, IndexWord own, ulong* place, ref StateWord rival, out bool anyRival)
@@ -274,8 +254,8 @@ internal sealed unsafe class ObjectIndex
 
     private bool TryPlace(ulong hash, IndexWord own, out ulong* place)
     {
-        ulong* first = First(hash), second = Second(hash);
-        bool secondFirst = BitOperations.PopCount(Empty(second)) > BitOperations.PopCount(Empty(first)); // The emptier bucket keeps both from filling up.
+        ulong* first = _table.First(hash), second = _table.Second(hash);
+        bool secondFirst = BitOperations.PopCount(BucketTable.Empty(second)) > BitOperations.PopCount(BucketTable.Empty(first)); // The emptier bucket keeps both from filling up.
         return TryPlaceIn(secondFirst ? second : first, own, out place) || TryPlaceIn(secondFirst ? first : second, own, out place);
     }
 
@@ -292,7 +272,7 @@ internal sealed unsafe class ObjectIndex
 
     private static bool TryPlaceIn(ulong* bucket, IndexWord own, out ulong* place)
     {
-        for (uint empty = Empty(bucket); empty != 0; empty &= empty - 1)
+        for (uint empty = BucketTable.Empty(bucket); empty != 0; empty &= empty - 1)
             if (TryStore(bucket + BitOperations.TrailingZeroCount(empty), own, out place))
                 return true;
         place = null;

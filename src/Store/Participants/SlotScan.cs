@@ -122,9 +122,16 @@ internal sealed unsafe class SlotScan : IDisposable
         return false;
     }
 
-    /// <summary>Whether a slot of a chunk holds a word. Every delete asks this, so two slots are compared at a time; each word is read at once.</summary>
-    private static bool HasWord(PinSlot* slots, ulong wanted)
+    /// <summary>Whether a slot of a chunk holds a word. Every delete asks this, so two or four slots are compared at a time; each word is read at once.</summary>
+    internal static bool HasWord(PinSlot* slots, ulong wanted)
     {
+        if (Vector512.IsHardwareAccelerated)
+        {
+            Vector512<ulong> wide = Vector512.Create(wanted), any = Vector512<ulong>.Zero;
+            for (int i = 0; i < SlotChunk.SlotCount; i += 4)
+                any |= Vector512.Equals(Vector512.Load((ulong*)(slots + i)), wide);
+            return (any & Vector512.Create(ulong.MaxValue, 0, ulong.MaxValue, 0, ulong.MaxValue, 0, ulong.MaxValue, 0)) != Vector512<ulong>.Zero;
+        }
         if (!Vector256.IsHardwareAccelerated)
         {
             for (int i = 0; i < SlotChunk.SlotCount; i++)

@@ -17,9 +17,10 @@ internal sealed unsafe class ThreadSlots
     internal ulong* Counters;
     internal int Chunk = -1;
 
-    /// <summary>Number and address of the slot that is tried first: the one used last.</summary>
+    /// <summary>Number, address and sequence of the slot that is tried first: the one used last.</summary>
     internal int Slot;
     internal PinSlot* Pin;
+    internal long* Sequence;
     internal int FreeEntryCount;
     internal uint EntryCursor;
 
@@ -88,8 +89,8 @@ internal sealed unsafe class SlotTable
     internal PinSlot* Slot(int slot) =>
         (PinSlot*)(_firstChunk + (uint)slot / SlotsPerChunkStride * SlotChunk.SizeBytes + SlotChunk.CountersBytes) + (uint)slot % SlotsPerChunkStride;
 
-    [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    internal ref long Sequence(int slot) => ref _sequence[slot];
+    /// <summary>Of slot 0; a process-private word for each slot.</summary>
+    internal long* Sequences => _sequence;
 
     /// <summary>Whether a handle still holds its slot.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
@@ -97,18 +98,18 @@ internal sealed unsafe class SlotTable
 
     /// <summary>Makes <see cref="ThreadSlots.Slot"/> a free one; false when all slots of the participant are taken. Last in, first out: get, release, get meets the same line again.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    internal bool TryReady(ThreadSlots thread) => (Volatile.Read(ref _sequence[thread.Slot]) & FreeBit) != 0 || TryAdvance(thread);
+    internal bool TryReady(ThreadSlots thread) => (Volatile.Read(ref *thread.Sequence) & FreeBit) != 0 || TryAdvance(thread);
 
     /// <summary>Takes the slot that <see cref="TryReady"/> found. Returns the sequence that its release needs.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    internal long Hold(int slot) => _sequence[slot] += ToHeld;
+    internal static long Hold(ThreadSlots thread) => *thread.Sequence += ToHeld;
 
     /// <summary>Takes a free slot of the thread's chunk; false when all slots of the participant are taken.</summary>
     internal bool TryAcquire(ThreadSlots thread, out int slot, out long sequence)
     {
         bool ready = TryReady(thread);
         slot = thread.Slot;
-        sequence = ready ? Hold(slot) : 0;
+        sequence = ready ? Hold(thread) : 0;
         return ready;
     }
 
@@ -130,12 +131,19 @@ internal sealed unsafe class SlotTable
 
     /// <summary>First half of a release: true for exactly one caller per acquire.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    internal bool TryBeginRelease(int slot, long sequence) =>
-        Interlocked.CompareExchange(ref _sequence[slot], sequence + ToReleasing, sequence) == sequence;
+    internal bool TryBeginRelease(int slot, long sequence) => TryBeginRelease(_sequence + slot, sequence);
+
+    /// <inheritdoc cref="TryBeginRelease(int, long)"/>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    internal static bool TryBeginRelease(long* place, long sequence) => Interlocked.CompareExchange(ref *place, sequence + ToReleasing, sequence) == sequence;
 
     /// <summary>Second half: the slot word is cleared already.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    internal void EndRelease(int slot, long sequence) => Volatile.Write(ref _sequence[slot], sequence + ToFree);
+    internal void EndRelease(int slot, long sequence) => EndRelease(_sequence + slot, sequence);
+
+    /// <inheritdoc cref="EndRelease(int, long)"/>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    internal static void EndRelease(long* place, long sequence) => Volatile.Write(ref *place, sequence + ToFree);
 
     /// <summary>Gives a newcomer its chunk.</summary>
     /// <exception cref="PlasmaException">All slots are taken.</exception>
@@ -271,6 +279,7 @@ internal sealed unsafe class SlotTable
     {
         thread.Slot = thread.Chunk * SlotsPerChunkStride + place;
         thread.Pin = Slot(thread.Slot);
+        thread.Sequence = _sequence + thread.Slot;
     }
 
     /// <summary>Leaves the present chunk to others and takes one with a free slot: one of the next few, else a new one, else any.</summary>

@@ -48,14 +48,15 @@ internal sealed unsafe class Reclaimer : IBlockOwners
     }
 
     /// <summary>Frees one entry that is Condemned in <paramref name="generation"/>, unless somebody reads it. Returns bytes freed; <paramref name="pinned"/> says why not.</summary>
-    internal long Finish(BlockCache? cache, uint entryIndex, uint generation, out bool pinned)
+    /// <remarks><paramref name="isUnpublished"/>: the caller knows that the index word is gone, for example because it has removed it.</remarks>
+    internal long Finish(BlockCache? cache, uint entryIndex, uint generation, bool isUnpublished, out bool pinned)
     {
         // OBSERVE condemn: the caller has seen, or made, the state Condemned before this scan; pins that are validated later see it too.
         // When readers of other users make a look dear, the entry counts as pinned until FinishAll looks for many at once.
         pinned = _scan.IsCostly || _scan.IsPinned(generation, entryIndex);
         if (pinned)
             return 0;
-        long freed = Free(cache, entryIndex, generation);
+        long freed = Free(cache, entryIndex, generation, isUnpublished);
         _waits.Wake(SpaceWord);
         return freed;
     }
@@ -179,16 +180,17 @@ internal sealed unsafe class Reclaimer : IBlockOwners
     }
 
     /// <summary>An entry's own end: block words, then Free. The index word is gone or goes first.</summary>
-    internal long Free(BlockCache? cache, uint entryIndex, uint generation)
+    internal long Free(BlockCache? cache, uint entryIndex, uint generation, bool isUnpublished = false)
     {
         ObjectEntry* entry = _memory.Entry(entryIndex);
         BlockPlace place = entry->Block;
-        ulong hash = _index.HashOf(in entry->Id);
+        ulong hash = isUnpublished ? 0 : _index.HashOf(in entry->Id);
         Volatile.ReadBarrier(); // OBSERVE: place and id are read before State; in another generation they are another object's.
         var state = new StateWord(Volatile.Read(ref entry->State));
         if (state.Generation != generation || state.State is not (ObjectState.Condemned or ObjectState.Aborted))
             return 0;
-        _index.Remove(hash, new IndexWord(hash, generation, entryIndex));
+        if (!isUnpublished)
+            _index.Remove(hash, new IndexWord(hash, generation, entryIndex));
 
         // CRASH entry-unpublished, entry-blocks-freed: the state still says Condemned or Aborted; whoever finishes next repeats this.
         FailPoint.Pass("entry-unpublished");
