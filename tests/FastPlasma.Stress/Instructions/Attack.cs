@@ -61,6 +61,11 @@ internal sealed class Attack(VictimCode code, Plan plan, string storePrefix, int
     /// <summary>Part of the symbols to die in; null for all.</summary>
     internal string? Symbol { get; init; }
 
+    /// <summary>How often a death at the first pass of an instruction is tried before it counts as missed; beyond the twelfth try the victim is single-stepped, which takes seconds.</summary>
+    internal int Tries { get; init; } = TriesDefault;
+
+    internal const int TriesDefault = 48;
+
     /// <summary>No further deaths after so many failures.</summary>
     internal int FailuresMax { get; init; } = int.MaxValue;
 
@@ -185,7 +190,7 @@ internal sealed class Attack(VictimCode code, Plan plan, string storePrefix, int
     private void RunKill(Survivor survivor, Kill kill)
     {
         int hit = (int)kill.Number;
-        int attempts = kill is { Kind: KillKind.Instruction, Number: 1 } ? 4 * s_delaysMs.Length : 3;
+        int attempts = kill is { Kind: KillKind.Instruction, Number: 1 } ? Tries : Math.Min(3, Tries);
         for (int attempt = 0; attempt < attempts; attempt++)
         {
             if (attempt > 0)

@@ -22,7 +22,8 @@ internal static class InstructionsCommand
         var step = new Option<long?>("--step") { Description = "One death: after so many single steps." };
         var afterUs = new Option<long?>("--after-us") { Description = "One death: after so many microseconds." };
         var missed = new Option<int>("--show-missed") { Description = "How many of the deaths to list per scenario that were planned and not died." };
-        var command = new Command("instructions", "Kills processes at every instruction of ours and looks at what they leave.") { scenario, symbol, sample, seed, workers, victim, prefix, at, hit, step, afterUs, missed };
+        var tries = new Option<int>("--tries") { Description = "How often a death at the first pass of an instruction is tried; beyond the twelfth the victim is single-stepped.", DefaultValueFactory = static _ => Attack.TriesDefault };
+        var command = new Command("instructions", "Kills processes at every instruction of ours and looks at what they leave.") { scenario, symbol, sample, seed, workers, victim, prefix, at, hit, step, afterUs, missed, tries };
         command.SetAction(parse =>
         {
             var code = new VictimCode(Path.GetFullPath(parse.GetValue(victim)!));
@@ -31,12 +32,12 @@ internal static class InstructionsCommand
             Kill? one = parse.GetValue(at) is string place ? new Kill(KillKind.Instruction, code.Resolve(place), parse.GetValue(hit))
                 : parse.GetValue(step) is long n ? new Kill(KillKind.Step, 0, n)
                 : parse.GetValue(afterUs) is long us ? new Kill(KillKind.Time, 0, us) : null;
-            return Run(code, plans, one, parse.GetValue(symbol), parse.GetValue(sample), parse.GetValue(seed), parse.GetValue(prefix)!, parse.GetValue(workers), parse.GetValue(missed));
+            return Run(code, plans, one, parse.GetValue(symbol), parse.GetValue(sample), parse.GetValue(seed), parse.GetValue(prefix)!, parse.GetValue(workers), parse.GetValue(missed), parse.GetValue(tries));
         });
         return command;
     }
 
-    private static int Run(VictimCode code, Plan[] plans, Kill? one, string? symbol, int sample, int seed, string prefix, int workers, int showMissed)
+    private static int Run(VictimCode code, Plan[] plans, Kill? one, string? symbol, int sample, int seed, string prefix, int workers, int showMissed, int tries)
     {
         long start = Stopwatch.GetTimestamp();
         var results = new List<(Plan Plan, AttackResult Result)>();
@@ -46,7 +47,7 @@ internal static class InstructionsCommand
             foreach (Plan plan in plans)
             {
                 ProgressTask task = context.AddTask(plan.Name, maxValue: 1);
-                var attack = new Attack(code, plan, prefix, workers) { Symbol = symbol };
+                var attack = new Attack(code, plan, prefix, workers) { Symbol = symbol, Tries = tries };
                 AttackResult result = one is Kill kill ? attack.Repeat(kill) : attack.Run(sample, seed, done => task.Value = done);
                 task.Value = 1;
                 results.Add((plan, result));
