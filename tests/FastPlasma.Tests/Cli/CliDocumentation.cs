@@ -12,7 +12,7 @@ internal static class CliDocumentation
     /// <summary>The documents of the JSON block under a heading, for example "### put".</summary>
     internal static List<JsonElement> Under(string heading)
     {
-        string text = File.ReadAllText(Path.Combine(RepositoryRoot(), "docs", "cli.md"));
+        string text = File.ReadAllText(Path.Combine(Repository.Folder, "docs", "cli.md"));
         int section = text.IndexOf($"\n{heading}\n", StringComparison.Ordinal);
         Assert.True(section >= 0, $"docs/cli.md has no heading '{heading}'");
         int begin = text.IndexOf("```json\n", section, StringComparison.Ordinal) + "```json\n".Length;
@@ -55,12 +55,4 @@ internal static class CliDocumentation
     }
 
     private static bool IsBoolean(JsonElement value) => value.ValueKind is JsonValueKind.True or JsonValueKind.False;
-
-    private static string RepositoryRoot()
-    {
-        for (var folder = new DirectoryInfo(AppContext.BaseDirectory); folder is not null; folder = folder.Parent)
-            if (File.Exists(Path.Combine(folder.FullName, "FastPlasma.sln")))
-                return folder.FullName;
-        throw new DirectoryNotFoundException($"No FastPlasma.sln above {AppContext.BaseDirectory}.");
-    }
 }
