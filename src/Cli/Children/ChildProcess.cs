@@ -37,7 +37,7 @@ internal sealed class ChildProcess : IDisposable
     /// <summary>Starts this executable again with the given arguments.</summary>
     internal static ChildProcess Start(string label, params ReadOnlySpan<string> arguments)
     {
-        string path = Environment.ProcessPath ?? throw new InvalidOperationException("The path of this executable is unknown, so no further process can be started.");
+        (string path, string[] all) = CommandOfSelf(arguments);
         UTF8Encoding utf8 = new(encoderShouldEmitUTF8Identifier: false);
         ProcessStartInfo start = new(path)
         {
@@ -49,13 +49,21 @@ internal sealed class ChildProcess : IDisposable
             UseShellExecute = false,
         };
 
-        // Started as "dotnet fastplasma.dll": the executable is the host and the library is its first argument.
-        if (string.Equals(Path.GetFileNameWithoutExtension(path), "dotnet", StringComparison.OrdinalIgnoreCase))
-            start.ArgumentList.Add(Path.GetFullPath(Environment.GetCommandLineArgs()[0]));
-        foreach (string argument in arguments)
+        foreach (string argument in all)
             start.ArgumentList.Add(argument);
         Process process = Process.Start(start) ?? throw new InvalidOperationException($"'{path}' was not started.");
         return new ChildProcess(label, process);
+    }
+
+    /// <summary>Path and arguments with which this executable is started again.</summary>
+    internal static (string Path, string[] Arguments) CommandOfSelf(params ReadOnlySpan<string> arguments)
+    {
+        string path = Environment.ProcessPath ?? throw new InvalidOperationException("The path of this executable is unknown, so no further process can be started.");
+
+        // Started as "dotnet fastplasma.dll": the executable is the host and the library is its first argument.
+        return string.Equals(System.IO.Path.GetFileNameWithoutExtension(path), "dotnet", StringComparison.OrdinalIgnoreCase)
+            ? (path, [System.IO.Path.GetFullPath(Environment.GetCommandLineArgs()[0]), .. arguments])
+            : (path, [.. arguments]);
     }
 
     /// <summary>Sends one line.</summary>

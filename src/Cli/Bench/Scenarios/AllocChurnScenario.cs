@@ -9,9 +9,8 @@ namespace FastPlasma.Cli.Bench.Scenarios;
 internal sealed class AllocChurnScenario : IBenchScenario
 {
     // 1,000 creates or deletes are one batch.
-    private const int BatchOperations = 1000, ObjectCountMax = 1 << 18;
-    private const long CapacityBytes = 4L << 30, LiveBytesMax = CapacityBytes / 10 * 9;
-    private const long LargeBytesMin = 8L << 20;
+    private const int BatchOperations = 1000;
+    private const long CapacityBytes = 4L << 30;
     private const long ProbeBytesMin = 512, ProbeBytesMax = 16 << 20;
 
     public string Name => "alloc-churn";
@@ -22,8 +21,8 @@ internal sealed class AllocChurnScenario : IBenchScenario
 
     public BenchFigures Run(BenchContext context)
     {
-        using PlasmaStore store = PlasmaStore.CreateAnonymous(new PlasmaOptions { CapacityBytes = CapacityBytes, ObjectCountMax = ObjectCountMax });
-        Churn churn = new(store);
+        using PlasmaStore store = PlasmaStore.CreateAnonymous(new PlasmaOptions { CapacityBytes = CapacityBytes, ObjectCountMax = ObjectChurn.ObjectCountMax });
+        ObjectChurn churn = new(store);
         Series.Warm(BatchOperations, churn.Run);
         while (!churn.IsFull)
             churn.Run(BatchOperations);
@@ -68,96 +67,5 @@ internal sealed class AllocChurnScenario : IBenchScenario
         }
 
         return worst;
-    }
-
-    /// <summary>Creates and deletes in a store.</summary>
-    private sealed class Churn(PlasmaStore store)
-    {
-        private readonly (ulong Number, long Bytes)[] _objects = new (ulong, long)[ObjectCountMax];
-        private ulong _numbers, _random = 1;
-        private int _count;
-        private long _next;
-
-        internal bool IsFull { get; private set; }
-
-        internal long LiveBytes { get; private set; }
-
-        /// <summary>Live bytes in objects of <see cref="LargeBytesMin"/> and more.</summary>
-        internal long LargeBytes { get; private set; }
-
-        internal long Failures { get; private set; }
-
-        internal long SmallestRefusedBytes { get; private set; }
-
-        internal void ForgetFailures() => (Failures, SmallestRefusedBytes) = (0, 0);
-
-        internal void Run(int operations)
-        {
-            for (int i = 0; i < operations; i++)
-            {
-                if (_next == 0)
-                    _next = NextBytes();
-                if (_count == _objects.Length || LiveBytes + _next > LiveBytesMax)
-                {
-                    IsFull = true;
-                    Delete();
-                    continue;
-                }
-
-                Create(_next);
-                _next = 0;
-            }
-        }
-
-        private void Create(long bytes)
-        {
-            PlasmaStatus status = store.TryCreate(BenchIds.Of(_numbers), bytes, out ObjectWriter writer);
-            if (status == PlasmaStatus.Ok)
-                status = writer.TrySeal();
-            if (status == PlasmaStatus.StoreFull)
-            {
-                Failures++;
-                SmallestRefusedBytes = SmallestRefusedBytes == 0 ? bytes : Math.Min(SmallestRefusedBytes, bytes);
-                return;
-            }
-
-            if (status != PlasmaStatus.Ok)
-                throw new InvalidOperationException($"A create of {bytes:N0} bytes ended with {status}.");
-            _objects[_count++] = (_numbers++, bytes);
-            Count(bytes);
-        }
-
-        private void Count(long bytes)
-        {
-            LiveBytes += bytes;
-            if (Math.Abs(bytes) >= LargeBytesMin)
-                LargeBytes += bytes;
-        }
-
-        private void Delete()
-        {
-            int victim = (int)(Next() % (ulong)_count);
-            var (number, bytes) = _objects[victim];
-            _objects[victim] = _objects[--_count];
-            Count(-bytes);
-            PlasmaStatus status = store.Delete(BenchIds.Of(number));
-            if (status != PlasmaStatus.Ok)
-                throw new InvalidOperationException($"A delete ended with {status}.");
-        }
-
-        private long NextBytes()
-        {
-            ulong kind = Next() % 100;
-            return kind switch
-            {
-                < 91 => LogUniform(64, 16 << 10),
-                < 99 => LogUniform(16 << 10, 1 << 20),
-                _ => LargeBytesMin + (long)(Next() % (ulong)LargeBytesMin),
-            };
-        }
-
-        private long LogUniform(long min, long max) => (long)(min * Math.Pow((double)max / min, (Next() >> 11) * (1.0 / (1UL << 53))));
-
-        private ulong Next() => _random = BenchIds.Mix(_random);
     }
 }
