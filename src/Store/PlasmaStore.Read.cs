@@ -21,22 +21,20 @@ public sealed unsafe partial class PlasmaStore
     [MethodImpl(MethodImplOptions.NoInlining)]
     public bool TryGet(in ObjectId id, out PlasmaObject obj)
     {
-        ThreadSlots? thread = t_last;
-        if (thread is null || thread.Owner != this)
-            thread = EnterSlow();
-        if (!_slots.TryReady(thread))
-            return TryGet(in id, TimeSpan.Zero, out obj) switch { PlasmaStatus.Ok => true, PlasmaStatus.NotFound => false, _ => throw _slots.TooManyPins() };
-
-        // The held slot says that a call is in progress, as Busy does in calls that may hold none; so there is nothing to be undone when the object is found.
-        int slot = thread.Slot;
-        long sequence = SlotTable.Hold(thread);
-        if (IsDisposed)
-            ThrowClosed(slot, sequence);
-        if (TryPin(thread, slot, sequence, in id, out obj))
-            return true;
-        _slots.EndRelease(slot, sequence);
-        thread.Count(Counter.GetMisses);
-        return false;
+        ThreadSlots thread = EnterGet();
+        try
+        {
+            PlasmaStatus status = TryPin(thread, id, out obj);
+            if (status == PlasmaStatus.Ok)
+                return true;
+            ThrowIfForked();
+            thread.Count(Counter.GetMisses);
+            return status == PlasmaStatus.TooManyPins ? throw _slots.TooManyPins() : false;
+        }
+        finally
+        {
+            Leave(thread);
+        }
     }
 
     /// <summary>Pins an object, waiting for its seal if need be.</summary>
@@ -105,30 +103,10 @@ public sealed unsafe partial class PlasmaStore
         return false;
     }
 
-    /// <summary>As <see cref="TryGet(in ObjectId, out PlasmaObject)"/> for a call that counts itself as running.</summary>
-    private PlasmaStatus TryPin(ThreadSlots thread, in ObjectId id, out PlasmaObject obj)
-    {
-        if (!_slots.TryReady(thread))
-            return TryPinWithoutSlot(in id, out obj);
-        int slot = thread.Slot;
-        long sequence = SlotTable.Hold(thread);
-        if (TryPin(thread, slot, sequence, in id, out obj))
-            return PlasmaStatus.Ok;
-        _slots.EndRelease(slot, sequence);
-        return PlasmaStatus.NotFound;
-    }
-
-    /// <summary>All slots are taken: NotFound if there is nothing to pin anyway.</summary>
-    private PlasmaStatus TryPinWithoutSlot(in ObjectId id, out PlasmaObject obj)
-    {
-        obj = default;
-        return ContainsCore(in id) ? PlasmaStatus.TooManyPins : PlasmaStatus.NotFound;
-    }
-
-    /// <summary>The read path: docs/concurrency.md, section 2. The caller holds the slot, and ends that when the answer is false.</summary>
+    /// <summary>The read path: docs/concurrency.md, section 2.</summary>
     /// <remarks>The first word with the tag is nearly always the right one: it is tried with nothing else to remember, so that all of it stays in registers. A walk does the rest.</remarks>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private bool TryPin(ThreadSlots thread, int slot, long sequence, in ObjectId id, out PlasmaObject obj)
+    private PlasmaStatus TryPin(ThreadSlots thread, in ObjectId id, out PlasmaObject obj)
     {
         ulong hash = _buckets.HashOf(in id);
         ulong* bucket = _buckets.First(hash);
@@ -141,40 +119,54 @@ public sealed unsafe partial class PlasmaStore
         if (matches != 0)
         {
             var word = new IndexWord(Volatile.Read(ref bucket[BitOperations.TrailingZeroCount(matches)]));
-            if (!word.IsEmpty && TryPinWord(thread, slot, sequence, word, in id, out obj))
-                return true;
+            if (!word.IsEmpty)
+            {
+                PlasmaStatus status = TryPinWord(thread, word, in id, out obj);
+                if (status != PlasmaStatus.NotFound)
+                    return status;
+            }
         }
         else if (!_index.StashInUse)
         {
             obj = default;
-            return false;
+            return PlasmaStatus.NotFound;
         }
-        return TryPinByWalk(thread, slot, sequence, in id, out obj);
+        return TryPinByWalk(thread, in id, out obj);
     }
 
     [MethodImpl(MethodImplOptions.NoInlining)]
-    private bool TryPinByWalk(ThreadSlots thread, int slot, long sequence, in ObjectId id, out PlasmaObject obj)
+    private PlasmaStatus TryPinByWalk(ThreadSlots thread, in ObjectId id, out PlasmaObject obj)
     {
         ObjectIndex.CandidateWalk walk = _index.Walk(_index.HashOf(in id));
         while (walk.Next(out IndexWord word, out _))
-            if (TryPinWord(thread, slot, sequence, word, in id, out obj))
-                return true;
+        {
+            PlasmaStatus status = TryPinWord(thread, word, in id, out obj);
+            if (status != PlasmaStatus.NotFound)
+                return status;
+        }
         obj = default;
-        return false;
+        return PlasmaStatus.NotFound;
     }
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private bool TryPinWord(ThreadSlots thread, int slot, long sequence, IndexWord word, in ObjectId id, out PlasmaObject obj)
+    private PlasmaStatus TryPinWord(ThreadSlots thread, IndexWord word, in ObjectId id, out PlasmaObject obj)
     {
-        Unsafe.SkipInit(out obj); // Set on true; every caller sets it on the way out otherwise.
+        Unsafe.SkipInit(out obj); // Set on Ok; every caller sets it on the way out otherwise.
         uint index = word.Entry, generation = word.Generation;
         if (index >= _entryCount)
             _memory.Entry(index); // Says so.
         ObjectEntry* entry = _entries + index;
         var state = new StateWord(Volatile.Read(ref entry->State));
         if (!state.IsSealed(generation))
-            return false;
+            return PlasmaStatus.NotFound;
+        if (!_slots.TryReady(thread))
+        {
+            obj = default;
+            return PlasmaStatus.TooManyPins;
+        }
+        int slot = thread.Slot;
         PinSlot* pin = thread.Pin;
+        long sequence = SlotTable.Hold(thread);
         pin->Since = CoarseClock.UtcTicks;
 
         // PUBLISH pin: full fence, before State is read again. OBSERVE in SlotScan: either a reclaimer's scan sees the pin or we see Condemned.
@@ -191,12 +183,13 @@ public sealed unsafe partial class PlasmaStore
             thread.Count(Counter.Gets);
             thread.Count(Counter.GetBytes, bytes);
             PlasmaObject.Init(out obj, this, entry, _payload + offset, bytes, slot, sequence);
-            return true;
+            return PlasmaStatus.Ok;
         }
 
         // A failed validation is a miss: at that instant the object was gone. Another id behind the same tag: on to the next word.
         Volatile.Write(ref pin->Word, 0);
-        return false;
+        _slots.EndRelease(slot, sequence);
+        return PlasmaStatus.NotFound;
     }
 
     private void ThrowBrokenObject(PinSlot* pin, int slot, long sequence, long bytes)
@@ -221,7 +214,7 @@ public sealed unsafe partial class PlasmaStore
             Interlocked.Exchange(ref pin->Word, new SlotWord(SlotKind.Pin, generation, entryIndex).Value); // PUBLISH pin, as in TryPin.
             bool present = new StateWord(Volatile.Read(ref entry->State)).IsSealed(generation);
             long offset = entry->DataOffset, bytes = entry->PayloadBytes;
-            if (present && StoreMemory.IsInside(offset, bytes, _capacity))
+            if (present && bytes >= 0 && entry->UserBytes >= 0 && StoreMemory.IsInside(offset, ObjectEntry.BytesNeeded(bytes, entry->TailBytes), _capacity))
             {
                 PlasmaObject.Init(out obj, this, entry, _payload + offset, bytes, slot, sequence);
                 return true;

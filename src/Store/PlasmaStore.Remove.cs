@@ -101,6 +101,7 @@ public sealed unsafe partial class PlasmaStore
     /// <summary>Condemns victims that are still what they were and that nobody has pinned meanwhile. Returns bytes freed.</summary>
     private long Evict(ThreadSlots thread, List<Evictor.Victim> victims, out int condemned)
     {
+        bool costly = _scan.IsCostly; // Read once: what is remembered in this call is finished in this call.
         Span<ulong> batch = stackalloc ulong[16];
         Span<int> slots = stackalloc int[16];
         Span<long> sequences = stackalloc long[16];
@@ -115,7 +116,7 @@ public sealed unsafe partial class PlasmaStore
                 {
                     Evictor.Victim victim = victims[next++];
                     // Pins of other users were read for the choice; when that is dear it is not done again for each victim: a pin that came since keeps its bytes, as after a delete.
-                    bool pinned = _scan.IsCostly ? _scan.IsPinnedInOwn(victim.Generation, victim.Entry) : _scan.IsPinned(victim.Generation, victim.Entry);
+                    bool pinned = costly ? _scan.IsPinnedInOwn(victim.Generation, victim.Entry) : _scan.IsPinned(victim.Generation, victim.Entry);
                     if (pinned || !_slots.TryAcquire(thread, out slots[count], out sequences[count]))
                         break;
                     batch[count] = 0;
@@ -127,7 +128,7 @@ public sealed unsafe partial class PlasmaStore
                         thread.Count(Counter.EvictedBytes, payloadBytes);
                     }
                 }
-                if (!_scan.IsCostly)
+                if (!costly)
                     freed += _reclaimer.FinishBatch(thread.Blocks, batch[..count]);
             }
             finally
@@ -141,7 +142,7 @@ public sealed unsafe partial class PlasmaStore
                 }
             }
         }
-        if (_scan.IsCostly)
+        if (costly)
             freed += _reclaimer.FinishAll(thread.Blocks); // One look for all of them.
         return freed;
     }

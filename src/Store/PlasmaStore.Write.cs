@@ -475,8 +475,8 @@ public sealed unsafe partial class PlasmaStore
 
         // CRASH creation-aborted: recovery goes on from Aborted.
         FailPoint.Pass("creation-aborted");
-        _reclaimer.Free(thread?.Blocks, entryIndex, generation);
-        _waits.Wake(_reclaimer.SpaceWord); // Also for an object without memory: a record is free.
+        if (_reclaimer.Free(thread?.Blocks, entryIndex, generation) > 0) // Not for a record alone: a creator that gives up for want of memory would wake itself, again and again.
+            _waits.Wake(_reclaimer.SpaceWord);
         if (thread is not null)
             CacheFreeEntry(thread, entryIndex);
     }

@@ -270,11 +270,21 @@ public sealed unsafe partial class PlasmaStore : IDisposable
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     private ThreadSlots Enter()
     {
+        ThreadSlots thread = EnterGet();
+        if (IsForked)
+            ThrowClosed(thread);
+        return thread;
+    }
+
+    /// <summary>As <see cref="Enter"/>, for a get that finds its object: in a forked child it gets no slot. A miss looks for itself.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private ThreadSlots EnterGet()
+    {
         ThreadSlots? thread = t_last;
         if (thread is null || thread.Owner != this)
             thread = EnterSlow();
         thread.Busy++;
-        if (IsDisposed || IsForked)
+        if (IsDisposed)
             ThrowClosed(thread);
         return thread;
     }
@@ -313,13 +323,6 @@ public sealed unsafe partial class PlasmaStore : IDisposable
     private void ThrowClosed(ThreadSlots thread)
     {
         Leave(thread);
-        TryDetach();
-        throw ClosedException();
-    }
-
-    private void ThrowClosed(int slot, long sequence)
-    {
-        _slots.EndRelease(slot, sequence);
         TryDetach();
         throw ClosedException();
     }

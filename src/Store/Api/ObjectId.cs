@@ -22,6 +22,8 @@ public readonly struct ObjectId : IEquatable<ObjectId>, IComparable<ObjectId>, I
     /// <summary>Width of the ids of Arrow Plasma, which are accepted zero-extended.</summary>
     public const int PlasmaSizeBytes = 20;
 
+    private static readonly ulong s_processSeed = (ulong)Random.Shared.NextInt64();
+
     [FieldOffset(0)] private readonly ulong _a;
     [FieldOffset(8)] private readonly ulong _b;
     [FieldOffset(16)] private readonly ulong _c;
@@ -104,9 +106,11 @@ public readonly struct ObjectId : IEquatable<ObjectId>, IComparable<ObjectId>, I
     internal ulong Hash(ulong seed)
     {
         // Two multiply-folds side by side, each input bit reaching both halves of one; without the seed nobody can aim ids at one bucket.
-        ulong a = _a ^ seed, b = _b ^ (seed * 0x9E3779B97F4A7C15 | 1), c = _c ^ BitOperations.RotateLeft(seed, 32), d = (_d | ((ulong)_d << 32)) ^ 0xD6E8FEB86659FD93;
+        ulong a = _a ^ seed, b = _b ^ (seed * 0x9E3779B97F4A7C15 | 1), c = _c ^ BitOperations.RotateLeft(seed, 32), d = (_d | ((ulong)_d << 32)) ^ 0xD6E8FEB86659FD93 ^ BitOperations.RotateLeft(seed, 17);
         ulong left = MultiplyHigh(a, b) ^ (a * b), right = MultiplyHigh(c, d) ^ (c * d);
-        return left ^ BitOperations.RotateLeft(right, 23);
+        ulong mixed = left ^ BitOperations.RotateLeft(right, 23);
+        mixed = (mixed ^ (mixed >> 32)) * 0x9E3779B97F4A7C15; // One product is linear in one factor: numbers in a row would walk through the buckets in equal steps.
+        return mixed ^ (mixed >> 29);
     }
 
     // Math.BigMul returns one half through memory, which the read path would wait for.
@@ -135,7 +139,7 @@ public readonly struct ObjectId : IEquatable<ObjectId>, IComparable<ObjectId>, I
     public override bool Equals([NotNullWhen(true)] object? obj) => obj is ObjectId other && Equals(other);
 
     /// <inheritdoc/>
-    public override int GetHashCode() => (int)Hash(0);
+    public override int GetHashCode() => (int)Hash(s_processSeed);
 
     /// <summary>Orders ids by their bytes.</summary>
     public int CompareTo(ObjectId other) => AsBytes(in this).SequenceCompareTo(AsBytes(in other));

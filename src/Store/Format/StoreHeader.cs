@@ -109,6 +109,7 @@ internal unsafe struct StoreHeader
                 SizeBytes, ObjectEntry.SizeBytes, ObjectEntry.StateOffset, ObjectEntry.BlockOffset, BlockPlace.SizeBytes, ChunkRecord.SizeBytes, AllocatorHeader.SizeBytes,
                 DomainRecord.SizeBytes, EventSlot.SizeBytes, WaitWord.StrideBytes, ParticipantBlock.SizeBytes, ParticipantBlock.SlotsOffset, SlotChunk.SizeBytes, SlotChunk.SlotCount,
                 (int)ChunkMap.ChunkBytes, ChunkMap.GrainBytes, SizeClasses.Count, SizeClasses.SlabMaxBytes, IndexWord.EntryBits, StateWord.ParticipantShift,
+                (int)default(ObjectId).Hash(1), // Who hashes differently finds nothing.
             ];
             return XxHash3.HashToUInt64(MemoryMarshal.AsBytes(facts));
         }

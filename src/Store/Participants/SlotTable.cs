@@ -52,7 +52,7 @@ internal sealed unsafe class SlotTable
     private static readonly Stack<nint> s_sequences = [];
     private static int s_sequencesOf;
 
-    // What the system said when it last refused a page for more slots, in any store of the process.
+    // What the system said when it last refused a page for more slots.
     private string? _growthError;
 
     private readonly ParticipantBlock* _block;
