@@ -16,8 +16,8 @@ internal static class RunCommand
 
     internal static Command Create()
     {
-        Option<bool> quick = new("--quick") { Description = "Fewer sizes, shorter measurements; below three minutes (default)." };
-        Option<bool> full = new("--full") { Description = "All sizes to 1 GiB, longer measurements; below thirty minutes, up to 8 GiB of memory." };
+        Option<bool> quick = new("--quick") { Description = "Fewer sizes, shorter measurements; some four minutes (default)." };
+        Option<bool> full = new("--full") { Description = "All sizes to 1 GiB and stores to 8 GiB, longer measurements; below fifty minutes, up to 20 GiB of memory." };
         Option<string[]> scenarios = new("--scenario") { Description = "Only these scenarios.", HelpName = "NAME", AllowMultipleArgumentsPerToken = true };
         Option<string[]> peers = new("--peer") { Description = "Only these peers (default: all that can run here). The ceiling is measured always.", HelpName = "NAME", AllowMultipleArgumentsPerToken = true };
         Option<string?> output = new("--out") { Description = "Folder of the report (default: bench/results/<processor>-<date>).", HelpName = "DIR" };
