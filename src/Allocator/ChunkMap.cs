@@ -59,11 +59,12 @@ internal readonly record struct ChunkWord(ulong Value)
 ///   0    8  Word                compare-exchange only             anyone
 ///   8    4  FreeHint            anyone, lossy                     anyone; wrong values cost time, never memory
 ///  12    4  WordsReservedBytes  owner in Reserving, only grows    owner in Reserving
-/// </code></remarks>
+///  16   48  reserved, 0
+/// </code>A cache line each: every allocation and every free changes FreeHint, and neighbours serve other classes, often of other processes.</remarks>
 [StructLayout(LayoutKind.Explicit, Size = SizeBytes)]
 internal struct ChunkRecord
 {
-    internal const int SizeBytes = 16, WordOffset = 0;
+    internal const int SizeBytes = 64, WordOffset = 0;
     [FieldOffset(WordOffset)] internal ulong Word;
     [FieldOffset(8)] internal int FreeHint;
     [FieldOffset(12)] internal uint WordsReservedBytes;

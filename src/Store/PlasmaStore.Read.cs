@@ -104,40 +104,31 @@ public sealed unsafe partial class PlasmaStore
     }
 
     /// <summary>The read path: docs/concurrency.md, section 2.</summary>
-    /// <remarks>The first word with the tag is nearly always the right one: it is tried with nothing else to remember, so that all of it stays in registers. A walk does the rest.</remarks>
+    /// <remarks>The word at the id's home place is the right one for most ids: it is tried with nothing to search for and nothing else to remember, so that all of it stays in registers. A walk does the rest.</remarks>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     private PlasmaStatus TryPin(ThreadSlots thread, in ObjectId id, out PlasmaObject obj)
     {
         ulong hash = _buckets.HashOf(in id);
-        ulong* bucket = _buckets.First(hash);
-        uint matches = BucketTable.Match(bucket, hash);
-        if (matches == 0)
+        var word = new IndexWord(Volatile.Read(ref *_buckets.Home(hash))); // OBSERVE word.
+        if (word.HasTagOf(hash) && !word.IsEmpty)
         {
-            bucket = _buckets.Second(hash);
-            matches = BucketTable.Match(bucket, hash);
+            PlasmaStatus status = TryPinWord(thread, word, in id, out obj);
+            return status != PlasmaStatus.NotFound ? status : TryPinByWalk(thread, in id, out obj);
         }
-        if (matches != 0)
-        {
-            var word = new IndexWord(Volatile.Read(ref bucket[BitOperations.TrailingZeroCount(matches)]));
-            if (!word.IsEmpty)
-            {
-                PlasmaStatus status = TryPinWord(thread, word, in id, out obj);
-                if (status != PlasmaStatus.NotFound)
-                    return status;
-            }
-        }
-        else if (!_index.StashInUse)
-        {
-            obj = default;
-            return PlasmaStatus.NotFound;
-        }
-        return TryPinByWalk(thread, in id, out obj);
+        if (_index.CountCandidates(hash) != 0)
+            return TryPinByWalk(thread, hash, in id, out obj);
+        obj = default;
+        return PlasmaStatus.NotFound;
     }
 
+    /// <summary>Hashes again: the rare caller that has tried a word in vain need not keep the hash meanwhile.</summary>
     [MethodImpl(MethodImplOptions.NoInlining)]
-    private PlasmaStatus TryPinByWalk(ThreadSlots thread, in ObjectId id, out PlasmaObject obj)
+    private PlasmaStatus TryPinByWalk(ThreadSlots thread, in ObjectId id, out PlasmaObject obj) => TryPinByWalk(thread, _buckets.HashOf(in id), in id, out obj);
+
+    [MethodImpl(MethodImplOptions.NoInlining)]
+    private PlasmaStatus TryPinByWalk(ThreadSlots thread, ulong hash, in ObjectId id, out PlasmaObject obj)
     {
-        ObjectIndex.CandidateWalk walk = _index.Walk(_index.HashOf(in id));
+        ObjectIndex.CandidateWalk walk = _index.Walk(hash);
         while (walk.Next(out IndexWord word, out _))
         {
             PlasmaStatus status = TryPinWord(thread, word, in id, out obj);

@@ -43,7 +43,7 @@ public sealed unsafe partial class PlasmaStore
                 if (options.Checksum)
                     writer.Entry->Checksum = CopyWithChecksum(writer, source, (nuint)payload.Length);
                 else
-                    CopyEngine.Copy(writer.Base, source, (nuint)payload.Length);
+                    CopyPayload(writer.Base, source, (nuint)payload.Length);
             }
             status = SealReserved(thread, writer, checksumDone: true);
             thread.Count(Counter.Puts);
@@ -55,6 +55,14 @@ public sealed unsafe partial class PlasmaStore
         {
             Leave(thread);
         }
+    }
+
+    private void CopyPayload(byte* destination, byte* source, nuint bytes)
+    {
+        if (bytes >= ParallelCopy.BytesMin && _copyThreads > 1)
+            ParallelCopy.Copy(destination, source, bytes, _copyThreads);
+        else
+            CopyEngine.Copy(destination, source, bytes);
     }
 
     /// <summary>Begins an object whose payload the caller writes in place: no copy. Seal publishes it; Dispose without Seal aborts it.</summary>
@@ -428,7 +436,7 @@ public sealed unsafe partial class PlasmaStore
         var state = new StateWord(Volatile.Read(ref entry->State));
         if (state.HasChecksum && !checksumDone)
             entry->Checksum = Checksum.HashOnly(writer.Base, (nuint)writer.Length, writer.Tail, (nuint)writer.TailBytes);
-        entry->SealedAt = CoarseClock.UtcTicks + (long)(_events.Head & CoarseClock.OrderMask);
+        entry->SealedAt = CoarseClock.UtcTicks + (long)(thread.SealCount++ & CoarseClock.OrderMask);
         ulong* waitWord = _memory.WaitOf(_index.HashOf(in entry->Id));
         ObjectId id = entry->Id;
         long payloadBytes = writer.Length;

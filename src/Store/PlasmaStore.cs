@@ -1,5 +1,6 @@
 using System.Runtime.CompilerServices;
 using FastPlasma.Allocator;
+using FastPlasma.Copying;
 using FastPlasma.Files;
 using FastPlasma.Format;
 using FastPlasma.Index;
@@ -53,6 +54,7 @@ public sealed unsafe partial class PlasmaStore : IDisposable
     private readonly ulong* _spaceWord;
     private readonly ulong* _ownHints;
     private readonly uint _account;
+    private readonly int _copyThreads;
 
     // Open as long as the first and the last are the same: a fork changes the first in the child, Dispose the last.
     private readonly int* _processMark = ForkMark.Word;
@@ -95,7 +97,7 @@ public sealed unsafe partial class PlasmaStore : IDisposable
 
             // Two steps: a place is needed before anything can carry its number, and repairing a place needs most of the rest.
             participants.Attach(files.Access, index => Repair(index, reserver));
-            _events = new EventRing(memory, _waits, participants.Index);
+            _events = new EventRing(memory, _waits, _scan, participants.Index);
             _allocator = new BlockAllocator(memory.Chunks, reserver, _reclaimer, participants.Index);
             _reclaimer.Allocator = _allocator;
             _recovery = new Recovery(memory, participants, _scan, _reclaimer, _events, _waits, options.Logger);
@@ -107,6 +109,7 @@ public sealed unsafe partial class PlasmaStore : IDisposable
             _payload = memory.Payload;
             _sequences = _slots.Sequences;
             _spaceWord = _reclaimer.SpaceWord;
+            _copyThreads = ParallelCopy.ThreadCountOf(options.CopyThreads);
             _ownHints = ParticipantTable.Hints(participants.Own);
             if (Access == StoreAccess.ReadWrite)
             {
@@ -433,7 +436,7 @@ public sealed unsafe partial class PlasmaStore : IDisposable
             _waits.WakeAll();
             return;
         }
-        for (int i = 0; i < WaitWord.Count; i++)
+        for (int i = 0; i < WaitWord.SleepCount; i++)
             Futex.WakeAll((uint*)_memory.Wait(i));
     }
 
@@ -447,7 +450,7 @@ public sealed unsafe partial class PlasmaStore : IDisposable
         }
         if (Access != StoreAccess.ReadWrite)
             return false; // Only writers recover.
-        var events = new EventRing(_memory, _waits, index);
+        var events = new EventRing(_memory, _waits, _scan, index);
         _reclaimer.Allocator = new BlockAllocator(_memory.Chunks, reserver, _reclaimer, index);
         new Recovery(_memory, _participants, _scan, _reclaimer, events, _waits, _options.Logger).RecoverUnderToken(index);
         return true;

@@ -13,6 +13,7 @@ public sealed unsafe class CopyEngineTests
     {
         Chosen,
         NonTemporal,
+        Parallel,
     }
 
     [Fact]
@@ -72,6 +73,48 @@ public sealed unsafe class CopyEngineTests
         using var arena = new Arena(bytesMax: threshold + 64);
         foreach (int bytes in new[] { threshold - 1, threshold, threshold + 63 })
             arena.CopyAndCheck(Way.Chosen, 5, 16, bytes);
+    }
+
+    [Fact]
+    public void Copies_by_several_threads_arrive_whole()
+    {
+        int bytesMin = (int)ParallelCopy.BytesMin;
+        using var arena = new Arena(bytesMax: bytesMin + (3 << 20));
+        foreach (int bytes in new[] { bytesMin, bytesMin + 1, bytesMin + (1 << 20) - 1, bytesMin + (1 << 20), bytesMin + (3 << 20) })
+            arena.CopyAndCheck(Way.Parallel, 0, bytes & 63, bytes);
+        for (int round = 0; round < 20; round++)
+            arena.CopyAndCheck(Way.Parallel, 7, 16, bytesMin + 12_345);
+    }
+
+    [Fact]
+    public void Copy_by_several_threads_waits_for_no_thread_of_a_pool_that_is_busy()
+    {
+        using var arena = new Arena(bytesMax: (int)ParallelCopy.BytesMin);
+        using var release = new ManualResetEventSlim();
+        int blocked = 0;
+        ThreadPool.GetMinThreads(out int threads, out _);
+        using var ended = new CountdownEvent(threads * 2);
+        for (int i = 0; i < threads * 2; i++)
+        {
+            ThreadPool.UnsafeQueueUserWorkItem(
+                _ =>
+                {
+                    Interlocked.Increment(ref blocked);
+                    release.Wait();
+                    ended.Signal();
+                },
+                null);
+        }
+        try
+        {
+            Eventually.True(() => Volatile.Read(ref blocked) >= threads, "the threads of the pool are busy");
+            Eventually.Ends(() => arena.CopyAndCheck(Way.Parallel, 0, 16, (int)ParallelCopy.BytesMin));
+        }
+        finally
+        {
+            release.Set();
+            ended.Wait();
+        }
     }
 
     [Fact]
@@ -165,7 +208,9 @@ public sealed unsafe class CopyEngineTests
             // SAFETY: offsets are below 4096 and bytes <= BytesMax; the guard before the destination lies in the first page of its region.
             byte* to = _destination + PageBytes + destinationOffset;
             byte* from = _source + sourceOffset;
-            if (way == Way.NonTemporal)
+            if (way == Way.Parallel)
+                ParallelCopy.Copy(to, from, (nuint)bytes, threadCount: 3);
+            else if (way == Way.NonTemporal)
                 CopyEngine.CopyNonTemporal(to, from, (nuint)bytes);
             else
                 CopyEngine.Copy(to, from, (nuint)bytes);

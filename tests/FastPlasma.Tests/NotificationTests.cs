@@ -59,6 +59,51 @@ public sealed class NotificationTests : StoreTest
         Assert.Equal(backed, store.Stats().MetaBytes); // It made nothing grow.
     }
 
+    [Fact]
+    public void Nothing_is_announced_before_somebody_follows()
+    {
+        PlasmaStore store = Anonymous();
+        store.Put(Id("a"), [1]);
+        store.Delete(Id("a"));
+        Assert.Equal(0ul, store.Events.Head);
+        using PlasmaSubscription subscription = store.Subscribe();
+        store.Put(Id("b"), [1]);
+        Assert.True(subscription.TryRead(out PlasmaEvent e));
+        Assert.Equal((PlasmaEventKind.Sealed, Id("b")), (e.Kind, e.Id));
+        Assert.Equal(0, subscription.Lost);
+    }
+
+    [Fact]
+    public void First_subscriber_misses_nothing_that_begins_after_it()
+    {
+        for (int round = 0; round < 100; round++)
+        {
+            const int puts = 1000;
+            string name = NewName();
+            using PlasmaStore writer = PlasmaStore.Create(name, Small with { EventCapacity = puts * 2 });
+            using PlasmaStore reader = PlasmaStore.Open(name, round % 2 == 0 ? null : new PlasmaOptions { Access = StoreAccess.ReadOnly });
+            int begun = 0;
+            Eventually.Run putting = Eventually.Start(() =>
+            {
+                for (int i = 1; i <= puts; i++)
+                {
+                    Interlocked.Exchange(ref begun, i);
+                    writer.Put(Id($"{i}"), [1]);
+                }
+            });
+            int waitFor = round * 9;
+            SpinWait.SpinUntil(() => Volatile.Read(ref begun) > waitFor);
+            using PlasmaSubscription subscription = reader.Subscribe();
+            int before = Volatile.Read(ref begun);
+            putting.Join();
+            var seen = new HashSet<ObjectId>();
+            while (subscription.TryRead(out PlasmaEvent e))
+                seen.Add(e.Id);
+            Assert.Equal(0, subscription.Lost);
+            Assert.All(Enumerable.Range(before + 1, puts - before), i => Assert.Contains(Id($"{i}"), seen));
+        }
+    }
+
     [Fact, Trait("Anchor", "14")]
     public void Every_event_of_several_processes_reaches_a_subscriber_that_keeps_up()
     {

@@ -9,13 +9,19 @@ namespace FastPlasma.Cli.Bench;
 internal static class BenchCommand
 {
     internal const string PeerCommand = "__peer", PeerReady = "ready";
-    private const int CancelledExitCode = 130;
+    private const int CancelledExitCode = 130, RepeatMax = 100;
 
     public static Command Create()
     {
         Option<bool> json = new("--json") { Description = "Print a JSON array." };
         Option<bool> quick = new("--quick") { Description = "Less of everything; below one minute." };
         Option<string[]> names = new("--scenario") { Description = "Only these scenarios.", HelpName = "NAME", AllowMultipleArgumentsPerToken = true };
+        Option<int> repeat = new("--repeat") { Description = "Go through the scenarios so many times and give the median run of each, with the lowest and highest ratio.", HelpName = "N", DefaultValueFactory = _ => 1 };
+        repeat.Validators.Add(result =>
+        {
+            if (result.Tokens.Count > 0 && (!int.TryParse(result.Tokens[0].Value, out int count) || count is < 1 or > RepeatMax))
+                result.AddError($"--repeat is '{result.Tokens[0].Value}'; it can be 1 to {RepeatMax}.");
+        });
         names.AcceptOnlyFromAmong([.. BenchScenarios.All.Select(scenario => scenario.Name)]);
 
         Argument<string> scenario = new("scenario"), store = new("store");
@@ -23,15 +29,17 @@ internal static class BenchCommand
         peer.Hidden = true;
         peer.SetAction(parse => RunPeer(parse.GetRequiredValue(scenario), parse.GetRequiredValue(store)));
 
-        Command command = new("bench", "Measure this machine: every figure with its ceiling, and their ratio.") { json, quick, names, peer };
-        command.SetAction((parse, cancellation) => RunAsync(parse.GetValue(json), new BenchContext(parse.GetValue(quick)), parse.GetValue(names) ?? [], cancellation));
+        Command command = new("bench", "Measure this machine: every figure with its ceiling, and their ratio.") { json, quick, names, repeat, peer };
+        command.SetAction((parse, cancellation) => RunAsync(parse.GetValue(json), new BenchContext(parse.GetValue(quick)), parse.GetValue(names) ?? [], parse.GetValue(repeat), cancellation));
         return command;
     }
 
-    private static async Task<int> RunAsync(bool json, BenchContext context, string[] names, CancellationToken cancellation)
+    private static async Task<int> RunAsync(bool json, BenchContext context, string[] names, int repeat, CancellationToken cancellation)
     {
-        List<BenchResult> results = [];
-        foreach (IBenchScenario scenario in BenchScenarios.All.Where(scenario => names.Length == 0 || names.Contains(scenario.Name)))
+        // Pass by pass, so that what changes slowly (clocks, neighbours) meets all scenarios alike.
+        IBenchScenario[] scenarios = [.. BenchScenarios.All.Where(scenario => names.Length == 0 || names.Contains(scenario.Name))];
+        List<BenchResult> runs = [];
+        foreach (IBenchScenario scenario in Enumerable.Repeat(scenarios, repeat).SelectMany(static pass => pass))
         {
             // A scenario works on a thread of its own; on cancellation the process ends without it, and its peer ends with the process.
             Task<BenchResult> run = Task.Run(() => RunScenario(scenario, context), CancellationToken.None);
@@ -42,14 +50,15 @@ internal static class BenchCommand
                 return CancelledExitCode;
             }
 
-            results.Add(await run);
+            runs.Add(await run);
         }
 
+        BenchResult[] results = [.. runs.GroupBy(static run => run.Scenario, static (_, runs) => BenchResult.MedianOf([.. runs]))];
         if (json)
             Console.WriteLine(JsonSerializer.Serialize(results, BenchResultJson.Readable.IReadOnlyListBenchResult));
         else
             BenchReport.Write(results, AnsiConsole.Console);
-        return results.Exists(result => result.Error is not null) ? 1 : 0;
+        return Array.Exists(results, result => result.Error is not null) ? 1 : 0;
     }
 
     private static Task ShowAsync(bool json, string name, Task work) =>

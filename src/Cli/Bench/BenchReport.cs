@@ -20,7 +20,7 @@ internal static class BenchReport
         {
             table.AddRow(
                 $"[bold]{result.Scenario}[/]", Number(result.Median), Number(result.P99), Number(result.CeilingMedian), result.Unit,
-                Number(result.Ratio), result.Bound.ToString(), result.Error is not null ? "[red]failed[/]" : result.Ok ? "[green]ok[/]" : "[yellow]over[/]");
+                Ratio(result), result.Bound.ToString(), result.Error is not null ? "[red]failed[/]" : result.Ok ? "[green]ok[/]" : "[yellow]over[/]");
         }
 
         console.Write(table);
@@ -32,6 +32,9 @@ internal static class BenchReport
                 console.MarkupLineInterpolated($"[bold]{result.Scenario}[/] {string.Join("; ", new[] { result.Ceiling is { } ceiling ? $"ceiling: {ceiling}" : null, result.Note }.OfType<string>())}");
         }
     }
+
+    private static string Ratio(BenchResult result) =>
+        result.RatioLowest is null ? Number(result.Ratio) : $"{Number(result.Ratio)} ({Number(result.RatioLowest)} - {Number(result.RatioHighest)})";
 
     private static string Number(double? value) => value?.ToString("0.###", CultureInfo.InvariantCulture) ?? "-";
 }

@@ -29,6 +29,12 @@ internal sealed record BenchResult
     /// <summary>The number that <see cref="Bound"/> bounds; null if the scenario failed.</summary>
     public double? Ratio { get; init; }
 
+    /// <summary>Lowest ratio of the runs, if there were several.</summary>
+    public double? RatioLowest { get; init; }
+
+    /// <summary>Highest ratio of the runs, if there were several.</summary>
+    public double? RatioHighest { get; init; }
+
     /// <summary>What <see cref="Ratio"/> should be.</summary>
     public required BenchBound Bound { get; init; }
 
@@ -40,6 +46,17 @@ internal sealed record BenchResult
 
     /// <summary>Why there is no ratio.</summary>
     public string? Error { get; init; }
+
+    /// <summary>The run in the middle (of an even number the worse of two), or the first that failed.</summary>
+    internal static BenchResult MedianOf(IReadOnlyList<BenchResult> runs)
+    {
+        if (runs.Count == 1)
+            return runs[0];
+        if (runs.FirstOrDefault(static run => run.Error is not null) is { } failed)
+            return failed;
+        BenchResult[] fromBest = [.. runs[0].Bound.IsMaximum ? runs.OrderBy(static run => run.Ratio) : runs.OrderByDescending(static run => run.Ratio)];
+        return fromBest[runs.Count / 2] with { RatioLowest = runs.Min(static run => run.Ratio), RatioHighest = runs.Max(static run => run.Ratio) };
+    }
 
     /// <summary>Formats further figures, independently of the user's language.</summary>
     internal static string Text(FormattableString text) => text.ToString(CultureInfo.InvariantCulture);

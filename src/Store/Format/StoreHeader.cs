@@ -9,7 +9,7 @@ namespace FastPlasma.Format;
 /// <remarks><code>
 /// off bytes field                 meaning
 ///   0    8  Magic                 "FASTPLSM"
-///   8    4  LayoutVersion         2
+///   8    4  LayoutVersion         3
 ///  12    4  FeatureBits           0
 ///  16    8  Fingerprint           of every struct layout; another value is another format
 ///  24   16  Uuid                  of these files; part of the other files' names
@@ -56,7 +56,7 @@ internal unsafe struct StoreHeader
 {
     internal const int SizeBytes = 4096;
     internal const ulong MagicValue = 0x4D534C5054534146; // "FASTPLSM" in byte order
-    internal const uint LayoutVersionValue = 2;
+    internal const uint LayoutVersionValue = 3;
     internal const int ChecksummedBytes = 248, DataDirectoryOffset = 1024, DataDirectoryBytesMax = 1024;
 
     [FieldOffset(0)] internal ulong Magic;
@@ -144,8 +144,11 @@ internal static class WaitWord
     internal const int StrideBytes = 64;
     internal const ulong WaitersFlag = 1UL << 32;
 
-    /// <summary>Hashed words of ids, then the words with a name.</summary>
-    internal const int HashedCount = 1024, SpaceIndex = HashedCount, RingIndex = HashedCount + 1, Count = HashedCount + 64;
+    /// <summary>Hashed words of ids, then the words with a name; nobody sleeps on the others, up to <see cref="Count"/>.</summary>
+    internal const int HashedCount = 1024, SpaceIndex = HashedCount, RingIndex = HashedCount + 1, SleepCount = HashedCount + 2, Count = HashedCount + 64;
+
+    /// <summary>No sleeping place, but like these it is writable for readers of the store's own uid: 1 once anybody follows the event ring, never cleared.</summary>
+    internal const int FollowedIndex = SleepCount;
 }
 
 /// <summary>One event of the ring.</summary>

@@ -8,6 +8,9 @@ namespace FastPlasma.Index;
 /// <summary>Where an id's word may stand: two of the 64-byte buckets, eight words each. Small enough to lie inside whoever needs it on the read path.</summary>
 internal readonly unsafe struct BucketTable
 {
+    private const int HomeShift = 29;
+    internal const byte CheckHome = StoreGeometry.WordsPerBucket == 1 << (32 - HomeShift) ? 0 : -1;
+
     private readonly ulong* _buckets;
     private readonly ulong _seed;
     private readonly uint _mask;
@@ -24,6 +27,10 @@ internal readonly unsafe struct BucketTable
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     internal ulong* First(ulong hash) => _buckets + (long)FirstBucket(hash) * StoreGeometry.WordsPerBucket;
+
+    /// <summary>The place of the first bucket where an id's word goes if it is empty: a get looks there before it searches. Its bits of the hash choose neither bucket nor tag.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    internal ulong* Home(ulong hash) => First(hash) + ((uint)hash >> HomeShift);
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     internal ulong* Second(ulong hash) => _buckets + (long)SecondBucket(hash) * StoreGeometry.WordsPerBucket;

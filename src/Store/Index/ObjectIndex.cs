@@ -96,29 +96,33 @@ internal sealed unsafe class ObjectIndex
                     _matches = BucketTable.Match(_at, _hash);
                     continue;
                 }
-                if (_stage > 1 || _index.StashInUse)
-                    return NextInStash(out word, out place);
-                word = default;
-                place = null;
-                return false;
+                if (_stage == 1 && !_index.StashInUse)
+                {
+                    word = default;
+                    place = null;
+                    return false;
+                }
+                int stage = _stage; // A copy: the address of a field would keep the whole walk in memory instead of registers.
+                place = _index.NextInStash(_hash, ref stage, out word);
+                _stage = stage;
+                return place is not null;
             }
         }
+    }
 
-        [MethodImpl(MethodImplOptions.NoInlining)]
-        private bool NextInStash(out IndexWord word, out ulong* place)
+    /// <summary>The next place of the stash whose word has the tag, or null; <paramref name="stage"/> - 1 is the place where to begin.</summary>
+    [MethodImpl(MethodImplOptions.NoInlining)]
+    private ulong* NextInStash(ulong hash, ref int stage, out IndexWord word)
+    {
+        while (stage - 1 < StoreGeometry.StashCount)
         {
-            // _stage - 1 is the next place of the stash.
-            while (_stage - 1 < StoreGeometry.StashCount)
-            {
-                place = _index._stash + (_stage++ - 1);
-                word = new IndexWord(Volatile.Read(ref *place));
-                if (!word.IsEmpty && word.HasTagOf(_hash))
-                    return true;
-            }
-            word = default;
-            place = null;
-            return false;
+            ulong* place = _stash + (stage++ - 1);
+            word = new IndexWord(Volatile.Read(ref *place));
+            if (!word.IsEmpty && word.HasTagOf(hash))
+                return place;
         }
+        word = default;
+        return null;
     }
 
     /// <summary>Whether an entry carries an id in a generation, for one who holds no pin on it: state, id, barrier, state again. False also when it is not in that generation.</summary>
@@ -133,9 +137,9 @@ internal sealed unsafe class ObjectIndex
         return same && state.Generation == generation;
     }
 
-    /// <summary>How many words may belong to an id, at least; more than there are when some may be in the stash. Most creates and deletes can stop here.</summary>
+    /// <summary>How many words may belong to an id, at least; more than there are when some may be in the stash. Most misses, creates and deletes can stop here.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private int CountCandidates(ulong hash) => StashInUse
+    internal int CountCandidates(ulong hash) => StashInUse
         ? int.MaxValue
         : BitOperations.PopCount(BucketTable.Match(_table.First(hash), hash)) + BitOperations.PopCount(BucketTable.Match(_table.Second(hash), hash));
 
@@ -256,6 +260,8 @@ internal sealed unsafe class ObjectIndex
     {
         ulong* first = _table.First(hash), second = _table.Second(hash);
         bool secondFirst = BitOperations.PopCount(BucketTable.Empty(second)) > BitOperations.PopCount(BucketTable.Empty(first)); // The emptier bucket keeps both from filling up.
+        if (!secondFirst && TryStore(_table.Home(hash), own, out place))
+            return true;
         return TryPlaceIn(secondFirst ? second : first, own, out place) || TryPlaceIn(secondFirst ? first : second, own, out place);
     }
 

@@ -1,6 +1,7 @@
 using FastPlasma.Files;
 using FastPlasma.Format;
 using FastPlasma.Native;
+using FastPlasma.Participants;
 
 namespace FastPlasma.Waiting;
 
@@ -9,12 +10,15 @@ internal sealed unsafe class EventRing
 {
     private readonly StoreMemory _memory;
     private readonly WaitWords _waits;
+    private readonly SlotScan _scan;
+    private readonly ulong* _followed;
     private readonly int _participant;
     private readonly ulong _mask;
 
-    internal EventRing(StoreMemory memory, WaitWords waits, int participant)
+    internal EventRing(StoreMemory memory, WaitWords waits, SlotScan scan, int participant)
     {
-        (_memory, _waits, _participant) = (memory, waits, participant);
+        (_memory, _waits, _scan, _participant) = (memory, waits, scan, participant);
+        _followed = memory.Wait(WaitWord.FollowedIndex);
         _mask = (ulong)memory.Geometry.EventCapacity - 1;
     }
 
@@ -25,9 +29,21 @@ internal sealed unsafe class EventRing
 
     internal int Capacity => _memory.Geometry.EventCapacity;
 
-    /// <summary>Announces a change that is already visible. Drops the event when the slot is held by another, which readers count as lost.</summary>
+    /// <summary>Says that somebody follows the ring, before he reads its head or looks at anything. Readers of other users cannot; who has admitted any publishes everything.</summary>
+    internal void Follow()
+    {
+        // PUBLISH followed: full fence. OBSERVE in Publish: either a publisher sees the mark, or its change came before it and the follower's first look sees that.
+        if (_memory.CanWriteWaits)
+            Interlocked.Exchange(ref *_followed, 1);
+    }
+
+    /// <summary>Announces a change that is already visible, after a full fence, if anybody may follow. Drops the event when the slot is held by another, which readers count as lost.</summary>
     internal void Publish(PlasmaEventKind kind, in ObjectId id, long payloadBytes, int metadataBytes, ulong incarnation)
     {
+        // OBSERVE followed: two processes that share nothing else would write to the ring's lines in turns, for nobody.
+        if (Volatile.Read(ref *_followed) == 0 && !_scan.HasForeignDomains)
+            return;
+
         // CRASH event-ticket: a hole that readers give up on after a bounded wait.
         ulong ticket = Interlocked.Increment(ref *_memory.RingHead) & EventSlot.TicketMask;
         FailPoint.Pass("event-ticket");
@@ -110,6 +126,7 @@ internal struct EventCursor
     internal EventCursor(EventRing ring)
     {
         _ring = ring;
+        ring.Follow();
         _next = ring.Head + 1;
         _pendingSinceMs = -1;
     }

@@ -71,7 +71,7 @@ internal sealed unsafe class WaitWords
     /// <summary>Wakes everybody everywhere: what a dead participant may have left undone.</summary>
     internal void WakeAll()
     {
-        for (int i = 0; i < WaitWord.Count; i++)
+        for (int i = 0; i < WaitWord.SleepCount; i++)
         {
             ulong* word = _memory.Wait(i);
             Move(word, Volatile.Read(ref *word));

@@ -165,6 +165,7 @@ internal sealed unsafe class Survivor : IDisposable
         if (_store is null)
         {
             _store = PlasmaStore.Create(_name, Scenarios.Geometry with { CapacityBytes = _plan.CapacityBytes, HashSeed = Scenarios.HashSeed });
+            _store.Subscribe().Dispose(); // From here on everybody announces what he does.
             foreach ((string name, _) in Content.Residents)
                 _store.Put(Content.Id(name), _bytes[name]);
             _baselineBytes = Totals().UsedBytes;

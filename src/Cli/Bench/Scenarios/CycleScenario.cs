@@ -10,7 +10,7 @@ internal sealed class CycleScenario : IBenchScenario
 
     public string Unit => "ns";
 
-    public BenchBound Bound => BenchBound.AtMost(150);
+    public BenchBound Bound => BenchBound.AtMost(100);
 
     public BenchFigures Run(BenchContext context)
     {

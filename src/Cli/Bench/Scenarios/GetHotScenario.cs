@@ -10,7 +10,7 @@ internal sealed class GetHotScenario : IBenchScenario
 
     public string Unit => "ns";
 
-    public BenchBound Bound => BenchBound.AtMost(20);
+    public BenchBound Bound => BenchBound.AtMost(10);
 
     public BenchFigures Run(BenchContext context)
     {

@@ -21,7 +21,7 @@ internal sealed class GetHotTwoProcessesScenario : IBenchPeerScenario
 
     public string Unit => "Mops/s";
 
-    public BenchBound Bound => BenchBound.AtLeast(1.8);
+    public BenchBound Bound => BenchBound.AtLeast(1.9);
 
     public BenchFigures Run(BenchContext context)
     {

@@ -9,7 +9,7 @@ internal sealed class WakeSleepScenario : IBenchPeerScenario
 
     public string Unit => "us";
 
-    public BenchBound Bound => BenchBound.AtMost(1.5);
+    public BenchBound Bound => BenchBound.AtMost(1.2);
 
     public BenchFigures Run(BenchContext context)
     {

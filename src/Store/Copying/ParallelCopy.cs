@@ -1,0 +1,69 @@
+namespace FastPlasma.Copying;
+
+/// <summary>One large copy, cut into parts that the caller and some threads of the pool take in turn.</summary>
+/// <remarks>
+/// One core does not fill the memory bus of most machines. The caller takes parts too, so a pool that has no thread free costs nothing but the company; it waits only for parts that another thread has begun.
+/// A helper that comes late finds no part left and touches neither region. Each part ends with the fence of the non-temporal loop, then with a full one, so all bytes precede what the caller does next.
+/// </remarks>
+internal sealed unsafe class ParallelCopy : IThreadPoolWorkItem
+{
+    /// <summary>Below this, waking another thread takes about as long as it saves.</summary>
+    internal const nuint BytesMin = 16 << 20;
+
+    /// <summary>More threads than this fill the bus of no machine that we know.</summary>
+    internal const int ThreadCountMax = 64;
+
+    private const nuint PartBytes = 1 << 20;
+
+    private readonly byte* _destination;
+    private readonly byte* _source;
+    private readonly nuint _bytes;
+    private readonly int _partCount;
+    private int _taken;
+    private int _done;
+
+    private ParallelCopy(byte* destination, byte* source, nuint bytes)
+    {
+        _destination = destination;
+        _source = source;
+        _bytes = bytes;
+        _partCount = (int)(bytes / PartBytes); // The last part has the rest as well.
+    }
+
+    /// <summary>How many threads copy when nobody says: half of the processors or two, whichever is more, but four at most and no more than there are.</summary>
+    internal static int DefaultThreadCount { get; } = Math.Min(Environment.ProcessorCount, Math.Clamp(Environment.ProcessorCount / 2, 2, 4));
+
+    /// <summary>What an option of 0 (the default) or more threads means.</summary>
+    /// <exception cref="ArgumentOutOfRangeException">It is negative or too large.</exception>
+    internal static int ThreadCountOf(int option) => option is >= 0 and <= ThreadCountMax
+        ? (option == 0 ? DefaultThreadCount : option)
+        : throw new ArgumentOutOfRangeException(nameof(option), option, $"CopyThreads is {option}; it can be 0 (choose) to {ThreadCountMax}.");
+
+    /// <summary>Copies <paramref name="bytes"/> bytes, at least <see cref="BytesMin"/>, as <see cref="CopyEngine.Copy(byte*, byte*, nuint)"/> does. Allocates one small object.</summary>
+    internal static void Copy(byte* destination, byte* source, nuint bytes, int threadCount)
+    {
+        var copy = new ParallelCopy(destination, source, bytes);
+        for (int helper = 1; helper < threadCount; helper++)
+            ThreadPool.UnsafeQueueUserWorkItem(copy, preferLocal: false);
+        copy.CopyParts();
+
+        // Ends: every part is with a thread that copies it, some 50 µs unless the system stops that thread.
+        SpinWait wait = default;
+        while (Volatile.Read(ref copy._done) < copy._partCount)
+            wait.SpinOnce(sleep1Threshold: -1);
+    }
+
+    void IThreadPoolWorkItem.Execute() => CopyParts();
+
+    private void CopyParts()
+    {
+        int part;
+        while ((part = Interlocked.Increment(ref _taken) - 1) < _partCount)
+        {
+            // SAFETY: parts lie side by side inside the caller's regions, which stay until all are done; each is taken once.
+            nuint offset = (nuint)part * PartBytes;
+            CopyEngine.CopyNonTemporal(_destination + offset, _source + offset, part == _partCount - 1 ? _bytes - offset : PartBytes);
+            Interlocked.Increment(ref _done);
+        }
+    }
+}
