@@ -127,18 +127,15 @@ public sealed unsafe partial class PlasmaStore
 
         internal int Run(ReadOnlySpan<ObjectId> ids, int count, TimeSpan timeout, CancellationToken cancellationToken)
         {
-            int found = 0;
+            int found = LookAtAll(ids);
+            if (found >= count || timeout == TimeSpan.Zero)
+                return found; // Nobody begins to follow the ring for that.
             using var follower = new Follower(store, ids, timeout);
             do
             {
                 if (follower.LookAtAll)
                 {
-                    for (int i = 0; i < ids.Length; i++)
-                        if (!_ready[i] && store.ContainsCore(ids[i]))
-                        {
-                            _ready[i] = true;
-                            found++;
-                        }
+                    found += LookAtAll(ids);
                 }
                 else
                 {
@@ -151,6 +148,19 @@ public sealed unsafe partial class PlasmaStore
                 }
             }
             while (found < count && follower.Next(cancellationToken));
+            return found;
+        }
+
+        private int LookAtAll(ReadOnlySpan<ObjectId> ids)
+        {
+            int found = 0;
+            for (int i = 0; i < ids.Length; i++)
+            {
+                if (_ready[i] || !store.ContainsCore(ids[i]))
+                    continue;
+                _ready[i] = true;
+                found++;
+            }
             return found;
         }
     }
@@ -277,6 +287,7 @@ public sealed unsafe partial class PlasmaStore
             {
                 cancellationToken.ThrowIfCancellationRequested();
                 _store.ThrowIfClosing();
+                _store._events.Follow();
                 uint sequence = _store._waits.Announce(_store._events.WaitWordOfRing);
                 bool pending = false;
                 for (int budget = _store._events.Capacity; budget > 0 && _cursor.TryNext(out PlasmaEvent e, out pending); budget--)

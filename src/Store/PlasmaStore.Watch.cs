@@ -39,6 +39,7 @@ public sealed unsafe partial class PlasmaStore
             {
                 cancellationToken.ThrowIfCancellationRequested();
                 ThrowIfClosing();
+                _events.Follow();
                 uint sequence = _waits.Announce(_events.WaitWordOfRing);
                 if (cursor.TryNext(out e, out bool pending))
                     return true;
@@ -79,6 +80,7 @@ public sealed unsafe partial class PlasmaStore
             while (true) // Ends when nobody waits, or the store is closed.
             {
                 ThrowIfClosing();
+                _events.Follow();
                 uint sequence = _waits.Announce(_events.WaitWordOfRing);
                 bool pending = false;
                 for (int budget = _events.Capacity; budget > 0 && cursor.TryNext(out PlasmaEvent e, out pending); budget--)

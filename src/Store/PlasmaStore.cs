@@ -74,6 +74,7 @@ public sealed unsafe partial class PlasmaStore : IDisposable
         StoreMemory? memory = null;
         try
         {
+            _copyThreads = ParallelCopy.ThreadCountOf(options.CopyThreads); // Before anything is taken.
             memory = new StoreMemory(files.Meta, files.Data, files.Geometry, files.Access, mayWriteWaits: files.Domain == 0);
             participants = ParticipantTable.Open(files);
             files.Lock.Dispose(); // Only a name to open descriptions from; its own description holds no lock.
@@ -109,7 +110,6 @@ public sealed unsafe partial class PlasmaStore : IDisposable
             _payload = memory.Payload;
             _sequences = _slots.Sequences;
             _spaceWord = _reclaimer.SpaceWord;
-            _copyThreads = ParallelCopy.ThreadCountOf(options.CopyThreads);
             _ownHints = ParticipantTable.Hints(participants.Own);
             if (Access == StoreAccess.ReadWrite)
             {

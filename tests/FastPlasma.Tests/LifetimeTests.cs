@@ -3,6 +3,17 @@ namespace FastPlasma.Tests;
 /// <summary>Promises about opening and closing stores.</summary>
 public sealed unsafe class LifetimeTests : StoreTest
 {
+    [Theory]
+    [InlineData(-1)]
+    [InlineData(65)]
+    public void Number_of_copy_threads_outside_its_limits_is_refused_and_takes_no_place(int copyThreads)
+    {
+        PlasmaStore store = Named(out string name);
+        ArgumentOutOfRangeException e = Assert.Throws<ArgumentOutOfRangeException>(() => PlasmaStore.Open(name, Small with { CopyThreads = copyThreads }));
+        Assert.Contains($"CopyThreads is {copyThreads}; it can be 0 (choose) to 64", e.Message, StringComparison.Ordinal);
+        Assert.Single(store.Stats().Participants);
+    }
+
     [Fact, Trait("Anchor", "7")]
     public void Handles_that_are_open_at_Dispose_keep_their_bytes_and_the_last_one_ends_the_attachment()
     {

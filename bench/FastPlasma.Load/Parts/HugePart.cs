@@ -6,10 +6,10 @@ using FastPlasma.Load.Measuring;
 
 namespace FastPlasma.Load.Parts;
 
-/// <summary>Puts objects into memory that nobody has touched, until it is used up. Arguments: a folder in memory; one of <see cref="Never"/>, <see cref="Auto"/>, <see cref="Pool"/>, <see cref="Touch"/>; bytes; the folder of hugetlbfs or "".</summary>
+/// <summary>Puts objects into memory that nobody has touched, until it is used up. Arguments: a folder in memory; one of <see cref="Never"/>, <see cref="Auto"/>, <see cref="HugeTmpfs"/>, <see cref="Pool"/>, <see cref="Touch"/>; bytes. Stores lie in the folder.</summary>
 internal sealed unsafe class HugePart : IPart
 {
-    internal const string PartName = "huge", Never = "never", Auto = "auto", Pool = "hugetlbfs", Touch = "touch";
+    internal const string PartName = "huge", Never = "never", Auto = "auto", HugeTmpfs = "tmpfs", Pool = "hugetlbfs", Touch = "touch";
 
     /// <summary>Size of one object.</summary>
     internal const int ObjectBytes = 16 << 20;
@@ -25,18 +25,18 @@ internal sealed unsafe class HugePart : IPart
         byte[] payload = new byte[ObjectBytes];
         new Random(1).NextBytes(payload);
         while (parent.Receive() is not ParentPipe.Exit)
-            parent.SendResult(arguments[1] == Touch ? FirstTouch(arguments[0], bytes) : Put(arguments[0], arguments[1], arguments[3], bytes, payload));
+            parent.SendResult(arguments[1] == Touch ? FirstTouch(arguments[0], bytes) : Put(arguments[0], arguments[1], bytes, payload));
     }
 
-    private static WorkResult Put(string folder, string kind, string pool, long bytes, byte[] payload)
+    private static WorkResult Put(string folder, string kind, long bytes, byte[] payload)
     {
         string name = $"huge-{Guid.NewGuid():N}";
         var options = new PlasmaOptions
         {
             // One chunk more than the objects, for what the store itself may take; nothing is prepared ahead.
             CapacityBytes = bytes + CapacityQuantumBytes,
-            Directory = kind == Pool ? pool : folder,
-            HugePages = kind switch { Never => HugePages.Never, Auto => HugePages.Auto, _ => HugePages.Require },
+            Directory = folder,
+            HugePages = kind switch { Never => HugePages.Never, Pool => HugePages.Require, _ => HugePages.Auto },
             PopulateAheadBytes = 0,
         };
         using PlasmaStore store = PlasmaStore.Create(name, options);

@@ -20,7 +20,7 @@ internal sealed class HugeScenario : IScenario
 
     public string Method =>
         "One process for each kind of pages puts objects of 16 MiB into a new store of 512 MiB (quick: 128 MiB), again and again, in turns. Ceiling, in turns with them: the first touch of as many 4 KiB pages of a new mapped file, one byte each, without the copy; " +
-        "huge pages may so be better than it. The note has how much of the store the kernel really gave in huge pages. Nothing of the machine is changed: without a mounted hugetlbfs with free pages there is no such line.";
+        "huge pages may so be better than it. The note has how much of the store the kernel really gave in huge pages. Nothing of the machine is changed: without a mounted hugetlbfs with free pages, or a tmpfs mounted with huge=always, within_size or advise, there is no such line.";
 
     public ScenarioResult Run(LoadContext context)
     {
@@ -31,25 +31,30 @@ internal sealed class HugeScenario : IScenario
         {
             long bytes = context.Pick(BytesFull, BytesQuick);
             context.RequireMemory(bytes);
-            string? pool = FindPool(bytes, out string reason);
+            string? pool = FindPool(bytes, out string reason), tmpfs = FindTmpfs(bytes);
             if (pool is null)
                 results.AddRemark(product, $"hugetlbfs was not measured: {reason}");
-            string[] kinds = [HugePart.Touch, HugePart.Never, HugePart.Auto, .. pool is null ? (string[])[] : [HugePart.Pool]];
+            if (tmpfs is null)
+                results.AddRemark(product, $"tmpfs with huge pages was not measured: none is mounted that has {Units.Size(bytes)} free and that we may write to");
             string folder = context.Folder.CreateNext();
+            (string Kind, string Folder)[] kinds =
+            [
+                (HugePart.Touch, folder), (HugePart.Never, folder), (HugePart.Auto, folder), .. tmpfs is null ? [] : new[] { (HugePart.HugeTmpfs, tmpfs) }, .. pool is null ? [] : new[] { (HugePart.Pool, pool) },
+            ];
             var parts = new List<WorkerProcess>();
-            var found = kinds.ToDictionary(static kind => kind, static _ => new List<WorkResult>());
+            var found = kinds.ToDictionary(static kind => kind.Kind, static _ => new List<WorkResult>());
             try
             {
-                foreach (string kind in kinds)
-                    parts.Add(WorkerProcess.StartPart(context, HugePart.PartName, folder, kind, bytes.ToString(CultureInfo.InvariantCulture), pool ?? ""));
+                foreach ((string kind, string where) in kinds)
+                    parts.Add(WorkerProcess.StartPart(context, HugePart.PartName, where, kind, bytes.ToString(CultureInfo.InvariantCulture)));
                 for (int round = 0; round <= context.Pick(RoundsFull, RoundsQuick); round++)
                     for (int i = 0; i < kinds.Length; i++)
                     {
-                        context.Report($"{kinds[i]}, round {round}");
+                        context.Report($"{kinds[i].Kind}, round {round}");
                         parts[i].Say("round");
                         WorkResult one = parts[i].PartResult();
                         if (round > 0) // The first one warms.
-                            found[kinds[i]].Add(one);
+                            found[kinds[i].Kind].Add(one);
                     }
             }
             finally
@@ -58,7 +63,7 @@ internal sealed class HugeScenario : IScenario
                     part.Dispose();
             }
 
-            foreach ((string kind, string pages) in ((string, string)[])[(HugePart.Never, "4 KiB pages"), (HugePart.Auto, "HugePages.Auto"), (HugePart.Pool, "hugetlbfs")])
+            foreach ((string kind, string pages) in ((string, string)[])[(HugePart.Never, "4 KiB pages"), (HugePart.Auto, "HugePages.Auto"), (HugePart.HugeTmpfs, "tmpfs with huge pages"), (HugePart.Pool, "hugetlbfs")])
             {
                 if (!found.TryGetValue(kind, out List<WorkResult>? rounds))
                     continue;
@@ -68,6 +73,27 @@ internal sealed class HugeScenario : IScenario
             }
         });
         return results;
+    }
+
+    /// <summary>Where a tmpfs is mounted that gives huge pages by itself, or when it is asked.</summary>
+    private static string? FindTmpfs(long bytes) => !File.Exists("/proc/mounts")
+        ? null
+        : File.ReadLines("/proc/mounts").Select(static line => line.Split(' '))
+            .Where(static parts => parts[2] == "tmpfs" && parts[3].Split(',').Any(static option => option is "huge=always" or "huge=within_size" or "huge=advise"))
+            .Select(static parts => parts[1])
+            .FirstOrDefault(folder => IsWritable(folder) && new DriveInfo(folder).AvailableFreeSpace >= bytes + (16L << 20));
+
+    private static bool IsWritable(string folder)
+    {
+        try
+        {
+            using FileStream probe = new(Path.Combine(folder, $"probe-{Guid.NewGuid():N}"), FileMode.CreateNew, FileAccess.Write, FileShare.None, 1, FileOptions.DeleteOnClose);
+            return true;
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        {
+            return false;
+        }
     }
 
     private static string? FindPool(long bytes, out string reason)

@@ -77,8 +77,8 @@ public sealed record PlasmaOptions
     /// moment may pass it by their own size.</summary>
     public long? QuotaBytes { get; init; }
 
-    /// <summary>How many threads copy one put of 16 MiB or more: the caller, and threads of the pool as far as they are free; 1 to 64. 0 (default) takes half of the processors, at least 2 and at most 4.
-    /// 1 keeps every put on the thread that calls.</summary>
+    /// <summary>How many threads copy one put of 16 MiB or more without checksum: the caller, and threads of the pool as far as they are free; 1 to 64. 0 (default) takes half of the processors, at least 2 and at most 4,
+    /// and never more than there are. 1 keeps every put on the thread that calls.</summary>
     public int CopyThreads { get; init; }
 
     /// <summary>Seed of the index's hash at creation; null (default) is a random one, so that nobody can aim ids at one place. For attacks that must find the same collisions each time.</summary>

@@ -14,6 +14,9 @@ internal sealed unsafe class ParallelCopy : IThreadPoolWorkItem
     internal const int ThreadCountMax = 64;
 
     private const nuint PartBytes = 1 << 20;
+    private const int SpinsBeforeYield = 20;
+
+    private static volatile bool s_poolRefuses;
 
     private readonly byte* _destination;
     private readonly byte* _source;
@@ -40,17 +43,36 @@ internal sealed unsafe class ParallelCopy : IThreadPoolWorkItem
         : throw new ArgumentOutOfRangeException(nameof(option), option, $"CopyThreads is {option}; it can be 0 (choose) to {ThreadCountMax}.");
 
     /// <summary>Copies <paramref name="bytes"/> bytes, at least <see cref="BytesMin"/>, as <see cref="CopyEngine.Copy(byte*, byte*, nuint)"/> does. Allocates one small object.</summary>
+    /// <remarks>Throws nothing: it runs between the creation of an object and its seal, and the regions must stay until no helper copies any more.</remarks>
     internal static void Copy(byte* destination, byte* source, nuint bytes, int threadCount)
     {
-        var copy = new ParallelCopy(destination, source, bytes);
-        for (int helper = 1; helper < threadCount; helper++)
-            ThreadPool.UnsafeQueueUserWorkItem(copy, preferLocal: false);
+        ParallelCopy? copy = null;
+        try
+        {
+            copy = new ParallelCopy(destination, source, bytes);
+            for (int helper = 1; helper < threadCount && !s_poolRefuses; helper++)
+                ThreadPool.UnsafeQueueUserWorkItem(copy, preferLocal: false);
+        }
+        catch (Exception)
+        {
+            // No memory, or no thread to be had (the pool starts one on the caller): we copy alone, and do not ask again. Helpers that were asked already take parts or find none left.
+            s_poolRefuses = true;
+        }
+        if (copy is null)
+        {
+            CopyEngine.Copy(destination, source, bytes);
+            return;
+        }
         copy.CopyParts();
 
-        // Ends: every part is with a thread that copies it, some 50 µs unless the system stops that thread.
-        SpinWait wait = default;
-        while (Volatile.Read(ref copy._done) < copy._partCount)
-            wait.SpinOnce(sleep1Threshold: -1);
+        // Ends: every part is with a thread that copies it, some 50 µs unless the system stops that thread. Nothing here may be interrupted, which a sleep could be.
+        for (int look = 0; Volatile.Read(ref copy._done) < copy._partCount; look++)
+        {
+            if (look < SpinsBeforeYield)
+                Thread.SpinWait(32);
+            else
+                Thread.Yield();
+        }
     }
 
     void IThreadPoolWorkItem.Execute() => CopyParts();

@@ -30,10 +30,12 @@ internal sealed unsafe class EventRing
     internal int Capacity => _memory.Geometry.EventCapacity;
 
     /// <summary>Says that somebody follows the ring, before he reads its head or looks at anything. Readers of other users cannot; who has admitted any publishes everything.</summary>
+    /// <remarks>Also called before each sleep, in case somebody has damaged the word.</remarks>
     internal void Follow()
     {
-        // PUBLISH followed: full fence. OBSERVE in Publish: either a publisher sees the mark, or its change came before it and the follower's first look sees that.
-        if (_memory.CanWriteWaits)
+        // PUBLISH followed: full fence. OBSERVE in Publish: either a publisher sees the mark, or its change came before it and the follower's first look sees that. A mark that is there already was
+        // written after every change that missed it, so who reads it sees those changes; writing it again would only take the line away from all publishers.
+        if (_memory.CanWriteWaits && Volatile.Read(ref *_followed) == 0)
             Interlocked.Exchange(ref *_followed, 1);
     }
 

@@ -3,7 +3,7 @@ using FastPlasma.Waiting;
 namespace FastPlasma;
 
 /// <summary>A place in a store's event order. Bounded: a reader that falls behind by more than the ring's length loses the oldest and is told how many.</summary>
-/// <remarks>One thread at a time. A subscriber costs publishers nothing and never makes them wait. Events of one id come in order when one operation ended before the next began.</remarks>
+/// <remarks>One thread at a time. The first subscriber of a store makes every seal and delete announce itself from then on, some 5 ns each; further ones cost publishers nothing, and none makes them wait. Events of one id come in order when one operation ended before the next began.</remarks>
 public sealed class PlasmaSubscription : IDisposable
 {
     private readonly PlasmaStore _store;

@@ -86,7 +86,7 @@ internal sealed class FuzzGenerator(Random random, IReadOnlyList<FuzzCase> corpu
             case 1:
                 return Of($"domain:{random.Next(3)}.", FuzzFields.Domain);
             case 2:
-                return ($"wait:{(random.Next(2) == 0 ? WaitWord.SpaceIndex + random.Next(2) : random.Next(WaitWord.Count))}", 8);
+                return ($"wait:{(random.Next(2) == 0 ? WaitWord.SpaceIndex + random.Next(3) : random.Next(WaitWord.Count))}", 8);
             case 3:
                 return ("ring", 8);
             case 4:
