@@ -30,7 +30,11 @@ internal sealed class ScenarioResult(IScenario scenario)
     internal IReadOnlyList<Remark> Remarks => _remarks;
 
     /// <summary>Adds a figure, and gives it back.</summary>
-    internal ResultLine Add(IPeer peer, string name, FigureKind kind, Measurement found, int payloadBytes = 0, string? note = null)
+    internal ResultLine Add(IPeer peer, string name, FigureKind kind, Measurement found, int payloadBytes = 0, string? note = null) =>
+        Add(peer.Name, name, kind, found, payloadBytes, note);
+
+    /// <summary>Adds a figure of something that is no peer.</summary>
+    internal ResultLine Add(string peer, string name, FigureKind kind, Measurement found, int payloadBytes = 0, string? note = null)
     {
         Latencies latencies = found.Latencies;
         double? Percentile(double percent) => latencies.Count * (100 - percent) / 100 >= ValuesBeyondMin ? latencies.PercentileNs(percent) : null;
@@ -38,7 +42,7 @@ internal sealed class ScenarioResult(IScenario scenario)
         ResultLine line = new()
         {
             Scenario = Name,
-            Peer = peer.Name,
+            Peer = peer,
             Case = name,
             Kind = kind,
             Figure = kind switch

@@ -2,9 +2,9 @@ using System.Diagnostics;
 using System.Globalization;
 using FastPlasma.Cli.Bench;
 
-namespace FastPlasma.Churn;
+namespace FastPlasma.Load.Churn;
 
-/// <summary>Carries out a trace on an anonymous store: an allocation is create and seal without writing the payload, a free is a delete. Figures as bench/malloc-churn/replay.c has them.</summary>
+/// <summary>Carries out a trace on an anonymous store: an allocation is create and seal without writing the payload, a free is a delete. Figures as replay.c has them.</summary>
 internal sealed class StoreReplay : IDisposable
 {
     private const int Samples = 400, PageBytes = 4096, WarmChunk = 500, WarmOperations = 60_000;

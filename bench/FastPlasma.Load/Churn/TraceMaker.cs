@@ -1,6 +1,6 @@
 using FastPlasma.Cli.Bench;
 
-namespace FastPlasma.Churn;
+namespace FastPlasma.Load.Churn;
 
 /// <summary>Makes the trace of a nearly full store in which objects of all sizes come and go: the mix of fastplasma bench's alloc-churn.</summary>
 /// <remarks>91 % of the allocations are 64 B to 16 KiB and 8 % up to 1 MiB, their logarithms evenly spread, and 1 % 8 to 16 MiB; the last are most of the bytes. Before an allocation would take more than 90 % of

@@ -1,7 +1,7 @@
 using System.ComponentModel;
 using System.Runtime.InteropServices;
 
-namespace FastPlasma.Churn;
+namespace FastPlasma.Load.Churn;
 
 /// <summary>Processor time of the calling thread, in user code and in the kernel: a neighbour that takes the core does not count.</summary>
 internal static unsafe partial class ProcessorTime

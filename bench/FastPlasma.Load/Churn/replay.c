@@ -3,7 +3,7 @@
  *
  *   small-ns large-ns live-end held-end worst-permille held-most live-drained held-drained held-trimmed refused refused-bytes
  *
- * The form of a trace is described in bench/FastPlasma.Churn/Trace.cs. Held bytes are the anonymous resident memory (RssAnon of /proc/self/status) less what was resident
+ * The form of a trace is described in Trace.cs beside this file. Held bytes are the anonymous resident memory (RssAnon of /proc/self/status) less what was resident
  * before the first allocation. With "touch" the first byte of each page of an allocation is written; without, nothing is, and held bytes mean nothing.
  * The CSV has operation, live bytes and held bytes. Clocks stand still while samples are taken.
  */

@@ -1,6 +1,6 @@
 using System.Runtime.InteropServices;
 
-namespace FastPlasma.Churn;
+namespace FastPlasma.Load.Churn;
 
 /// <summary>A sequence of allocations and frees that any allocator can carry out.</summary>
 /// <remarks><code>
