@@ -45,7 +45,7 @@ public sealed unsafe partial class PlasmaStore
                 else
                     CopyPayload(writer.Base, source, (nuint)payload.Length);
             }
-            status = SealReserved(thread, writer, checksumDone: true);
+            status = SealReserved(writer, checksumDone: true);
             thread.Count(Counter.Puts);
             thread.Count(Counter.PutBytes, payload.Length);
             thread.Count(Counter.PutCopiedBytes, payload.Length);
@@ -140,7 +140,7 @@ public sealed unsafe partial class PlasmaStore
         ThreadSlots thread = Enter();
         try
         {
-            return _slots.TryBeginRelease(writer.Slot, writer.Sequence) ? SealReserved(thread, writer, checksumDone: false) : PlasmaStatus.Closed;
+            return _slots.TryBeginRelease(writer.Slot, writer.Sequence) ? SealReserved(writer, checksumDone: false) : PlasmaStatus.Closed;
         }
         finally
         {
@@ -429,14 +429,16 @@ public sealed unsafe partial class PlasmaStore
     }
 
     /// <summary>Seals what the caller alone may end: its slot is reserved, or its release has begun.</summary>
-    private PlasmaStatus SealReserved(ThreadSlots thread, in ObjectWriter writer, bool checksumDone)
+    private PlasmaStatus SealReserved(in ObjectWriter writer, bool checksumDone)
     {
         (int slot, long sequence) = (writer.Slot, writer.Sequence);
         ObjectEntry* entry = writer.Entry;
         var state = new StateWord(Volatile.Read(ref entry->State));
         if (state.HasChecksum && !checksumDone)
             entry->Checksum = Checksum.HashOnly(writer.Base, (nuint)writer.Length, writer.Tail, (nuint)writer.TailBytes);
-        entry->SealedAt = CoarseClock.UtcTicks + (long)(thread.SealCount++ & CoarseClock.OrderMask);
+        // Who may be evicted is evicted in the order of these times, also when all fall into one period of the clock; nobody asks for the order of the others.
+        ulong order = state.IsEvictable ? Interlocked.Increment(ref _memory.Header->EvictableSeals) : 0;
+        entry->SealedAt = CoarseClock.UtcTicks + (long)(order & CoarseClock.OrderMask);
         ulong* waitWord = _memory.WaitOf(_index.HashOf(in entry->Id));
         ObjectId id = entry->Id;
         long payloadBytes = writer.Length;

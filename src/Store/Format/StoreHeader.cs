@@ -50,6 +50,7 @@ namespace FastPlasma.Format;
 /// 576    8  PopulatedBytes        reserved by background population           add
 /// 640    8  WriterAttaches        attaches of writers 63 | 1 once none is left     compare-exchange
 /// 704   16  BootId                boot in which a writer attached last         first writer of a boot, before WriterAttaches
+/// 768    8  EvictableSeals        seals of objects that may be evicted         increment
 /// </code></remarks>
 [StructLayout(LayoutKind.Explicit, Size = SizeBytes)]
 internal unsafe struct StoreHeader
@@ -98,6 +99,7 @@ internal unsafe struct StoreHeader
     [FieldOffset(576)] internal long PopulatedBytes;
     [FieldOffset(640)] internal ulong WriterAttaches;
     [FieldOffset(704)] internal Guid BootId;
+    [FieldOffset(768)] internal ulong EvictableSeals;
 
     /// <summary>Of the sizes and offsets that both sides of a mapping must agree on.</summary>
     internal static ulong CurrentFingerprint

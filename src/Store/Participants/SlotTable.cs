@@ -24,9 +24,6 @@ internal sealed unsafe class ThreadSlots
     internal int FreeEntryCount;
     internal uint EntryCursor;
 
-    /// <summary>Orders what this thread seals within one period of the coarse clock.</summary>
-    internal ulong SealCount;
-
     /// <summary>Calls of this thread in progress; the closer of the store waits for 0 behind a process-wide barrier.</summary>
     internal int Busy;
 

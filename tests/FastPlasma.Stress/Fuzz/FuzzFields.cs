@@ -24,7 +24,7 @@ internal static class FuzzFields
     internal static readonly (string Name, int Offset, int Bytes)[] OpenHeader =
     [
         ("Fault", 256, 4), ("StashUsed", 320, 4), ("EvictableUsed", 324, 4), ("OrphansRequested", 384, 8), ("OrphansDone", 392, 8), ("DomainCount", 448, 4), ("EvictHand", 512, 8),
-        ("PopulatedBytes", 576, 8), ("WriterAttaches", 640, 8), ("BootId", 704, 8),
+        ("PopulatedBytes", 576, 8), ("WriterAttaches", 640, 8), ("BootId", 704, 8), ("EvictableSeals", 768, 8),
     ];
 
     internal static readonly (string Name, int Offset, int Bytes)[] Domain = [("Uid", 0, 4), ("Kind", 4, 4)];
