@@ -25,16 +25,21 @@ public sealed unsafe partial class PlasmaStore
         try
         {
             PlasmaStatus status = TryPin(thread, id, out obj);
-            if (status == PlasmaStatus.Ok)
-                return true;
-            ThrowIfForked();
-            thread.Count(Counter.GetMisses);
-            return status == PlasmaStatus.TooManyPins ? throw _slots.TooManyPins() : false;
+            return status == PlasmaStatus.Ok || IsMissed(thread, status);
         }
         finally
         {
             Leave(thread);
         }
+    }
+
+    /// <summary>False, or the reason why not even that can be said.</summary>
+    [MethodImpl(MethodImplOptions.NoInlining)]
+    private bool IsMissed(ThreadSlots thread, PlasmaStatus status)
+    {
+        ThrowIfForked();
+        thread.Count(Counter.GetMisses);
+        return status == PlasmaStatus.TooManyPins ? throw _slots.TooManyPins() : false;
     }
 
     /// <summary>Pins an object, waiting for its seal if need be.</summary>
@@ -139,23 +144,20 @@ public sealed unsafe partial class PlasmaStore
         return PlasmaStatus.NotFound;
     }
 
+    /// <remarks>Whatever is rare is called last and does not come back, so that nothing of the rest has to be kept on the stack for it.</remarks>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     private PlasmaStatus TryPinWord(ThreadSlots thread, IndexWord word, in ObjectId id, out PlasmaObject obj)
     {
         Unsafe.SkipInit(out obj); // Set on Ok; every caller sets it on the way out otherwise.
         uint index = word.Entry, generation = word.Generation;
         if (index >= _entryCount)
-            _memory.Entry(index); // Says so.
+            _memory.ThrowNoSuchEntry(index);
         ObjectEntry* entry = _entries + index;
         var state = new StateWord(Volatile.Read(ref entry->State));
         if (!state.IsSealed(generation))
             return PlasmaStatus.NotFound;
-        if (!_slots.TryReady(thread))
-        {
-            obj = default;
-            return PlasmaStatus.TooManyPins;
-        }
-        int slot = thread.Slot;
+        if (!SlotTable.IsReady(thread))
+            return TryPinInAnotherSlot(thread, word, in id, out obj);
         PinSlot* pin = thread.Pin;
         long sequence = SlotTable.Hold(thread);
         pin->Since = CoarseClock.UtcTicks;
@@ -168,26 +170,46 @@ public sealed unsafe partial class PlasmaStore
         {
             long offset = entry->DataOffset, bytes = entry->PayloadBytes;
             if (!StoreMemory.IsInside(offset, bytes, _capacity)) // What follows the payload is checked by who reads it.
-                ThrowBrokenObject(pin, slot, sequence, bytes);
-            if (state.IsEvictable)
-                Evictor.Hint(_ownHints, word.Entry);
+                ThrowBrokenObject(thread, sequence, bytes);
             thread.Count(Counter.Gets);
             thread.Count(Counter.GetBytes, bytes);
-            PlasmaObject.Init(out obj, this, entry, _payload + offset, bytes, slot, sequence);
-            return PlasmaStatus.Ok;
+            PlasmaObject.Init(out obj, this, entry, _payload + offset, bytes, thread.Slot, sequence);
+            return state.IsEvictable ? Hinted(word.Entry) : PlasmaStatus.Ok;
         }
 
         // A failed validation is a miss: at that instant the object was gone. Another id behind the same tag: on to the next word.
-        Volatile.Write(ref pin->Word, 0);
-        _slots.EndRelease(slot, sequence);
+        Withdraw(thread, sequence);
         return PlasmaStatus.NotFound;
     }
 
-    private void ThrowBrokenObject(PinSlot* pin, int slot, long sequence, long bytes)
+    [MethodImpl(MethodImplOptions.NoInlining)]
+    private PlasmaStatus TryPinInAnotherSlot(ThreadSlots thread, IndexWord word, in ObjectId id, out PlasmaObject obj)
     {
-        Volatile.Write(ref pin->Word, 0);
-        _slots.EndRelease(slot, sequence);
-        _memory.ThrowBroken("an object has the payload length", bytes, _capacity);
+        if (_slots.TryReady(thread))
+            return TryPinWord(thread, word, in id, out obj);
+        obj = default;
+        return PlasmaStatus.TooManyPins;
+    }
+
+    [MethodImpl(MethodImplOptions.NoInlining)]
+    private PlasmaStatus Hinted(uint entry)
+    {
+        Evictor.Hint(_ownHints, entry);
+        return PlasmaStatus.Ok;
+    }
+
+    /// <summary>Ends a pin that nobody was given yet.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static void Withdraw(ThreadSlots thread, long sequence)
+    {
+        Volatile.Write(ref thread.Pin->Word, 0);
+        SlotTable.EndRelease(thread.Sequence, sequence);
+    }
+
+    private void ThrowBrokenObject(ThreadSlots thread, long sequence, long bytes)
+    {
+        Withdraw(thread, sequence);
+        throw _memory.Broken("an object has the payload length", bytes, _capacity);
     }
 
     /// <summary>Pins a record that a walk has met; false when it is no longer sealed in that generation.</summary>

@@ -105,17 +105,18 @@ internal sealed unsafe class StoreMemory : IDisposable
         return _entries + index;
     }
 
-    private void ThrowNoSuchEntry(uint index) => ThrowBroken("an index or slot word names entry", index, _entryCount);
+    internal void ThrowNoSuchEntry(uint index) => throw Broken("an index or slot word names entry", index, _entryCount);
 
     /// <summary>Whether payload and tail of an entry lie inside the data file; values from shared memory.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     internal static bool IsInside(long offset, long bytes, long capacity) => (ulong)offset <= (ulong)capacity && (ulong)bytes <= (ulong)(capacity - offset);
 
-    internal void ThrowBroken(string what, long value, long limit)
+    /// <summary>Marks the store faulted and says why.</summary>
+    internal PlasmaFormatException Broken(string what, long value, long limit)
     {
         if (CanWrite)
             Interlocked.CompareExchange(ref Header->Fault, 1, 0);
-        throw new PlasmaFormatException($"The shared state of {MetaFile.Path} is broken: {what} {value}, the limit is {limit}. The store refuses further work.");
+        return new PlasmaFormatException($"The shared state of {MetaFile.Path} is broken: {what} {value}, the limit is {limit}. The store refuses further work.");
     }
 
     /// <exception cref="PlasmaFormatException">Somebody found the shared state broken before.</exception>

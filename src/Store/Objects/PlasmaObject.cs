@@ -224,7 +224,7 @@ public unsafe struct PlasmaObject : IDisposable
 
         // The pin's own check was about sizes read then; these have been read again, and another writer may have damaged them.
         if (user < 0 || bytes > int.MaxValue || !StoreMemory.IsInside(tail - memory.Payload, bytes, memory.Geometry.CapacityBytes))
-            memory.ThrowBroken("an object has the metadata length", bytes, PlasmaStore.MetadataBytesMax);
+            throw memory.Broken("an object has the metadata length", bytes, PlasmaStore.MetadataBytesMax);
         // SAFETY: inside the mapping, as just checked.
         return new ReadOnlySpan<byte>(tail, (int)bytes);
     }

@@ -98,7 +98,11 @@ internal sealed unsafe class SlotTable
 
     /// <summary>Makes <see cref="ThreadSlots.Slot"/> a free one; false when all slots of the participant are taken. Last in, first out: get, release, get meets the same line again.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    internal bool TryReady(ThreadSlots thread) => (Volatile.Read(ref *thread.Sequence) & FreeBit) != 0 || TryAdvance(thread);
+    internal bool TryReady(ThreadSlots thread) => IsReady(thread) || TryAdvance(thread);
+
+    /// <summary>Whether <see cref="ThreadSlots.Slot"/> is free.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    internal static bool IsReady(ThreadSlots thread) => (Volatile.Read(ref *thread.Sequence) & FreeBit) != 0;
 
     /// <summary>Takes the slot that <see cref="TryReady"/> found. Returns the sequence that its release needs.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
