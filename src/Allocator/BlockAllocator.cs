@@ -140,14 +140,17 @@ internal sealed unsafe partial class BlockAllocator
         }
     }
 
-    /// <summary>Backs up to <paramref name="bytes"/> bytes of chunks that nobody uses yet, so that later allocations find memory ready. Returns bytes backed.</summary>
+    /// <summary>Backs up to <paramref name="bytes"/> bytes of chunks that nobody uses yet, so that later allocations find memory ready: at the end, where slabs are made, and at the start, where large runs begin, in turns.
+    /// Returns bytes backed.</summary>
     internal long Populate(long bytes)
     {
-        long done = 0;
-        for (long chunk = _map.ChunkCount - 1; chunk >= 0 && done < bytes; chunk--)
+        long done = 0, low = 0, high = _map.ChunkCount - 1;
+        for (bool fromStart = false; low <= high && done < bytes;)
         {
+            long chunk = fromStart ? low++ : high--;
             if (_map.ReadWord(chunk).State != ChunkState.Unbacked || !TryOwn(chunk, ChunkState.Unbacked))
                 continue;
+            fromStart = !fromStart;
             bool ok = _reserver.TryReserveData(chunk, 1); // Death here is that of slab-reserving.
             Disown(chunk, new ChunkWord(ok ? ChunkState.Free : ChunkState.Unbacked));
             if (!ok)

@@ -509,6 +509,17 @@ public sealed unsafe class BlockAllocatorTests
         Assert.Equal(0, allocator.Populate(rig.CapacityBytes));
     }
 
+    [Fact]
+    public void Populate_backs_the_start_for_large_runs_as_well_as_the_end_for_slabs()
+    {
+        using var rig = new AllocatorRig(8);
+        BlockAllocator allocator = rig.AllocatorOf(0);
+        Assert.Equal(4 * ChunkMap.ChunkBytes, allocator.Populate(4 * ChunkMap.ChunkBytes));
+        Assert.True(allocator.TryAllocate(new BlockCache(), 3 << 20, 64, 1, rig.Place(0), Effort.Normal, out _));
+        Assert.True(allocator.TryAllocate(new BlockCache(), 100, 64, 2, rig.Place(1), Effort.Normal, out _));
+        Assert.Equal(4 * ChunkMap.ChunkBytes, rig.Data.Facts().AllocatedBytes);
+    }
+
     // ---- threads -----------------------------------------------------------------------------------------------------------
 
     [Fact]
