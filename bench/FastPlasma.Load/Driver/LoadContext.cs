@@ -80,6 +80,10 @@ internal sealed class LoadContext(bool quick, bool pin, IReadOnlyList<IPeer> pee
         {
             results.AddRemark(peer, $"{which} {e.Message}".Trim());
         }
+        catch (NotSupportedException e) // The peer said so before it had a worker that could tell.
+        {
+            results.AddRemark(peer, $"{which} {e.Message}".Trim());
+        }
         catch (PeerException e)
         {
             results.AddFailure(peer, which, e.Message);

@@ -34,7 +34,7 @@ internal sealed class FasterPeer : IPeer
     public IPeerInstance Start(PeerSetup setup)
     {
         if (setup.ObjectBytesMax > ObjectBytesMax)
-            throw new InvalidOperationException($"FASTER holds objects of at most {ObjectBytesMax} bytes, not of {setup.ObjectBytesMax}.");
+            throw new NotSupportedException($"FASTER holds objects of at most {ObjectBytesMax} bytes, not of {setup.ObjectBytesMax}.");
         return FolderInstance.Create(setup, Name, 0);
     }
 

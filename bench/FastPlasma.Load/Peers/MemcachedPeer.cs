@@ -33,7 +33,7 @@ internal sealed class MemcachedPeer : IPeer
     public IPeerInstance Start(PeerSetup setup)
     {
         if (setup.ObjectBytesMax > ObjectBytesMax)
-            throw new InvalidOperationException($"memcached holds objects of at most {ObjectBytesMax} bytes, not of {setup.ObjectBytesMax}.");
+            throw new NotSupportedException($"memcached holds objects of at most {ObjectBytesMax} bytes, not of {setup.ObjectBytesMax}.");
         string socketPath = Path.Combine(setup.Directory, "memcached.sock");
         long itemMiB = Math.Max(1, (setup.ObjectBytesMax + (long)ItemOverheadBytes + MiB - 1) / MiB);
         // Size classes differ by a quarter and a class takes whole pages; an item may have at most half of the memory.

@@ -29,7 +29,7 @@ internal sealed class RedisPeer : IPeer
     public IPeerInstance Start(PeerSetup setup)
     {
         if (setup.ObjectBytesMax > ObjectBytesMax)
-            throw new InvalidOperationException($"Redis holds objects of at most {ObjectBytesMax} bytes, not of {setup.ObjectBytesMax}.");
+            throw new NotSupportedException($"Redis holds objects of at most {ObjectBytesMax} bytes, not of {setup.ObjectBytesMax}.");
         string socketPath = Path.Combine(setup.Directory, "redis.sock");
         string[] arguments =
         [
