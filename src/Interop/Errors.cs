@@ -58,12 +58,25 @@ internal static unsafe class Errors
             if (e is StoreFullException full)
                 Remember(full.Report);
             Status status = StatusOf(e, store);
-            return Fail(status, status == Status.Internal ? e.ToString() : e.Message);
+            return Fail(status, status == Status.Internal ? e.ToString() : TextOf(e));
         }
         catch (OutOfMemoryException)
         {
             return (int)Status.NoMemory; // No memory even for the message.
         }
+    }
+
+    /// <summary>The message without what .NET adds to it: names of parameters and classes that C callers do not see.</summary>
+    private static string TextOf(Exception e)
+    {
+        string text = e.Message;
+        int added = e switch
+        {
+            ObjectDisposedException => text.IndexOf('\n', StringComparison.Ordinal),
+            ArgumentException { ParamName: not null } => text.LastIndexOf(" (Parameter '", StringComparison.Ordinal),
+            _ => -1,
+        };
+        return added < 0 ? text : text[..added].TrimEnd();
     }
 
     /// <summary>Which status an exception of the store becomes.</summary>
