@@ -1,6 +1,8 @@
 using System.Runtime.CompilerServices;
 using System.Runtime.InteropServices;
 
+[module: SkipLocalsInit] // Characters for two texts on the stack of each put with options.
+
 namespace FastPlasma.Interop;
 
 /// <summary>The functions of the header. Each one takes its arguments apart, calls the store, and makes a status of what comes back; the header says what they do.</summary>

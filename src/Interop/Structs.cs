@@ -1,7 +1,5 @@
 using System.Runtime.InteropServices;
 
-[module: System.Runtime.CompilerServices.SkipLocalsInit]
-
 namespace FastPlasma.Interop;
 
 // Mirrors of the header's structs, member by member and in their order; a test compares sizes and offsets with what a C compiler says.
