@@ -1,8 +1,8 @@
 /*
  * What the C interface costs: fp_try_get + fp_release of a hot object, and fp_put and fp_get + reading one byte of 1 KB, 1 MB and 100 MB. Prints JSON, times in nanoseconds per operation:
- * the median and the least of the rounds. The ceiling of a put is memcpy of the same size, that of a get is no time at all: compare with "fastplasma bench".
+ * the median and the least of the rounds (15). The ceiling of a put is memcpy of the same size, that of a get is no time at all: compare with "fastplasma bench".
  *
- *     cc -O2 hot_calls.c $(pkg-config --cflags --libs fastplasma) -o hot_calls && ./hot_calls
+ *     cc -O2 hot_calls.c $(pkg-config --cflags --libs fastplasma) -o hot_calls && ./hot_calls [ROUNDS]
  */
 #define _POSIX_C_SOURCE 200809L
 #include <fastplasma.h>
@@ -12,7 +12,9 @@
 #include <string.h>
 #include <time.h>
 
-enum { ROUNDS = 15 };
+enum { ROUNDS_MAX = 1001 };
+
+static int rounds_count = 15;
 
 static void must(fp_status status)
 {
@@ -39,14 +41,16 @@ static int printed;
 
 static void report(const char *name, int64_t bytes, int64_t operations, double *rounds)
 {
-    qsort(rounds, ROUNDS, sizeof *rounds, by_value);
-    printf("%s  {\"name\": \"%s\", \"bytes\": %" PRId64 ", \"operations\": %" PRId64 ", \"median_ns\": %.1f, \"least_ns\": %.1f}", printed++ ? ",\n" : "", name, bytes, operations, rounds[ROUNDS / 2], rounds[0]);
+    qsort(rounds, (size_t)rounds_count, sizeof *rounds, by_value);
+    printf("%s  {\"name\": \"%s\", \"bytes\": %" PRId64 ", \"operations\": %" PRId64 ", \"median_ns\": %.1f, \"least_ns\": %.1f}", printed++ ? ",\n" : "", name, bytes, operations, rounds[rounds_count / 2], rounds[0]);
 }
 
 static volatile uint8_t sink;
 
-int main(void)
+int main(int count, char **arguments)
 {
+    if (count > 1 && ((rounds_count = atoi(arguments[1])) < 1 || rounds_count > ROUNDS_MAX))
+        return 2;
     static const int64_t sizes[] = { 1 << 10, 1 << 20, 100 << 20 };
     fp_store_options options;
     fp_store_options_init(&options);
@@ -58,7 +62,7 @@ int main(void)
         return 1;
     memset(payload, 7, 100 << 20);
     memset(copy, 1, 100 << 20);
-    double rounds[ROUNDS];
+    double rounds[ROUNDS_MAX];
     printf("[\n");
 
     fp_id id;
@@ -66,7 +70,7 @@ int main(void)
     must(fp_id_random(&id));
     must(fp_put(store, &id, payload, 1 << 10, NULL));
     const int64_t pairs = 1000000;
-    for (int r = 0; r < ROUNDS; r++) {
+    for (int r = 0; r < rounds_count; r++) {
         double start = now_ns();
         for (int64_t i = 0; i < pairs; i++) {
             must(fp_try_get(store, &id, &object));
@@ -81,8 +85,8 @@ int main(void)
         fp_id *ids = malloc((size_t)operations * sizeof *ids);
         if (ids == NULL)
             return 1;
-        double puts[ROUNDS], gets[ROUNDS], deletes[ROUNDS];
-        for (int r = 0; r < ROUNDS; r++) {
+        double puts[ROUNDS_MAX], gets[ROUNDS_MAX], deletes[ROUNDS_MAX];
+        for (int r = 0; r < rounds_count; r++) {
             for (int64_t i = 0; i < operations; i++)
                 must(fp_id_random(&ids[i]));
             double start = now_ns();
