@@ -23,10 +23,20 @@ internal static unsafe partial class Exports
             nint handle = Subscription.All.Add(created);
             if (handle == 0)
                 return Errors.Fail(Status.NoMemory, "This process has too many subscriptions at once, 4,095.");
+            nint before = *subscription;
             *subscription = handle; // Before a callback can run, which may want it.
-            if (each != null)
-                created.Start(each, context);
-            return 0;
+            try
+            {
+                if (each != null)
+                    created.Start(each, context);
+                return 0;
+            }
+            catch
+            {
+                *subscription = before; // No thread could be started.
+                Subscription.All.TryRemove(handle, out _);
+                throw;
+            }
         }
         catch (Exception e)
         {

@@ -81,6 +81,10 @@ public sealed class InteropClientTests(CLibrary library) : StoreTest
     }
 
     [Fact]
+    public void Cpp_owners_give_back_what_they_hold() =>
+        CLibrary.Run(library.Build(Path.Combine(Repository.Folder, "tests", "FastPlasma.Tests", "Interop", "owners.cpp")));
+
+    [Fact]
     public void Benchmark_of_the_hot_calls_compiles() => library.Build(Path.Combine(CLibrary.Clients, "bench", "hot_calls.c"));
 
     [Fact]

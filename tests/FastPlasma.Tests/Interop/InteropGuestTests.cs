@@ -17,6 +17,16 @@ public sealed class InteropGuestTests(CLibrary library)
     public void Forked_child_is_refused_by_every_call_and_its_parent_is_unharmed() => Behaves("fork");
 
     [Fact]
+    public void Exit_handlers_of_the_program_may_use_the_library() => Behaves("exit");
+
+    [Fact]
+    public void Changed_disposition_is_found()
+    {
+        Exception found = Assert.ThrowsAny<Exception>(() => Behaves("control"));
+        Assert.Contains("before->of[i].sa_handler == SIG_DFL", found.Message, StringComparison.Ordinal);
+    }
+
+    [Fact]
     public void Library_stays_loaded_when_it_is_closed_and_opened_again() => Behaves("reload");
 
     [Fact]

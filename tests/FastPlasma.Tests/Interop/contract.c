@@ -1151,6 +1151,72 @@ static void part_threads(const char *name)
         IS(FP_OK, fp_close(anonymous()));
 }
 
+/* ---- several attachments, several users ------------------------------------------------------------------------------------------ */
+
+static void part_two(const char *name)
+{
+    fp_store_options options = small();
+    fp_store *first, *second;
+    fp_id id = id_of("a");
+    fp_writer writer;
+    fp_object object;
+    IS(FP_OK, fp_create_store(name, &options, &first));
+    IS(FP_OK, fp_open(name, NULL, &second));
+    IS(FP_OK, fp_create(first, &id, 5, NULL, &writer));
+    IS(FP_NOT_OWNER, fp_abort_id(second, &id));
+    CHECK(says("Another attachment"));
+    memcpy(writer.data, "hello", 5);
+    IS(FP_OK, fp_seal(&writer));
+    IS(FP_OK, fp_get(second, &id, 1000, NULL, &object));
+    CHECK(memcmp(object.data, "hello", 5) == 0);
+    IS(FP_OK, fp_close(first)); /* The other goes on. */
+    CHECK(memcmp(object.data, "hello", 5) == 0);
+    IS(FP_OK, fp_destroy(name, NULL));
+    IS(FP_OK, fp_delete(second, &id)); /* It keeps what it has mapped. */
+    IS(FP_OK, fp_release(&object));
+    IS(FP_OK, fp_close(second));
+}
+
+/* By the owner, with the user that is admitted. */
+static void part_admit(const char *name)
+{
+    fp_store *store;
+    IS(FP_OK, fp_open(name, NULL, &store));
+    IS(FP_OK, fp_admit_reader(store, "65534"));
+    IS(FP_OK, fp_admit_reader(store, "65534"));
+    IS(FP_INVALID_ARGUMENT, fp_admit_reader(store, "0"));
+    CHECK(says("owns"));
+    IS(FP_OK, fp_close(store));
+}
+
+/* By a user that is not admitted. */
+static void part_stranger(const char *name)
+{
+    fp_store *store = NULL;
+    fp_store_options options = small();
+    IS(FP_ACCESS_DENIED, fp_open(name, NULL, &store));
+    options.access = FP_READ_ONLY;
+    IS(FP_ACCESS_DENIED, fp_open(name, &options, &store));
+    CHECK(store == NULL);
+}
+
+/* By a user that is admitted: reads "a". */
+static void part_reader(const char *name)
+{
+    fp_store *store;
+    fp_store_options options = small();
+    options.access = FP_READ_ONLY;
+    fp_id id = id_of("a");
+    fp_object object;
+    IS(FP_ACCESS_DENIED, fp_open(name, NULL, &store));
+    IS(FP_OK, fp_open(name, &options, &store));
+    IS(FP_OK, fp_get(store, &id, 1000, NULL, &object));
+    CHECK(object.size == 5 && memcmp(object.data, "hello", 5) == 0);
+    IS(FP_OK, fp_release(&object));
+    IS(FP_ACCESS_DENIED, fp_put(store, &id, "x", 1, NULL));
+    IS(FP_OK, fp_close(store));
+}
+
 int main(int count, char **arguments)
 {
     static const struct {
@@ -1159,6 +1225,7 @@ int main(int count, char **arguments)
     } parts[] = {
         { "ids", part_ids }, { "stores", part_stores }, { "writing", part_writing }, { "full", part_full }, { "pins", part_pins }, { "reading", part_reading },
         { "waiting", part_waiting }, { "events", part_events }, { "looking", part_looking }, { "handles", part_handles }, { "threads", part_threads },
+        { "two", part_two }, { "admit", part_admit }, { "stranger", part_stranger }, { "reader", part_reader },
     };
     for (size_t i = 0; count == 3 && i < sizeof parts / sizeof parts[0]; i++)
         if (strcmp(arguments[1], parts[i].name) == 0) {

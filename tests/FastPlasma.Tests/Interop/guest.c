@@ -402,6 +402,41 @@ static void part_first(const char *path)
         CHECK(pthread_join(threads[i], NULL) == 0);
 }
 
+/* The program's own exit handlers run after those of the runtime, which was started later; globals of C++ are like that. */
+static fp_store *at_exit_store;
+static fp_subscription *at_exit_subscription;
+
+static void at_exit(void)
+{
+    fp_id id;
+    fp_object object;
+    F(fp_id_from_name)("a", 1, &id);
+    if (F(fp_get)(at_exit_store, &id, 100, NULL, &object) != FP_OK || F(fp_release)(&object) != FP_OK || F(fp_unsubscribe)(at_exit_subscription) != FP_OK || F(fp_close)(at_exit_store) != FP_OK)
+        _exit(1);
+}
+
+static void part_exit(const char *path)
+{
+    CHECK(atexit(at_exit) == 0);
+    load(path);
+    at_exit_store = use();
+    CHECK(F(fp_subscribe_callback)(at_exit_store, on_event, NULL, &at_exit_subscription) == FP_OK);
+}
+
+/* The check of dispositions finds what a runtime would do. */
+static void part_control(const char *path)
+{
+    struct dispositions before, now;
+    signal(SIGPIPE, SIG_DFL);
+    read_dispositions(&before);
+    load(path);
+    fp_store *store = use();
+    signal(SIGPIPE, SIG_IGN);
+    read_dispositions(&now);
+    CHECK(F(fp_close)(store) == FP_OK);
+    compare(&before, &now);
+}
+
 int main(int count, char **arguments)
 {
     const char *part = count == 3 ? arguments[1] : "", *path = count == 3 ? arguments[2] : "";
@@ -413,6 +448,10 @@ int main(int count, char **arguments)
         part_default(path);
     else if (strcmp(part, "fork") == 0)
         part_fork(path);
+    else if (strcmp(part, "exit") == 0)
+        part_exit(path);
+    else if (strcmp(part, "control") == 0)
+        part_control(path);
     else if (strcmp(part, "reload") == 0)
         part_reload(path);
     else if (strcmp(part, "first") == 0)
