@@ -1,3 +1,5 @@
+using Mono.Unix.Native;
+
 namespace FastPlasma.Tests.Interop;
 
 /// <summary>The promises of fastplasma.h, held by contract.c: each function, and each error as far as it can be had.</summary>
@@ -51,7 +53,7 @@ public sealed class InteropContractTests(CLibrary library) : StoreTest
         File.Copy(library.Program("contract"), program);
         File.Copy(CLibrary.SharedObject, shared);
         foreach (string path in (string[])[folder, program, shared])
-            File.SetUnixFileMode(path, (UnixFileMode)0x1ED);
+            Assert.Equal(0, Syscall.chmod(path, (FilePermissions)0x1ED));
         AsNobody("stranger");
         CLibrary.Run(program, "admit", name);
         AsNobody("reader");
