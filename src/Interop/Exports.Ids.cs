@@ -6,7 +6,7 @@ namespace FastPlasma.Interop;
 
 internal static unsafe partial class Exports
 {
-    [UnmanagedCallersOnly(EntryPoint = "fp_id_from_name")]
+    [UnmanagedCallersOnly(EntryPoint = "fpm_fp_id_from_name")]
     internal static int IdFromName(byte* name, nuint nameSize, ObjectId* id)
     {
         try
@@ -25,7 +25,7 @@ internal static unsafe partial class Exports
         }
     }
 
-    [UnmanagedCallersOnly(EntryPoint = "fp_id_from_content")]
+    [UnmanagedCallersOnly(EntryPoint = "fpm_fp_id_from_content")]
     internal static int IdFromContent(byte* content, nuint contentSize, ObjectId* id)
     {
         try
@@ -42,7 +42,7 @@ internal static unsafe partial class Exports
         }
     }
 
-    [UnmanagedCallersOnly(EntryPoint = "fp_id_random")]
+    [UnmanagedCallersOnly(EntryPoint = "fpm_fp_id_random")]
     internal static int IdRandom(ObjectId* id)
     {
         try
@@ -58,7 +58,7 @@ internal static unsafe partial class Exports
         }
     }
 
-    [UnmanagedCallersOnly(EntryPoint = "fp_id_parse")]
+    [UnmanagedCallersOnly(EntryPoint = "fpm_fp_id_parse")]
     internal static int IdParse(byte* text, nuint textSize, ObjectId* id)
     {
         try
@@ -80,7 +80,7 @@ internal static unsafe partial class Exports
         }
     }
 
-    [UnmanagedCallersOnly(EntryPoint = "fp_id_format")]
+    [UnmanagedCallersOnly(EntryPoint = "fpm_fp_id_format")]
     internal static int IdFormat(ObjectId* id, byte* text)
     {
         if (id == null || text == null)

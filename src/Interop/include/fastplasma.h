@@ -31,7 +31,7 @@
  * Structs with a first member struct_size grow at their end in later versions. Fill options with their *_init function, which sets it; set it to sizeof before a call that
  * fills the struct. A struct_size that is too small is FP_INVALID_ARGUMENT.
  *
- * Fork. A process that forks after the first call of the library keeps what it has; in the child every call on it returns FP_FORKED and changes nothing, until the child execs.
+ * Fork. A process that forks after the first call of the library keeps what it has; in the child every fp_status is FP_FORKED and nothing changes, until the child execs.
  * The library's own threads do not exist in the child, so it cannot open a store again either (FP_FORKED); fork before the first call, or exec.
  *
  * Signals. The library takes no signal but one real-time signal, the first that the program has left at SIG_DFL at the first call (SIGRTMIN on), which it sends to threads that are inside

@@ -244,9 +244,9 @@ static void on_event(void *context, const fp_event *event, int64_t lost)
     (void)lost;
 }
 
-static void child(fp_store *store, fp_object *object, fp_writer *writer, fp_subscription *subscription, fp_cancellation *cancellation)
+static void child(fp_store *store, fp_id id, fp_object *object, fp_writer *writer, fp_subscription *subscription, fp_cancellation *cancellation)
 {
-    fp_id id, other;
+    fp_id other = id;
     fp_object got;
     fp_writer made;
     fp_store *opened;
@@ -261,7 +261,8 @@ static void child(fp_store *store, fp_object *object, fp_writer *writer, fp_subs
     fp_store_stats stats = { .struct_size = sizeof stats };
     fp_object_details details = { .struct_size = sizeof details };
     alarm(30);
-    CHECK(F(fp_id_from_name)("a", 1, &id) == FP_OK && F(fp_id_from_name)("new", 3, &other) == FP_OK);
+    CHECK(F(fp_id_from_name)("a", 1, &other) == FP_FORKED && F(fp_id_random)(&other) == FP_FORKED);
+    CHECK(strcmp(F(fp_version)(), "0.1.0") == 0 && strcmp(F(fp_status_name)(FP_FORKED), "FP_FORKED") == 0);
     CHECK(F(fp_try_get)(store, &id, &got) == FP_FORKED);
     CHECK(strstr(F(fp_last_error)(), "fork") != NULL);
     CHECK(F(fp_get)(store, &id, 0, NULL, &got) == FP_FORKED);
@@ -307,6 +308,16 @@ static void child(fp_store *store, fp_object *object, fp_writer *writer, fp_subs
     CHECK(F(fp_close)(store) == FP_FORKED);
 }
 
+static fp_store *volatile fork_lists;
+
+static void *list_always(void *argument)
+{
+    (void)argument;
+    for (fp_store *store; (store = fork_lists) != NULL;)
+        CHECK(F(fp_list)(store, ignore_info, NULL) == FP_OK);
+    return NULL;
+}
+
 static void await_child(pid_t pid)
 {
     int status;
@@ -338,13 +349,33 @@ static void part_fork(const char *path)
     for (int by_exit = 0; by_exit < 2; by_exit++) {
         pid = fork();
         if (pid == 0) {
-            child(store, &object, &writer, subscription, cancellation);
+            child(store, id, &object, &writer, subscription, cancellation);
             if (by_exit)
                 exit(0);
             _exit(0);
         }
         await_child(pid);
     }
+
+    /* Also in the moment of a garbage collection, which two threads bring about all the time. */
+    fork_lists = store;
+    pthread_t listers[2];
+    for (int i = 0; i < 2; i++)
+        CHECK(pthread_create(&listers[i], NULL, list_always, NULL) == 0);
+    for (int i = 0; i < 100; i++) {
+        usleep((useconds_t)(i * 7 % 1000));
+        pid = fork();
+        if (pid == 0) {
+            fp_object got;
+            alarm(30); /* Its default action ends a child that hangs. */
+            CHECK(F(fp_try_get)(store, &id, &got) == FP_FORKED && F(fp_put)(store, &id, "x", 1, NULL) == FP_FORKED && F(fp_last_error)()[0] != 0);
+            exit(0);
+        }
+        await_child(pid);
+    }
+    fork_lists = NULL;
+    for (int i = 0; i < 2; i++)
+        CHECK(pthread_join(listers[i], NULL) == 0);
 
     /* The parent is unharmed. */
     CHECK(memcmp(object.data, "hello", 5) == 0);
