@@ -16,7 +16,7 @@ internal static unsafe partial class Exports
                 return Null("id");
             if (utf8.IsEmpty || !Utf8.IsValid(utf8))
                 return Errors.Fail(Status.InvalidArgument, "name is empty or not UTF-8.");
-            *id = ObjectId.FromContent(utf8); // The hash of a name is that of its UTF-8 form.
+            *id = Host.IdOf(name, nameSize); // The hash of a name is that of its UTF-8 form.
             return 0;
         }
         catch (Exception e)
@@ -30,10 +30,9 @@ internal static unsafe partial class Exports
     {
         try
         {
-            ReadOnlySpan<byte> bytes = Arguments.Bytes(content, contentSize, int.MaxValue, "content");
-            if (id == null)
-                return Null("id");
-            *id = ObjectId.FromContent(bytes);
+            if (id == null || (content == null && contentSize != 0))
+                return Null("id or content");
+            *id = Host.IdOf(content, contentSize);
             return 0;
         }
         catch (Exception e)

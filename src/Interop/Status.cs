@@ -23,6 +23,7 @@ internal enum Status
     Forked = 105,
     Cancelled = 106,
     NoMemory = 107,
+    Unsupported = 108,
     Internal = 199,
 }
 
@@ -52,6 +53,7 @@ internal static class StatusText
         Status.Forked => "The library was in use before a fork, and this is the forked child, where it cannot be used until exec."u8,
         Status.Cancelled => "The wait was cancelled."u8,
         Status.NoMemory => "This process has no memory left."u8,
+        Status.Unsupported => "The processor lacks instructions that the library is compiled with."u8,
         _ => "The library has a bug."u8,
     };
 }

@@ -9,11 +9,17 @@
 
 #define API __attribute__((visibility("default")))
 
+/* Why managed code may not run here. */
+static fp_status refusal(void)
+{
+    return fp_host_state == FP_HOST_TOO_OLD ? FP_UNSUPPORTED : FP_FORKED;
+}
+
 #define MANAGED(name, parameters, arguments) \
     fp_status managed_##name parameters __asm__("fpm_" #name); \
     API fp_status name parameters \
     { \
-        return fp_host_may_enter() ? managed_##name arguments : FP_FORKED; \
+        return fp_host_may_enter() ? managed_##name arguments : refusal(); \
     }
 
 MANAGED(fp_id_from_name, (const char *name, size_t name_size, fp_id *id), (name, name_size, id))
@@ -122,6 +128,7 @@ API const char *fp_status_name(int status)
         NAME(FP_FORKED)
         NAME(FP_CANCELLED)
         NAME(FP_NO_MEMORY)
+        NAME(FP_UNSUPPORTED)
         NAME(FP_INTERNAL)
     default:
         return "FP_?";
@@ -132,7 +139,10 @@ const char *managed_fp_last_error(void) __asm__("fpm_fp_last_error");
 
 API const char *fp_last_error(void)
 {
-    return fp_host_may_enter() ? managed_fp_last_error() : "The library was called before a fork, and this is the forked child, where it cannot be used until exec.";
+    if (fp_host_may_enter())
+        return managed_fp_last_error();
+    return refusal() == FP_UNSUPPORTED ? "This processor lacks AVX2, BMI2 or FMA (level x86-64-v3), which FastPlasma is compiled for."
+                                       : "The library was called before a fork, and this is the forked child, where it cannot be used until exec.";
 }
 
 API void fp_store_options_init(fp_store_options *options)

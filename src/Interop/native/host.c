@@ -46,12 +46,23 @@ __attribute__((constructor)) static void on_load(void)
     pthread_atfork(NULL, NULL, in_child);
 }
 
+/* Whether the processor is of level x86-64-v3, for which the managed code is compiled (IlcInstructionSet). A test defines it to be none. */
+#ifndef FP_HOST_PROCESSOR_IS_ENOUGH
+#if defined(__x86_64__)
+#define FP_HOST_PROCESSOR_IS_ENOUGH (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("bmi") && __builtin_cpu_supports("bmi2") && __builtin_cpu_supports("fma"))
+#else
+#define FP_HOST_PROCESSOR_IS_ENOUGH 1
+#endif
+#endif
+
 int fp_host_first_call(void)
 {
-    if (__atomic_load_n(&fp_host_state, __ATOMIC_RELAXED) == FP_HOST_FORKED)
-        return 0;
-    __atomic_store_n(&fp_host_state, FP_HOST_RUNNING, __ATOMIC_RELAXED);
-    return 1;
+    int state = __atomic_load_n(&fp_host_state, __ATOMIC_RELAXED);
+    if (state == FP_HOST_UNUSED) {
+        state = FP_HOST_PROCESSOR_IS_ENOUGH ? FP_HOST_RUNNING : FP_HOST_TOO_OLD;
+        __atomic_store_n(&fp_host_state, state, __ATOMIC_RELAXED);
+    }
+    return state == FP_HOST_RUNNING;
 }
 
 /* The runtime has a few, all registered while it starts. */

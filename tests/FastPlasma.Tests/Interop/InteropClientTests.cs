@@ -81,6 +81,19 @@ public sealed class InteropClientTests(CLibrary library) : StoreTest
     }
 
     [Fact]
+    public void Ids_of_contents_of_any_length_are_those_of_dotnet()
+    {
+        string[] ids = CLibrary.Run(library.Program("hashes")).Split('\n', StringSplitOptions.RemoveEmptyEntries);
+        byte[] content = new byte[1_000_003];
+        for (int i = 0; i < content.Length; i++)
+            content[i] = (byte)(i * 7 + i / 256);
+        Assert.Equal(302, ids.Length);
+        for (int length = 0; length <= 300; length++)
+            Assert.Equal(ObjectId.FromContent(content.AsSpan(0, length)).ToString(), ids[length]);
+        Assert.Equal(ObjectId.FromContent(content).ToString(), ids[^1]);
+    }
+
+    [Fact]
     public void Cpp_owners_give_back_what_they_hold() =>
         CLibrary.Run(library.Build(Path.Combine(Repository.Folder, "tests", "FastPlasma.Tests", "Interop", "owners.cpp")));
 

@@ -40,6 +40,9 @@ public sealed class InteropContractTests(CLibrary library) : StoreTest
     public void Threads_of_the_program_come_and_go_and_leave_nothing_behind() => Keeps("threads");
 
     [Fact]
+    public void Calls_beside_a_close_end_as_closed_and_touch_nothing() => Keeps("closing");
+
+    [Fact]
     public void Attachments_of_one_process_are_apart() => Keeps("two");
 
     [Fact]
