@@ -133,6 +133,7 @@ public sealed class InteropClientTests(CLibrary library) : StoreTest
         string root = Path.Combine(elsewhere, "fastplasma-0.1.0-linux-x64"), examples = Path.Combine(root, "share", "doc", "fastplasma", "examples");
         Assert.Equal("libfastplasma.so.0", new FileInfo(Path.Combine(root, "lib", "libfastplasma.so")).LinkTarget);
         Assert.Equal("libfastplasma.so.0.1.0", new FileInfo(Path.Combine(root, "lib", "libfastplasma.so.0")).LinkTarget);
+        Assert.True(File.Exists(Path.Combine(root, "share", "doc", "fastplasma", "dotnet-LICENSE.TXT"))); // The .NET runtime is inside.
         PlasmaStore store = Named(out string name);
         store.Put(Id("from-elsewhere"), Pattern.Of(7, 3000));
 
