@@ -1,4 +1,3 @@
-using System.Security.Cryptography;
 using System.Text;
 using FastPlasma.Allocator;
 using FastPlasma.Format;
@@ -372,7 +371,7 @@ internal sealed unsafe class StoreFiles : IDisposable
         header->BootId = OsIdentity.BootId;
         geometry.WriteTo(header);
         Span<byte> seed = stackalloc byte[sizeof(ulong)];
-        RandomNumberGenerator.Fill(seed);
+        OsRandom.Fill(seed);
         header->HashSeed = options.HashSeed ?? BitConverter.ToUInt64(seed);
         header->HugePages = (uint)options.HugePages;
         header->DefaultRetention = (uint)options.DefaultRetention;
@@ -448,7 +447,7 @@ internal sealed unsafe class StoreFiles : IDisposable
                 return false;
             using var tokens = new LifeTokens(file);
             FileFacts facts = file.Facts();
-            return facts.IsRegular && Mono.Unix.Native.Syscall.lstat(part, out Mono.Unix.Native.Stat stat) == 0 && stat.st_uid == facts.OwnerUid && tokens.IsHeldElsewhere(0);
+            return facts.IsRegular && SharedFile.OwnerOf(part) == facts.OwnerUid && tokens.IsHeldElsewhere(0);
         }
         catch (OsException e) when (e.ErrorNumber is Libc.EACCES or Libc.EPERM or Libc.ELOOP)
         {
