@@ -9,7 +9,7 @@ internal static unsafe class Addresses
 {
     internal static bool Show(PlasmaStore store, string name)
     {
-        const string id = "bytes";
+        const string id = "Arrow batch of numbers";
         Place here, there;
         using (PlasmaObject obj = store.Get(ObjectId.FromName(id), TimeSpan.Zero))
             here = Place.Of((nint)obj.Pointer);

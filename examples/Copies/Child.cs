@@ -8,7 +8,7 @@ internal static unsafe class Child
 {
     internal const string Look = "__look", Compute = "__compute";
 
-    internal const int Passes = 200;
+    internal const int Passes = 50;
 
     /// <summary>Name of the object whose seal starts both workers.</summary>
     internal const string Start = "start";

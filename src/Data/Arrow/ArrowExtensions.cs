@@ -49,20 +49,24 @@ public static class ArrowExtensions
     }
 
     /// <summary>Pins an object and reads the Arrow stream in it, in place.</summary>
+    /// <param name="store">The store.</param>
+    /// <param name="id">The object.</param>
+    /// <param name="trustOffsets">As for <see cref="ArrowObject.Open"/>.</param>
     /// <returns>Null when no sealed object of that id exists now.</returns>
-    /// <inheritdoc cref="ArrowObject.Open"/>
-    public static ArrowObject? TryGetArrow(this PlasmaStore store, in ObjectId id)
+    /// <exception cref="InvalidDataException">The bytes are no Arrow stream, or are damaged. Nothing stays pinned.</exception>
+    /// <exception cref="NotSupportedException">As for <see cref="ArrowObject.Open"/>. Nothing stays pinned.</exception>
+    public static ArrowObject? TryGetArrow(this PlasmaStore store, in ObjectId id, bool trustOffsets = false)
     {
         ArgumentNullException.ThrowIfNull(store);
-        return store.TryGet(id, out PlasmaObject obj) ? ArrowObject.Open(obj) : null;
+        return store.TryGet(id, out PlasmaObject obj) ? ArrowObject.Open(obj, trustOffsets) : null;
     }
 
     /// <summary>As <see cref="TryGetArrow"/>, waiting for the seal.</summary>
     /// <exception cref="TimeoutException">The object was not sealed in time.</exception>
-    public static ArrowObject GetArrow(this PlasmaStore store, in ObjectId id, TimeSpan timeout, CancellationToken cancellationToken = default)
+    public static ArrowObject GetArrow(this PlasmaStore store, in ObjectId id, TimeSpan timeout, bool trustOffsets = false, CancellationToken cancellationToken = default)
     {
         ArgumentNullException.ThrowIfNull(store);
-        return ArrowObject.Open(store.Get(id, timeout, cancellationToken: cancellationToken));
+        return ArrowObject.Open(store.Get(id, timeout, cancellationToken: cancellationToken), trustOffsets);
     }
 
     private static void RequireColumns(RecordBatch batch, Schema schema)

@@ -8,9 +8,10 @@ namespace FastPlasma.Data;
 
 /// <summary>An Arrow IPC stream in a pinned object: its schema and record batches, whose arrays lie in the store.</summary>
 /// <remarks>
-/// <para>Opening reads the metadata and looks at no value. The arrays are read-only memory at the addresses of the store's mapping. They are usable until <see cref="Dispose"/>; after that they throw <see cref="ObjectDisposedException"/>, and spans taken before are
+/// <para>The arrays are read-only memory at the addresses of the store's mapping. They are usable until <see cref="Dispose"/>; after that they throw <see cref="ObjectDisposedException"/>, and spans taken before are
 /// bare pointers. Disposing a batch frees nothing and is not needed.</para>
-/// <para>What another process wrote is not trusted: metadata and lengths are checked here, offsets between values where they are used (by Apache.Arrow, within bounds) or before they leave as pointers (<see cref="Export"/>).</para>
+/// <para>What another process wrote is not trusted, because Apache.Arrow follows offsets, also in metadata, without looking where they lead. Opening therefore checks all metadata and, of columns that have any, every offset, view and dictionary index: it reads those
+/// buffers (4 to 16 bytes per row), and no values; columns of numbers cost nothing. Who wrote the stream himself may say so and saves that.</para>
 /// <para>Several threads may read; the batches, like all of Apache.Arrow's, are not to be disposed meanwhile.</para>
 /// </remarks>
 public sealed class ArrowObject : IDisposable
@@ -19,13 +20,15 @@ public sealed class ArrowObject : IDisposable
 
     private readonly PinnedArrowMemory _memory;
     private readonly PlasmaObject _object;
+    private readonly bool _isVerified;
     private int _disposed;
 
-    private ArrowObject(in PlasmaObject obj)
+    private ArrowObject(in PlasmaObject obj, bool trustOffsets)
     {
         if (obj.Length > int.MaxValue)
             throw new NotSupportedException($"The object has {obj.Length} bytes; Apache.Arrow reads at most {int.MaxValue} in one piece.");
         _object = obj;
+        _isVerified = !trustOffsets;
         _memory = new PinnedArrowMemory(obj, (int)obj.Length);
         try
         {
@@ -40,7 +43,7 @@ public sealed class ArrowObject : IDisposable
             {
                 foreach (IArrowArray array in batch.Arrays)
                 {
-                    ArrowTypes.Verify(array.Data, isDeep: false);
+                    ArrowTypes.Verify(array.Data, isDeep: _isVerified);
                     if (array.Length != batch.Length)
                         throw new InvalidDataException($"An Arrow record batch of {batch.Length} rows has a column of {array.Length}.");
                 }
@@ -72,14 +75,15 @@ public sealed class ArrowObject : IDisposable
 
     /// <summary>Reads the Arrow stream in an object. Any stream that follows the format is read, whoever put it; one put by <see cref="ArrowExtensions"/> has its buffers at multiples of 64 bytes.</summary>
     /// <param name="obj">The pin; from here on it belongs to the result, also when this throws.</param>
+    /// <param name="trustOffsets">Leaves offsets, views and dictionary indices unread; lengths and metadata are checked all the same. Reading a damaged column is then undefined: only for streams of writers that are trusted as this process is.</param>
     /// <exception cref="InvalidDataException">The bytes are no Arrow stream, or are damaged.</exception>
     /// <exception cref="NotSupportedException">The stream is compressed, big-endian, has a delta dictionary (which could only be copied), a type that is not supported here, or 2 GiB and more.</exception>
-    public static ArrowObject Open(in PlasmaObject obj)
+    public static ArrowObject Open(in PlasmaObject obj, bool trustOffsets = false)
     {
         bool done = false;
         try
         {
-            var arrow = new ArrowObject(obj);
+            var arrow = new ArrowObject(obj, trustOffsets);
             done = true;
             return arrow;
         }
@@ -91,7 +95,7 @@ public sealed class ArrowObject : IDisposable
     }
 
     /// <summary>Exports a batch of this stream through the Arrow C data interface: the consumer gets the store's own addresses, and the pin lasts until it calls the release callback, also after <see cref="Dispose"/>.</summary>
-    /// <remarks>Before anything leaves, every offset, index and view is checked, because a consumer follows them without asking: this reads those buffers, not the values. The schema is exported with Apache.Arrow's CArrowSchemaExporter. The batch stays usable.</remarks>
+    /// <remarks>Nothing leaves whose offsets, views and indices were not checked: a stream that was opened without is checked here. The schema is exported with Apache.Arrow's CArrowSchemaExporter. The batch stays usable.</remarks>
     /// <param name="batch">One of <see cref="Batches"/>.</param>
     /// <param name="target">An allocated struct that is not in use, as CArrowArray.Create makes it.</param>
     /// <exception cref="ArgumentException">The batch is not of this stream, or the struct is in use.</exception>
@@ -104,8 +108,9 @@ public sealed class ArrowObject : IDisposable
         ObjectDisposedException.ThrowIf(Volatile.Read(ref _disposed) != 0, this);
         if (!Batches.Contains(batch))
             throw new ArgumentException("The batch is none of this stream.", nameof(batch));
-        foreach (IArrowArray array in batch.Arrays)
-            ArrowTypes.Verify(array.Data, isDeep: true);
+        if (!_isVerified)
+            foreach (IArrowArray array in batch.Arrays)
+                ArrowTypes.Verify(array.Data, isDeep: true);
         CArrowArrayExporter.ExportRecordBatch(batch, target);
     }
 

@@ -137,6 +137,7 @@ public static class BufferExtensions
                 source.AdvanceTo(all.Start, all.End);
                 continue;
             }
+            long length = all.Length; // The pipe takes its segments back below.
             bool done = false;
             try
             {
@@ -147,7 +148,7 @@ public static class BufferExtensions
             {
                 source.AdvanceTo(done ? all.End : all.Start, all.End);
             }
-            return all.Length;
+            return length;
         }
     }
 

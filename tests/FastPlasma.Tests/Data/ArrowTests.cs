@@ -276,20 +276,20 @@ public sealed unsafe class ArrowTests : StoreTest
         NothingIsPinned();
     }
 
-    /// <summary>A length in the metadata that the buffers do not have is found at the opening, offsets that point outside before they are exported.</summary>
+    /// <summary>Apache.Arrow itself reads wherever an offset points, so none may get through to it or to a consumer of the C data interface.</summary>
     [Fact]
-    public void Offsets_that_point_outside_are_refused_by_an_export_and_by_a_read()
+    public void Offsets_that_point_outside_are_refused_when_opened_and_at_the_latest_when_exported()
     {
         int[] offsets = [0, 5, 1_000_000, 10];
         var values = new byte[offsets.Length * sizeof(int)];
         Buffer.BlockCopy(offsets, 0, values, 0, values.Length);
         var bad = new StringArray(3, new ArrowBuffer(values), new ArrowBuffer(new byte[10]), ArrowBuffer.Empty);
         _store.Put(_id, Plain(new RecordBatch(new Schema([new Field("s", StringType.Default, true)], null), [bad], 3)));
-        using ArrowObject arrow = _store.GetArrow(_id, TimeSpan.Zero);
+        Assert.Contains("offset 2 is 1000000", Assert.Throws<InvalidDataException>(() => _store.TryGetArrow(_id)).Message, StringComparison.Ordinal);
+        using ArrowObject trusted = _store.GetArrow(_id, TimeSpan.Zero, trustOffsets: true);
         CArrowArray* array = CArrowArray.Create();
-        Assert.Contains("offset 2 is 1000000", Assert.Throws<InvalidDataException>(() => arrow.Export(arrow.Batch, array)).Message, StringComparison.Ordinal);
+        Assert.Contains("offset 2 is 1000000", Assert.Throws<InvalidDataException>(() => trusted.Export(trusted.Batch, array)).Message, StringComparison.Ordinal);
         CArrowArray.Free(array);
-        Assert.ThrowsAny<Exception>(() => ((StringArray)arrow.Batch.Column(0)).GetString(1));
     }
 
     [Theory]
@@ -431,25 +431,37 @@ public sealed unsafe class ArrowTests : StoreTest
             }
         }
 
-        // What Apache.Arrow throws at damaged values is its own affair, as long as it reads nothing outside.
+        // Every byte of every value; what Apache.Arrow throws at odd values, a date out of range for one, is its own affair.
         static void ReadAll(RecordBatch batch)
         {
             foreach (IArrowArray array in batch.Arrays)
+                ReadArray(array);
+        }
+
+        static void ReadArray(IArrowArray array)
+        {
+            for (int i = 0; i < Math.Min(array.Length, 100); i++)
             {
                 try
                 {
-                    for (int i = 0; i < Math.Min(array.Length, 100); i++)
-                        _ = array switch { Int64Array a => a.GetValue(i), DoubleArray a => (object?)a.GetValue(i), StringArray a => a.GetString(i), BooleanArray a => a.GetValue(i), ListArray a => a.GetSlicedValues(i), _ => null };
+                    if (array is ListArray lists && !lists.IsNull(i))
+                        ReadArray(lists.GetSlicedValues(i));
+                    else if (array is StructArray fields)
+                        fields.Fields.ToList().ForEach(ReadArray);
+                    else if (array is DictionaryArray { Indices: Int32Array indices } words && indices.GetValue(i) is int index)
+                        _ = Value(words.Dictionary, index);
+                    else
+                        _ = Value(array, i);
                 }
-                catch (Exception e) when (e is ArgumentException or IndexOutOfRangeException or InvalidOperationException or OverflowException)
+                catch (Exception e) when (e is ArgumentException or InvalidOperationException or OverflowException or NotSupportedException or InvalidCastException)
                 {
-                    return;
+                    // Odd, not outside.
                 }
             }
         }
     }
 
-    /// <summary>The control of the fuzz test: without the checks here, Apache.Arrow shows memory that is not the batch's, or the process dies of it. Here only that the metadata check is what refuses.</summary>
+    /// <summary>Damage at one known place is refused by the check that is meant for it.</summary>
     [Fact]
     public void A_buffer_that_lies_outside_its_message_is_refused_with_its_place()
     {
@@ -550,27 +562,27 @@ public sealed unsafe class ArrowTests : StoreTest
         Assert.Equal((expected.Length, expected.ColumnCount), (actual.Length, actual.ColumnCount));
         for (int c = 0; c < expected.ColumnCount; c++)
             Assert.Equal(Show(expected.Column(c)), Show(actual.Column(c)));
-
-        static List<object?> Show(IArrowArray array) => [.. Enumerable.Range(0, array.Length).Select(i => Value(array, i))];
-
-        static object? Value(IArrowArray array, int i) => array.IsNull(i) ? null : array switch
-        {
-            Int32Array a => a.GetValue(i),
-            Int64Array a => a.GetValue(i),
-            DoubleArray a => a.GetValue(i),
-            BooleanArray a => a.GetValue(i),
-            StringArray a => a.GetString(i),
-            StringViewArray a => a.GetString(i),
-            Date32Array a => a.GetDateTime(i),
-            TimestampArray a => a.GetTimestamp(i),
-            Decimal128Array a => a.GetValue(i),
-            ListArray a => string.Join(',', Show(a.GetSlicedValues(i))),
-            DictionaryArray a => Value(a.Dictionary, ((Int32Array)a.Indices).GetValue(i)!.Value),
-            StructArray a => string.Join('|', a.Fields.Select(f => Value(f, i))),
-            NullArray => null,
-            _ => throw new NotSupportedException(array.GetType().Name),
-        };
     }
+
+    private static List<object?> Show(IArrowArray array) => [.. Enumerable.Range(0, array.Length).Select(i => Value(array, i))];
+
+    private static object? Value(IArrowArray array, int i) => array.IsNull(i) ? null : array switch
+    {
+        Int32Array a => a.GetValue(i),
+        Int64Array a => a.GetValue(i),
+        DoubleArray a => a.GetValue(i),
+        BooleanArray a => a.GetValue(i),
+        StringArray a => a.GetString(i),
+        StringViewArray a => a.GetString(i),
+        Date32Array a => a.GetDateTime(i),
+        TimestampArray a => a.GetTimestamp(i),
+        Decimal128Array a => a.GetValue(i),
+        ListArray a => string.Join(',', Show(a.GetSlicedValues(i))),
+        DictionaryArray a => Value(a.Dictionary, ((Int32Array)a.Indices).GetValue(i)!.Value),
+        StructArray a => string.Join('|', a.Fields.Select(f => Value(f, i))),
+        NullArray => null,
+        _ => throw new NotSupportedException(array.GetType().Name),
+    };
 
     private void NothingIsPinned() => Assert.All(_store.List(), static info => Assert.Empty(info.Holders));
 
