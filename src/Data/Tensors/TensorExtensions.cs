@@ -26,7 +26,7 @@ public static unsafe class TensorExtensions
         return new TensorWriter<T>(writer, new TensorSpan<T>((T*)writer.Pointer, (nint)(bytes / Unsafe.SizeOf<T>()), lengths));
     }
 
-    /// <summary>Copies a tensor into a new sealed object: one copy, which the store counts when the source is dense and below 2 GiB. A source with gaps is gathered element by element.</summary>
+    /// <summary>Copies a tensor into a new sealed object: one copy, which the store counts when the source is row-major without gaps and below 2 GiB. Any other source is gathered by its own CopyTo.</summary>
     /// <exception cref="ArgumentException">The options have metadata, or the tensor has no dimension.</exception>
     /// <exception cref="PlasmaException">As for <see cref="PlasmaStore.Put"/>.</exception>
     public static void PutTensor<T>(this PlasmaStore store, in ObjectId id, ReadOnlyTensorSpan<T> source, in ObjectOptions options = default)
@@ -34,7 +34,7 @@ public static unsafe class TensorExtensions
     {
         ArgumentNullException.ThrowIfNull(store);
         long bytes = TensorHeader.PayloadBytes<T>(source.Lengths);
-        if (source.IsDense && bytes <= int.MaxValue)
+        if (IsRowMajor(source) && bytes <= int.MaxValue)
         {
             Span<byte> header = stackalloc byte[TensorHeader.BytesMax];
             ReadOnlySpan<T> elements = MemoryMarshal.CreateReadOnlySpan(ref Unsafe.AsRef(in source.GetPinnableReference()), (int)(bytes / Unsafe.SizeOf<T>()));
@@ -89,6 +89,20 @@ public static unsafe class TensorExtensions
             TensorHeader.ThrowOtherRank(found, rank);
         // SAFETY: the lengths were just found to describe exactly the payload, which the pin keeps.
         return new ReadOnlyTensorSpan<T>((T*)obj.Pointer, (nint)(obj.Length / Unsafe.SizeOf<T>()), lengths[..found]);
+    }
+
+    /// <summary>Whether the elements lie one after the other in the order in which they are stored; a transposed tensor has no gaps either.</summary>
+    private static bool IsRowMajor<T>(ReadOnlyTensorSpan<T> span)
+        where T : unmanaged
+    {
+        nint expected = 1;
+        for (int i = span.Rank - 1; i >= 0; i--)
+        {
+            if (span.Lengths[i] > 1 && span.Strides[i] != expected)
+                return false;
+            expected *= span.Lengths[i];
+        }
+        return true;
     }
 
     private static TensorObject<T> Own<T>(scoped in PlasmaObject obj, int rank)

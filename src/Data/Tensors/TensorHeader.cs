@@ -134,30 +134,24 @@ internal static class TensorHeader
 internal static class TensorElement<T>
     where T : unmanaged
 {
-    private static readonly byte[] s_name = Encode();
+    private static readonly string s_text = Text(typeof(T));
+    private static readonly byte[]? s_name = Encoding.UTF8.GetByteCount(s_text) <= TensorHeader.NameBytesMax ? Encoding.UTF8.GetBytes(s_text) : null;
 
-    internal static ReadOnlySpan<byte> NameUtf8 => s_name;
+    internal static ReadOnlySpan<byte> NameUtf8 => s_name ?? throw new NotSupportedException($"The name of the element type {s_text} is longer than {TensorHeader.NameBytesMax} bytes and cannot be stored.");
 
-    private static byte[] Encode()
-    {
-        Type type = typeof(T);
-        string name = type == typeof(float) ? "float32"
-            : type == typeof(double) ? "float64"
-            : type == typeof(Half) ? "float16"
-            : type == typeof(byte) ? "uint8"
-            : type == typeof(sbyte) ? "int8"
-            : type == typeof(short) ? "int16"
-            : type == typeof(ushort) ? "uint16"
-            : type == typeof(int) ? "int32"
-            : type == typeof(uint) ? "uint32"
-            : type == typeof(long) ? "int64"
-            : type == typeof(ulong) ? "uint64"
-            : type == typeof(bool) ? "bool"
-            : type == typeof(System.Numerics.Complex) ? "complex128"
-            : type.FullName ?? type.Name;
-        byte[] bytes = Encoding.UTF8.GetBytes(name);
-        return bytes.Length <= TensorHeader.NameBytesMax
-            ? bytes
-            : throw new NotSupportedException($"The name of the element type {name} is {bytes.Length} bytes long, at most {TensorHeader.NameBytesMax} can be stored.");
-    }
+    private static string Text(Type type) =>
+        type == typeof(float) ? "float32"
+        : type == typeof(double) ? "float64"
+        : type == typeof(Half) ? "float16"
+        : type == typeof(byte) ? "uint8"
+        : type == typeof(sbyte) ? "int8"
+        : type == typeof(short) ? "int16"
+        : type == typeof(ushort) ? "uint16"
+        : type == typeof(int) ? "int32"
+        : type == typeof(uint) ? "uint32"
+        : type == typeof(long) ? "int64"
+        : type == typeof(ulong) ? "uint64"
+        : type == typeof(bool) ? "bool"
+        : type == typeof(System.Numerics.Complex) ? "complex128"
+        : type.ToString(); // Without versions of assemblies, which would part equal types.
 }

@@ -56,6 +56,29 @@ public sealed unsafe class TensorTests : StoreTest
     }
 
     [Fact]
+    public void Transposed_and_repeated_sources_are_stored_in_their_own_order()
+    {
+        float[] values = [0, 1, 2, 3, 4, 5];
+        _store.PutTensor(_id, new ReadOnlyTensorSpan<float>(values, [3, 2], [1, 3]));
+        using TensorObject<float> transposed = _store.GetTensor<float>(_id, TimeSpan.Zero);
+        var flat = new float[6];
+        transposed.Span.FlattenTo(flat);
+        Assert.Equal([0, 3, 1, 4, 2, 5], flat);
+        _store.PutTensor(Id("repeated"), new ReadOnlyTensorSpan<float>(values, [2, 3], [0, 1]));
+        using TensorObject<float> repeated = _store.GetTensor<float>(Id("repeated"), TimeSpan.Zero);
+        repeated.Span.FlattenTo(flat);
+        Assert.Equal([0, 1, 2, 0, 1, 2], flat);
+        Assert.Throws<ArgumentException>(() => _store.PutTensor(Id("nothing"), default(ReadOnlyTensorSpan<float>)));
+    }
+
+    [Fact]
+    public void An_element_type_whose_name_is_too_long_is_refused()
+    {
+        Assert.Contains("longer than 512", Assert.Throws<NotSupportedException>(() => _store.CreateTensor<Pair<Pair<Pair<Pair<Point>>>>>(_id, [1]).Dispose()).Message, StringComparison.Ordinal);
+        RoundTrip(new Pair<Point> { Left = new Point(1, 2, 3) });
+    }
+
+    [Fact]
     public void Every_unmanaged_element_type_comes_back()
     {
         RoundTrip<byte>(255);
@@ -289,6 +312,8 @@ public sealed unsafe class TensorTests : StoreTest
         fixed (T* p = &span.GetPinnableReference())
             return (nint)p;
     }
+
+    private record struct Pair<T>(T Left, T Right);
 
     private readonly record struct Point(short X, int Y, long Z);
 }
