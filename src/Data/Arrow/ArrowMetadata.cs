@@ -14,8 +14,8 @@ internal static class ArrowMetadata
     internal const int PairBytes = 16; // FieldNode and Buffer are two 64-bit numbers each.
     internal const short Version4 = 3, Version5 = 4;
 
-    /// <summary>Fields and nesting that a schema may have; a table that many others point to would take for ever otherwise.</summary>
-    private const int TableCountMax = 1_000_000, DepthMax = 64;
+    /// <summary>Nesting that a schema may have, and bytes that each of its fields has at least: without these bounds a few bytes that point at one another would be a million fields.</summary>
+    private const int DepthMax = 64, FieldBytesMin = 12;
 
     private const int StringField = -1;
 
@@ -25,18 +25,21 @@ internal static class ArrowMetadata
         [], [], [4, 1], [2], [], [], [], [4, 4, 4], [2], [2, 4], [2, StringField], [2], [], [], [2], [4], [4], [1], [2], [], [], [], [], [], [], [], [],
     ];
 
-    private const byte UnionType = 14;
+    private const byte UnionType = 14, DecimalType = 7;
+
+    /// <summary>Digits of a 256-bit decimal; Apache.Arrow raises ten to any scale that it is given, for minutes if need be.</summary>
+    private const int DecimalDigitsMax = 76;
 
     internal static void VerifySchemaMessage(ReadOnlySpan<byte> bytes)
     {
         FlatTable message = FlatTable.Root(bytes), schema = message.Table(MessageHeader);
         VerifyMessage(message);
-        int tables = 0;
+        int fieldsLeft = bytes.Length / FieldBytesMin;
         if (schema.Short(0) != 0)
             throw new NotSupportedException("The Arrow stream is big-endian, which is not read in place.");
         int first = schema.Vector(SchemaFields, sizeof(int), out int count);
         for (int i = 0; i < count; i++)
-            VerifyField(schema.TableAt(first + i * sizeof(int)), ref tables, 0);
+            VerifyField(schema.TableAt(first + i * sizeof(int)), ref fieldsLeft, 0);
         VerifyPairs(schema, 2);
         schema.Vector(3, sizeof(long), out _);
     }
@@ -114,10 +117,10 @@ internal static class ArrowMetadata
         }
     }
 
-    private static void VerifyField(FlatTable field, ref int tables, int depth)
+    private static void VerifyField(FlatTable field, ref int fieldsLeft, int depth)
     {
-        if (++tables > TableCountMax || depth > DepthMax)
-            throw Invalid($"its schema has more than {TableCountMax} fields or is nested deeper than {DepthMax}");
+        if (--fieldsLeft < 0 || depth > DepthMax)
+            throw Invalid($"its schema has more fields than it has room for, or is nested deeper than {DepthMax}");
         field.Vector(0, 1, out _);
         field.Byte(1);
         byte type = field.Byte(2);
@@ -132,6 +135,8 @@ internal static class ArrowMetadata
             else
                 details.PositionOf(i, parts[i]);
         }
+        if (type == DecimalType && (details.Int(0) is < 1 or > DecimalDigitsMax || details.Int(1) is < -DecimalDigitsMax or > DecimalDigitsMax))
+            throw Invalid($"a column has decimals of {details.Int(0)} digits with {details.Int(1)} behind the point");
         if (type == UnionType)
             details.Vector(1, sizeof(int), out _);
         if (field.Has(FieldDictionary))
@@ -149,7 +154,7 @@ internal static class ArrowMetadata
         }
         int first = field.Vector(FieldChildren, sizeof(int), out int count);
         for (int i = 0; i < count; i++)
-            VerifyField(field.TableAt(first + i * sizeof(int)), ref tables, depth + 1);
+            VerifyField(field.TableAt(first + i * sizeof(int)), ref fieldsLeft, depth + 1);
         VerifyPairs(field, 6);
     }
 

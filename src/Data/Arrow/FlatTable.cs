@@ -39,6 +39,8 @@ internal readonly ref struct FlatTable
 
     internal short Short(int field) => PositionOf(field, sizeof(short)) is int p and not 0 ? BinaryPrimitives.ReadInt16LittleEndian(_bytes[p..]) : (short)0;
 
+    internal int Int(int field) => PositionOf(field, sizeof(int)) is int p and not 0 ? BinaryPrimitives.ReadInt32LittleEndian(_bytes[p..]) : 0;
+
     internal long Long(int field) => PositionOf(field, sizeof(long)) is int p and not 0 ? BinaryPrimitives.ReadInt64LittleEndian(_bytes[p..]) : 0;
 
     internal FlatTable Table(int field) => PositionOf(field, sizeof(int)) is int p and not 0 ? new FlatTable(_bytes, Follow(_bytes, p)) : throw Invalid($"field {field} is missing");

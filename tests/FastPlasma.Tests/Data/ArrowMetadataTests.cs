@@ -8,7 +8,7 @@ namespace FastPlasma.Tests.Data;
 /// <summary>Arrow metadata made by hand: each thing that is not read, or cannot be, is refused with its reason.</summary>
 public sealed class ArrowMetadataTests : StoreTest
 {
-    private const byte Schema = 1, Dictionary = 2, Batch = 3, Int = 2, Utf8 = 5, Union = 14, List = 12, RunEndEncoded = 22, Utf8View = 24;
+    private const byte Schema = 1, Dictionary = 2, Batch = 3, Int = 2, Utf8 = 5, Decimal = 7, Union = 14, List = 12, RunEndEncoded = 22, Utf8View = 24;
     private readonly PlasmaStore _store;
 
     public ArrowMetadataTests() => _store = Anonymous();
@@ -61,6 +61,33 @@ public sealed class ArrowMetadataTests : StoreTest
         for (int depth = 0; depth < 70; depth++)
             nested = Field(List, [], nested);
         Refused<InvalidDataException>("nested deeper", SchemaOf(nested));
+        Refused<InvalidDataException>("77 digits", SchemaOf(Field(Decimal, [77, 3, 128])));
+        Refused<InvalidDataException>("1000000 behind the point", SchemaOf(Field(Decimal, [20, 1_000_000, 128])));
+
+        // A field that has itself as both of its parts, which would be 2^64 fields.
+        byte[] endless = SchemaOf(Field(List, [], Field(Int, [32, (byte)1]), Field(Int, [32, (byte)1])));
+        FlatTable list = FlatTable.Root(endless.AsSpan(8)).Table(ArrowMetadata.MessageHeader);
+        int field = list.Vector(ArrowMetadata.SchemaFields, sizeof(int), out _), place = field + BitConverter.ToInt32(endless, 8 + field);
+        int children = list.TableAt(field).Vector(ArrowMetadata.FieldChildren, sizeof(int), out int count);
+        Assert.Equal(2, count);
+        for (int i = 0; i < count; i++)
+            BitConverter.GetBytes(place - (children + 4 * i)).CopyTo(endless, 8 + children + 4 * i);
+        Refused<InvalidDataException>("are not inside", endless); // Backwards, which is a large number here.
+
+        // A field whose two parts are one, whose two parts are one, and so on: twenty tables, a million fields.
+        object?[] tree = Field(Int, [32, (byte)1]);
+        for (int depth = 0; depth < 20; depth++)
+            tree = Field(List, [], tree, Field(Int, [32, (byte)1]));
+        byte[] doubling = SchemaOf(tree);
+        list = FlatTable.Root(doubling.AsSpan(8)).Table(ArrowMetadata.MessageHeader);
+        FlatTable level = list.TableAt(list.Vector(ArrowMetadata.SchemaFields, sizeof(int), out _));
+        for (int depth = 0; depth < 20; depth++)
+        {
+            children = level.Vector(ArrowMetadata.FieldChildren, sizeof(int), out _);
+            BitConverter.GetBytes(BitConverter.ToInt32(doubling, 8 + children) - sizeof(int)).CopyTo(doubling, 8 + children + sizeof(int));
+            level = level.TableAt(children);
+        }
+        Refused<InvalidDataException>("more fields than it has room for", doubling);
     }
 
     [Fact]
