@@ -1,3 +1,4 @@
+using System.Buffers;
 using System.Buffers.Binary;
 using Apache.Arrow;
 using Apache.Arrow.C;
@@ -108,6 +109,7 @@ public sealed class ArrowObject : IDisposable
         ObjectDisposedException.ThrowIf(Volatile.Read(ref _disposed) != 0, this);
         if (!Batches.Contains(batch))
             throw new ArgumentException("The batch is none of this stream.", nameof(batch));
+        using MemoryHandle held = _memory.Pin(); // A Dispose at this moment must not let the export fail halfway: Apache.Arrow would leave a struct that frees its memory twice.
         if (!_isVerified)
             foreach (IArrowArray array in batch.Arrays)
                 ArrowTypes.Verify(array.Data, isDeep: true);

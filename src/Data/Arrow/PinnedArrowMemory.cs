@@ -19,11 +19,12 @@ internal sealed unsafe class PinnedArrowMemory(PlasmaObject obj, int length) : M
     public override MemoryHandle Pin(int elementIndex = 0)
     {
         ArgumentOutOfRangeException.ThrowIfGreaterThan((uint)elementIndex, (uint)length);
+        byte* start = obj.Pointer; // Throws when the pin is gone, before anything is counted.
         for (int seen = Volatile.Read(ref _references); ; seen = Volatile.Read(ref _references)) // Ends: a rival's change of the count is progress.
         {
             ObjectDisposedException.ThrowIf(seen == 0, typeof(ArrowObject));
             if (Interlocked.CompareExchange(ref _references, seen + 1, seen) == seen)
-                return new MemoryHandle(obj.Pointer + elementIndex, default, this);
+                return new MemoryHandle(start + elementIndex, default, this);
         }
     }
 

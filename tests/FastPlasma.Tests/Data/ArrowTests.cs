@@ -224,6 +224,41 @@ public sealed unsafe class ArrowTests : StoreTest
     }
 
     [Fact]
+    public void Exports_beside_a_dispose_are_whole_or_refused()
+    {
+        using RecordBatch batch = Everything();
+        _store.PutArrow(_id, batch);
+        int exported = 0, refused = 0;
+        for (int round = 0; round < 200; round++)
+        {
+            ArrowObject arrow = _store.GetArrow(_id, TimeSpan.Zero);
+            RecordBatch read = arrow.Batch;
+            using var start = new Barrier(2);
+            Eventually.Run disposing = Eventually.Start(() =>
+            {
+                start.SignalAndWait();
+                arrow.Dispose();
+            });
+            CArrowArray* array = CArrowArray.Create();
+            start.SignalAndWait();
+            try
+            {
+                arrow.Export(read, array);
+                exported++;
+            }
+            catch (ObjectDisposedException)
+            {
+                refused++;
+            }
+            disposing.Join();
+            CArrowArray.Free(array);
+            Assert.False(arrow.IsPinned);
+        }
+        Assert.Equal(200, exported + refused);
+        NothingIsPinned();
+    }
+
+    [Fact]
     public void Misuse_of_an_export_is_refused()
     {
         using RecordBatch batch = Numbers(10);

@@ -81,6 +81,7 @@ public sealed class PackageTests : IDisposable
         start.Environment["DOTNET_CLI_TELEMETRY_OPTOUT"] = "1";
         start.Environment.Remove("MSBuildSDKsPath"); // Of an outer build, which may be another SDK's.
         using Process process = Process.Start(start) ?? throw new InvalidOperationException("dotnet did not start.");
+        process.PriorityClass = ProcessPriorityClass.BelowNormal; // Compilers beside tests that watch deadlines.
         Task<string> output = process.StandardOutput.ReadToEndAsync(), errors = process.StandardError.ReadToEndAsync();
         if (!process.WaitForExit(s_patience))
         {
