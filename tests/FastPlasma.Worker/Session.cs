@@ -1,7 +1,9 @@
 using System.Collections.Concurrent;
 using System.Globalization;
 using System.IO.Hashing;
+using System.Numerics.Tensors;
 using System.Runtime.InteropServices;
+using FastPlasma.Data;
 
 namespace FastPlasma.Worker;
 
@@ -153,6 +155,12 @@ internal sealed unsafe partial class Session
                 return "ok " + ForkedChild.Run(() => ReopenInAChild(a[1], Id(a[2]), Id(a[3])));
             case "hostile": // hostile NAME WHAT ...: what a reader could try beside the library.
                 return $"ok {RunHostile(a)}";
+            case "tensor": // tensor ID: what a tensor of doubles holds.
+                using (TensorObject<double> tensor = Store.GetTensor<double>(Id(a[1]), TimeSpan.Zero))
+                    return $"ok {string.Join('x', tensor.Span.Lengths.ToArray())} {Tensor.Sum(tensor.Span).ToString(CultureInfo.InvariantCulture)}";
+            case "arrow": // arrow ID: what a batch holds, and whether its buffers lie in the object.
+                using (ArrowObject arrow = Store.GetArrow(Id(a[1]), TimeSpan.Zero))
+                    return $"ok {ArrowReading.Describe(arrow)}";
             case "fault": // Whatever a reader might try with the writing calls.
                 Store.Put(Id("x"), [1]);
                 return "ok";
