@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import functools
+import pickle
 from types import TracebackType
 from typing import Any, Optional, Type, Union
 
@@ -24,6 +25,11 @@ def memory_at(address: Optional[int], size: int, owner: object) -> "ctypes.Array
     memory = bytes_type(size).from_address(address or ctypes.addressof(_NOTHING))  # An empty payload may lie nowhere.
     memory.owner = owner  # type: ignore[attr-defined]
     return memory
+
+
+def read_only(memory: "ctypes.Array[ctypes.c_ubyte]") -> memoryview:
+    """A read-only view of bytes. Its ``obj`` is read-only too: numpy looks there when it is asked to make an array writable."""
+    return memoryview(pickle.PickleBuffer(memoryview(memory).cast("B").toreadonly()))
 
 
 _NOTHING = ctypes.c_uint64()

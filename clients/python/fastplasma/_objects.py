@@ -12,7 +12,7 @@ from typing import Any, Optional, Type
 from . import _native
 from ._errors import Closed
 from ._ids import ObjectId
-from ._memory import memory_at
+from ._memory import memory_at, read_only
 
 
 @dataclass(frozen=True)
@@ -77,7 +77,7 @@ class PlasmaObject:
             if memory is None:
                 memory = memory_at(pin.native.data, self.size, pin)
                 self._memory = weakref.ref(memory)
-            return memoryview(memory).cast("B").toreadonly()
+            return read_only(memory)
 
     @property
     def address(self) -> int:

@@ -315,8 +315,8 @@ class Store:
         _native.check(status)
         return True
 
-    def __contains__(self, key: IdLike) -> bool:
-        return self.contains(key)
+    def __contains__(self, key: object) -> bool:
+        return self.contains(key)  # type: ignore[arg-type]  # A TypeError says what an id is.
 
     def wait(self, keys: Iterable[IdLike], needed: Optional[int] = None, timeout: Optional[float] = None, *,
              spin: float = 0, cancellation: Optional[Cancellation] = None) -> List[bool]:
