@@ -27,19 +27,20 @@ class ObjectDetails:
     """Since 1970, UTC; to 0.1 s."""
 
 
-class _Pin:
-    """One pin of the library. Ended by ``end``, or when nobody refers to it any more."""
+class Pin:
+    """Place for one pin of the library. It is there before the library fills it, so that an interrupt right after the call loses nothing. Ended by ``end``, or when
+    nobody refers to it any more."""
 
     __slots__ = ("native", "_ended")
 
-    def __init__(self, native: _native.FpObject) -> None:
-        self.native = native
+    def __init__(self) -> None:
+        self.native = _native.FpObject()
         self._ended = False
 
     def end(self) -> None:
         if not self._ended:
             self._ended = True
-            if _native.usable():
+            if self.native.data is not None and _native.usable():
                 _native.lib().fp_release(ctypes.byref(self.native))
 
     def __del__(self) -> None:
@@ -57,12 +58,12 @@ class PlasmaObject:
     size: int
     """Bytes of the payload."""
 
-    def __init__(self, native: _native.FpObject, key: ObjectId) -> None:
-        self._pin: Optional[_Pin] = _Pin(native)
+    def __init__(self, pin: Pin, key: ObjectId) -> None:
+        self._pin: Optional[Pin] = pin
         self._memory: "Optional[weakref.ref[Any]]" = None
         self._lock = threading.Lock()
         self._id = key
-        self.size = native.size
+        self.size = pin.native.size
 
     @property
     def id(self) -> ObjectId:
@@ -153,7 +154,7 @@ class PlasmaObject:
             _native.check(getattr(_native.lib(), function)(ctypes.byref(self._open().native), ctypes.byref(address), ctypes.byref(size)))
             return ctypes.string_at(address.value, size.value) if address.value and size.value else b""
 
-    def _open(self) -> _Pin:
+    def _open(self) -> Pin:
         if self._pin is None:
             raise Closed(f"Object {self._id} was released.")
         return self._pin

@@ -15,7 +15,7 @@ from ._errors import Closed, FastPlasmaError, PickleRefused, Status
 from ._events import Subscription
 from ._ids import ID_BYTES, IdLike, ObjectId, object_id, raw_id
 from ._memory import Buffer, Contiguous, bytes_type
-from ._objects import PlasmaObject
+from ._objects import Pin, PlasmaObject
 from ._options import LogLevel, ObjectOptions, StoreOptions, native_object_options, native_store_options, text
 from ._waits import Cancellation, wait
 from ._writers import ArrayWriter, ObjectWriter
@@ -274,12 +274,13 @@ class Store:
         """The object itself: its bytes, metadata, name, media type, until the pin and all views are gone. As ``get`` otherwise."""
         made = object_id(key)
         raw = made._raw
-        native = _native.FpObject()
-        status = _native.lib().fp_try_get(self._open(), raw, ctypes.byref(native))
+        pin = Pin()
+        native = ctypes.byref(pin.native)
+        status = _native.lib().fp_try_get(self._open(), raw, native)
         if status == Status.NOT_FOUND and timeout != 0:
-            status = wait(timeout, spin, cancellation, lambda ms, options: _native.lib().fp_get(self._open(), raw, ms, options, ctypes.byref(native)))
+            status = wait(timeout, spin, cancellation, lambda ms, options: _native.lib().fp_get(self._open(), raw, ms, options, native))
         _native.check(status)
-        return PlasmaObject(native, made)
+        return PlasmaObject(pin, made)
 
     def pin_many(self, keys: Iterable[IdLike], needed: Optional[int] = None, timeout: Optional[float] = 0, *,
                  spin: float = 0, cancellation: Optional[Cancellation] = None) -> List[Optional[PlasmaObject]]:
@@ -288,17 +289,22 @@ class Store:
         if not ids:
             return []
         item_bytes = ctypes.sizeof(_native.FpObject)
-        raw = b"".join(made._raw for made in ids)
-        table = bytes_type(item_bytes * len(ids))()
-        wanted = len(ids) if needed is None else needed
-        status = wait(timeout, spin, cancellation, lambda ms, options: self._pin_slice(raw, len(ids), wanted, ms, options, ctypes.addressof(table)))
-        if status not in (Status.OK, Status.TIMEOUT, Status.NOT_FOUND):
+        raw, count = b"".join(made._raw for made in ids), len(ids)
+        table = bytes_type(item_bytes * count)()
+        address = ctypes.addressof(table)
+        wanted = count if needed is None else needed
+        try:
+            status = wait(timeout, spin, cancellation, lambda ms, options: self._pin_slice(raw, count, wanted, ms, options, address))
+            if status == Status.TIMEOUT:
+                status = _native.lib().fp_get_many(self._open(), raw, count, 0, 0, None, address, None)
             _native.check(status)
-        if status != Status.OK:
-            status = _native.lib().fp_get_many(self._open(), raw, len(ids), 0, 0, None, ctypes.addressof(table), None)
-            _native.check(status)
-        natives = [_native.FpObject.from_buffer_copy(table, i * item_bytes) for i in range(len(ids))]
-        return [PlasmaObject(native, made) if native.data is not None else None for native, made in zip(natives, ids)]
+            pins = [Pin() for _ in ids]
+            for i, pin in enumerate(pins):
+                ctypes.memmove(ctypes.byref(pin.native), address + i * item_bytes, item_bytes)
+            return [PlasmaObject(pin, made) if pin.native.data is not None else None for pin, made in zip(pins, ids)]
+        except BaseException:
+            _native.lib().fp_release_many(address, count)  # An interrupt too. A pin that was copied is the same pin.
+            raise
 
     def _pin_slice(self, ids: bytes, count: int, needed: int, timeout_ms: int, options: Any, table: int) -> int:
         """fp_get_many that keeps no pins unless it has all that are needed."""

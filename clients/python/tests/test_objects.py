@@ -158,6 +158,8 @@ class ObjectsTests(StoreCase):
         self.assertEqual([b"1", b"old", None, [1, 2], b"xz", b"1"], self.store.get_many(["a", "taken", "none", "list", "b", "a"]))
         self.assertEqual([b"1", "?"], self.store.get_many(["a", "none"], timeout=0.01, missing="?"))
         self.assertEqual([b"1", None], self.store.get_many(["a", "none"], needed=1, timeout=20))
+        self.store.put("empty", b"")
+        self.assertEqual([b"", b"1"], self.store.get_many(["empty", "a"]))
         self.assertEqual([], self.store.get_many([]))
         self.assertEqual([], self.store.put_many([]))
         pins = self.store.pin_many(["a", "none"], timeout=0.3)

@@ -56,8 +56,7 @@ class ProcessesTests(StoreCase):
                         answers.append(str(e))
                 self.store.close()
                 obj.release()
-                del obj, writer, events
-                answers.append(bytes(view).decode())
+                del view, obj, writer, events
                 os.write(write, "\n".join(answers).encode())
             finally:
                 os._exit(0)
@@ -65,16 +64,24 @@ class ProcessesTests(StoreCase):
         with os.fdopen(read) as pipe:
             answers = pipe.read().split("\n")
         self.assertEqual(0, os.waitpid(child, 0)[1])
-        self.assertEqual(10, len(answers))
-        for answer in answers[:-1]:
+        self.assertEqual(9, len(answers))
+        for answer in answers:
             self.assertIn("spawn", answer)
-        self.assertEqual("hello", answers[-1])
-        self.assertEqual(2, self.pins())
+        self.assertEqual((b"hello", 2), (view, self.pins()))
         writer.data[:] = b"12345"
         writer.seal()
         self.assertEqual(b"12345", self.store.get("w"))
         self.assertEqual(ObjectId.from_name("w"), events.next(PATIENCE).id)
         events.close()
+
+    def test_a_view_in_a_forked_child_is_a_fault_and_never_other_bytes(self) -> None:
+        done = run_python(
+            "import os, sys, fastplasma\nstore = fastplasma.Store.open(sys.argv[1])\nstore.put('a', b'hello')\nview = store.get('a')\n"
+            "import faulthandler, resource; faulthandler.disable(); resource.setrlimit(resource.RLIMIT_CORE, (0, 0))\n"
+            "child = os.fork()\nif child == 0: view.tobytes(); os._exit(0)\nprint(os.waitpid(child, 0)[1] & 127, bytes(view))",
+            self.name,
+        )
+        self.assertEqual(f"{int(signal.SIGSEGV)} b'hello'\n", done.stdout)
 
     def test_multiprocessing_by_fork_says_what_to_do(self) -> None:
         with self.assertRaisesRegex(Forked, "spawn") as caught:
