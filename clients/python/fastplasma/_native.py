@@ -166,15 +166,18 @@ def _load_once() -> Any:
     global _loaded
     with _loading:
         if _loaded is None:
-            library = _find()
-            os.register_at_fork(after_in_child=_refuse_child)
-            _loaded = library
+            _loaded = _find()
     return _loaded
 
 
 def _refuse_child() -> None:
     global _loaded
-    _loaded = _Forked()
+    if _loaded is not None:
+        _loaded = _Forked()
+    _loading.release()
+
+
+os.register_at_fork(before=_loading.acquire, after_in_parent=_loading.release, after_in_child=_refuse_child)  # A fork waits for a load that has begun.
 
 
 def candidates() -> "list[tuple[str, str]]":

@@ -18,7 +18,7 @@ from ._memory import Buffer, Contiguous, bytes_type
 from ._objects import Pin, PlasmaObject
 from ._options import LogLevel, ObjectOptions, StoreOptions, native_object_options, native_store_options, text
 from ._waits import Cancellation, wait
-from ._writers import ArrayWriter, ObjectWriter
+from ._writers import ArrayWriter, ObjectWriter, OpenWriter
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -211,8 +211,8 @@ class Store:
         """Begins a numpy array that is filled in place: no copy. C order."""
         kind, dims = _arrays.dtype_for(dtype), _arrays.shape_of(shape)
         made = object_id(key)
-        native = self._begin(made, _arrays.size_of(kind, dims), _array_options(options, _arrays.header(kind, dims, "C")))
-        return ArrayWriter(native, made, self.pin, lambda data: _arrays.over(data, kind, dims))
+        opened = self._begin(made, _arrays.size_of(kind, dims), _array_options(options, _arrays.header(kind, dims, "C")))
+        return ArrayWriter(opened, made, self.pin, lambda data: _arrays.over(data, kind, dims))
 
     def seal(self, writer: ObjectWriter) -> None:
         """Publishes what ``create`` has begun; the same as ``writer.seal()``."""
@@ -434,10 +434,10 @@ class Store:
         made = object_id(key)
         return ObjectWriter(self._begin(made, size, options), made, self.pin)
 
-    def _begin(self, key: ObjectId, size: int, options: ObjectOptions) -> _native.FpWriter:
-        native, writer = native_object_options(options), _native.FpWriter()
-        _native.check(_native.lib().fp_create(self._open(), raw_id(key), size, ctypes.byref(native), ctypes.byref(writer)))
-        return writer
+    def _begin(self, key: ObjectId, size: int, options: ObjectOptions) -> OpenWriter:
+        native, opened = native_object_options(options), OpenWriter()
+        _native.check(_native.lib().fp_create(self._open(), raw_id(key), size, ctypes.byref(native), ctypes.byref(opened.native)))
+        return opened
 
 
 def destroy(name: str, directory: Optional[str] = None) -> None:

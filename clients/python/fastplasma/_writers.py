@@ -15,22 +15,21 @@ from ._memory import memory_at
 from ._objects import PlasmaObject
 
 if TYPE_CHECKING:
-    import numpy as np
     import numpy.typing as npt
 
 
-class _Open:
-    """One writer of the library. Given up when nobody refers to it any more and it was neither sealed nor aborted."""
+class OpenWriter:
+    """Place for one writer of the library, there before the library fills it. Given up when nobody refers to it any more and it was neither sealed nor aborted."""
 
     __slots__ = ("native", "ended", "pin")
 
-    def __init__(self, native: _native.FpWriter) -> None:
-        self.native = native
+    def __init__(self) -> None:
+        self.native = _native.FpWriter()
         self.ended = False
         self.pin: Optional[PlasmaObject] = None  # Of what was sealed, for views that outlive the writer.
 
     def __del__(self) -> None:
-        if _native is not None and not self.ended and _native.usable():
+        if _native is not None and not self.ended and any(self.native.internal) and _native.usable():
             _native.lib().fp_abort(ctypes.byref(self.native))
 
 
@@ -40,13 +39,13 @@ class ObjectWriter:
     ``data`` holds what its last owner left. Several threads may write different parts of it.
     """
 
-    def __init__(self, native: _native.FpWriter, key: ObjectId, pin: Callable[[ObjectId], PlasmaObject]) -> None:
-        self._open = _Open(native)
+    def __init__(self, opened: OpenWriter, key: ObjectId, pin: Callable[[ObjectId], PlasmaObject]) -> None:
+        self._open = opened
         self._lock = threading.Lock()
         self._id = key
         self._pin = pin
-        self.size: int = native.size
-        memory = memory_at(native.data, self.size, self._open)
+        self.size: int = opened.native.size
+        memory = memory_at(opened.native.data, self.size, opened)
         self._memory = weakref.ref(memory)
         self._data = memoryview(memory).cast("B")
 
@@ -138,8 +137,8 @@ class ArrayWriter(ObjectWriter):
     Views of ``array`` that were taken before the seal could still write; do not.
     """
 
-    def __init__(self, native: _native.FpWriter, key: ObjectId, pin: Callable[[ObjectId], PlasmaObject], over: "Callable[[memoryview], npt.NDArray[Any]]") -> None:
-        super().__init__(native, key, pin)
+    def __init__(self, opened: OpenWriter, key: ObjectId, pin: Callable[[ObjectId], PlasmaObject], over: "Callable[[memoryview], npt.NDArray[Any]]") -> None:
+        super().__init__(opened, key, pin)
         self.array: "npt.NDArray[Any]" = over(self._data)
         """The array in place; writable until seal or abort."""
 

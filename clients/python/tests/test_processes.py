@@ -4,7 +4,6 @@ import multiprocessing
 import os
 import pickle
 import signal
-import time
 import unittest
 from typing import Any
 

@@ -8,10 +8,14 @@ import sys
 import threading
 import time
 import unittest
+from pathlib import Path
 
 from fastplasma import Cancellation, Cancelled, Closed, EventKind, ObjectId, Store, StoreOptions, Timeout
 
 from .support import PACKAGE, PATIENCE, StoreCase, eventually, run_threads
+
+
+FUTEX_CALLS = ("202", "98", "449")  # futex on x64, on arm64, and futex_waitv.
 
 
 class WaitsTests(StoreCase):
@@ -102,11 +106,15 @@ class WaitsTests(StoreCase):
     def test_ctrl_c_ends_a_long_wait(self) -> None:
         for call in ("store.get('never', None)", "store.wait(['never'])", "store.get_many(['never'], timeout=1000)", "next(store.subscribe())"):
             with self.subTest(call=call):
-                source = f"import sys, fastplasma\nstore = fastplasma.Store.open(sys.argv[1])\nprint('ready', flush=True)\ntry: {call}\nexcept KeyboardInterrupt: print('interrupted', flush=True)\n"
+                source = (
+                    "import sys, fastplasma\nstore = fastplasma.Store.open(sys.argv[1])\n"
+                    f"try:\n print('ready', flush=True)\n {call}\nexcept KeyboardInterrupt: print('interrupted', flush=True)\n"
+                )
                 child = subprocess.Popen([sys.executable, "-c", source, self.name], env=dict(os.environ, PYTHONPATH=str(PACKAGE)), stdout=subprocess.PIPE, text=True)
                 try:
                     assert child.stdout is not None
                     self.assertEqual("ready\n", child.stdout.readline())
+                    eventually(lambda: Path(f"/proc/{child.pid}/syscall").read_text().split()[0] in FUTEX_CALLS, "the wait has begun")
                     child.send_signal(signal.SIGINT)
                     self.assertEqual("interrupted\n", child.stdout.readline())
                     self.assertEqual(0, child.wait(PATIENCE))
