@@ -149,6 +149,7 @@ class _Forked:
 
 _loaded: "Union[ctypes.CDLL, _Forked, None]" = None
 _loading = threading.Lock()
+ending = False  # The interpreter ends, and has closed the stores.
 
 
 def lib() -> Any:
@@ -245,11 +246,17 @@ def error(status: int) -> FastPlasmaError:
 
 def filled(kind: "type[Structure]", init: str) -> Any:
     """A struct with the library's defaults."""
-    room = bytearray(OPTIONS_ROOM_BYTES)
-    struct = kind.from_buffer(room)
-    getattr(lib(), init)(byref(struct))
-    struct.struct_size = ctypes.sizeof(kind)
-    return struct
+    defaults = _defaults.get(init)
+    if defaults is None:
+        room = bytearray(OPTIONS_ROOM_BYTES)
+        struct: Any = kind.from_buffer(room)
+        getattr(lib(), init)(byref(struct))
+        struct.struct_size = ctypes.sizeof(kind)
+        defaults = _defaults[init] = bytes(room[: ctypes.sizeof(kind)])
+    return kind.from_buffer_copy(defaults)
+
+
+_defaults: "dict[str, bytes]" = {}
 
 
 def address_of(callback: Any) -> int:

@@ -505,5 +505,6 @@ def _array_options(options: ObjectOptions, metadata: bytes) -> ObjectOptions:
 @atexit.register
 def _close_all() -> None:
     """Before the interpreter ends: no thread of the library may call into it later."""
+    _native.ending = True
     for store in list(_open_stores):
         store.close()

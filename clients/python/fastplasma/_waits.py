@@ -58,7 +58,10 @@ def wait(timeout: Optional[float], spin: float, cancellation: Optional[Cancellat
         options.cancellation = cancellation._handle if cancellation is not None else None
     pointer = ctypes.byref(options) if options is not None else None
     if 0 <= total_ms <= SLICE_MS or threading.current_thread() is not threading.main_thread():
-        return int(call(total_ms, pointer))
+        status = int(call(total_ms, pointer))
+        if status == Status.CLOSED and _native.ending:
+            threading.Event().wait()  # A daemon thread while the interpreter ends, which stops all of them for ever a moment later: nobody is left to tell.
+        return status
     start = time.monotonic()
     while True:  # Ends with the time, or with whatever else the call answers.
         left_ms = SLICE_MS if total_ms < 0 else total_ms - int((time.monotonic() - start) * 1000)

@@ -139,13 +139,19 @@ class ArrayWriter(ObjectWriter):
 
     def __init__(self, opened: OpenWriter, key: ObjectId, pin: Callable[[ObjectId], PlasmaObject], over: "Callable[[memoryview], npt.NDArray[Any]]") -> None:
         super().__init__(opened, key, pin)
-        self.array: "npt.NDArray[Any]" = over(self._data)
+        memory = self._memory()
+        assert memory is not None  # data has it.
+        self.array: "npt.NDArray[Any]" = over(memoryview(memory).cast("B"))
         """The array in place; writable until seal or abort."""
 
     def __enter__(self) -> ArrayWriter:
         return self
 
     def _take_back(self) -> None:
+        try:
+            self._data.release()
+        except BufferError:
+            raise BufferError(f"Object {self._id} cannot be sealed: arrays of its data are alive and could still be written. Delete them first, or use array.") from None
         self.array.flags.writeable = False
 
     def _sealed(self) -> None:
@@ -155,4 +161,5 @@ class ArrayWriter(ObjectWriter):
             pass  # Deleted at once, by somebody else.
 
     def _freeze(self) -> None:
+        super()._freeze()
         self.array.flags.writeable = False

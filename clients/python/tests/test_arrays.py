@@ -72,7 +72,10 @@ class ArraysTests(StoreCase):
             array = writer.array
             array[:] = 7
             self.assertNotIn("a", self.store)
+            data = writer.data
         np.testing.assert_array_equal(np.full((3, 4), 7, "f4"), self.store.get("a"))
+        with self.assertRaises(ValueError):
+            data[0] = 1
         with self.assertRaises(ValueError):
             array[0, 0] = 1
         counts = self.store.stats().process

@@ -198,7 +198,6 @@ class ObjectsTests(StoreCase):
             self.store.put(i, bytes(12 << 20), ObjectOptions(retention=Retention.EVICTABLE))
         self.assertGreater(self.store.stats().process.evictions, 0)
         self.assertGreater(self.store.evict(1), 0)
-        self.store.delete(19) if 19 in self.store else None
         self.assertGreaterEqual(self.store.trim(), 0)
         self.assertEqual(0, self.store.maintain())
 
