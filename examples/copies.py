@@ -128,7 +128,7 @@ def copies(store: Store, size: int) -> bool:
 
         def read_frame(key: str) -> str:
             obj, frame = store.pin(key), store.get(key)
-            hows = {"strings new" if frame[c].dtype == object else f"numbers {in_place(obj, frame[c].to_numpy())}" for c in frame}
+            hows = {f"numbers {in_place(obj, frame[c].to_numpy())}" if frame[c].dtype in ("f8", "i8") else "strings new" for c in frame}
             return ", ".join(sorted(hows))
 
         row("DataFrame of numbers", lambda key: store.put(key, numbers), read_frame)
@@ -266,19 +266,31 @@ def main(arguments: Optional[Sequence[str]] = None) -> int:
         parser.error("--size is at least 1")
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # So that the store is destroyed then too.
     size = options.size * MIB
-    store = Store.create_store(options.store, StoreOptions(capacity_bytes=8 * size + 64 * MIB))
+    ours = True  # Also when a signal comes in the middle of the creation.
     try:
-        print(f"{style('1', 'How many copies occur when I get an object?')}  FastPlasma {fastplasma.library_version()}, Python {sys.version.split()[0]}, store '{store.name}'")
-        fine = copies(store, size)
-        store.put("another", bytes(3 * MIB))  # So that the next does not begin where the file does.
-        store.put("shared", os.urandom(size))
-        fine = addresses(store, "shared") and fine
-        fine = workers(store, "shared") and fine
-        print()
-        return 0 if fine else 1
+        with Store.create_store(options.store, StoreOptions(capacity_bytes=8 * size + 64 * MIB)) as store:
+            return 0 if show(store, size) else 1
+    except fastplasma.Exists as e:
+        ours = False
+        parser.error(str(e))
     finally:
-        store.close()
-        fastplasma.destroy(options.store)
+        if ours:
+            try:
+                fastplasma.destroy(options.store)
+            except fastplasma.NoStore:
+                pass
+
+
+def show(store: Store, size: int) -> bool:
+    """All three answers. False if one of them is not what it should be."""
+    print(f"{style('1', 'How many copies occur when I get an object?')}  FastPlasma {fastplasma.library_version()}, Python {sys.version.split()[0]}, store '{store.name}'")
+    fine = copies(store, size)
+    store.put("another", bytes(3 * MIB))  # So that the next does not begin where the file does.
+    store.put("shared", os.urandom(size))
+    fine = addresses(store, "shared") and fine
+    fine = workers(store, "shared") and fine
+    print()
+    return fine
 
 
 if __name__ == "__main__":

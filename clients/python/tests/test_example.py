@@ -61,6 +61,15 @@ class ExampleTests(unittest.TestCase):
         self.assertTrue(re.search("How many copies occur when I get an object", done.stdout))
         self.assertEqual(2, self.run_example("--size", "0").returncode)
 
+    def test_a_store_of_somebody_else_is_left_alone(self) -> None:
+        name = f"{PREFIX}copies"
+        with fastplasma.Store.create_store(name, fastplasma.StoreOptions(capacity_bytes=16 << 20)):
+            try:
+                self.assertEqual(2, self.run_example("--store", name).returncode)
+                self.assertIn(name, fastplasma.list_stores())
+            finally:
+                fastplasma.destroy(name)
+
     def test_it_leaves_no_store_behind_when_it_is_terminated(self) -> None:
         name = f"{PREFIX}copies"
         child = subprocess.Popen([sys.executable, str(EXAMPLE), "--size", "16", "--store", name], env=dict(os.environ, PYTHONPATH=str(PACKAGE)), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
