@@ -2,7 +2,7 @@ using System.Runtime.InteropServices;
 
 namespace FastPlasma.Native;
 
-/// <summary>The calls of the C library that Mono.Posix does not have. Names, constants and argument order are those of the man pages (sections 2 and 3).</summary>
+/// <summary>The calls of the C library. Names, constants and argument order are those of the man pages (sections 2 and 3).</summary>
 internal static unsafe partial class Libc
 {
     private const string Name = "libc";
@@ -20,9 +20,12 @@ internal static unsafe partial class Libc
     internal const int F_OFD_GETLK = 36, F_OFD_SETLK = 37;
     internal const short F_RDLCK = 0, F_WRLCK = 1, F_UNLCK = 2;
     internal const int FUTEX_WAIT = 0, FUTEX_WAKE = 1;
-    internal const int EINTR = 4, EAGAIN = 11, ENOMEM = 12, EACCES = 13, EEXIST = 17, EINVAL = 22, EFBIG = 27, ENOSPC = 28, ENOENT = 2, EPERM = 1, ELOOP = 40, ENODATA = 61, ETIMEDOUT = 110, EOPNOTSUPP = 95;
+    internal const int EINTR = 4, EAGAIN = 11, ENOMEM = 12, EACCES = 13, EEXIST = 17, EINVAL = 22, EFBIG = 27, ERANGE = 34, ENOSPC = 28, ENOENT = 2, EPERM = 1, ELOOP = 40, ENODATA = 61, ETIMEDOUT = 110, EOPNOTSUPP = 95;
 
     internal const int RLIMIT_FSIZE = 1;
+    internal const int AT_FDCWD = -100, AT_SYMLINK_NOFOLLOW = 0x100, AT_EMPTY_PATH = 0x1000;
+    internal const uint STATX_BASIC_STATS = 0x7FF;
+    internal const int S_IFMT = 0xF000, S_IFREG = 0x8000, ALLPERMS = 0xFFF;
 
     internal static long SYS_futex => RuntimeInformation.ProcessArchitecture == Architecture.Arm64 ? 98 : 202;
 
@@ -35,6 +38,25 @@ internal static unsafe partial class Libc
         [FieldOffset(8)] internal long Start;
         [FieldOffset(16)] internal long Length;
         [FieldOffset(24)] internal int Pid;
+    }
+
+    /// <summary>struct statx, the same on every architecture (linux/stat.h); struct stat is not.</summary>
+    [StructLayout(LayoutKind.Explicit, Size = 256)]
+    internal struct Statx
+    {
+        [FieldOffset(16)] internal uint LinkCount;
+        [FieldOffset(20)] internal uint Uid;
+        [FieldOffset(24)] internal uint Gid;
+        [FieldOffset(28)] internal ushort Mode;
+        [FieldOffset(40)] internal long Size;
+        [FieldOffset(48)] internal long Blocks;
+    }
+
+    /// <summary>Beginning of struct passwd and struct group, as far as they are alike: name, password, number.</summary>
+    [StructLayout(LayoutKind.Explicit, Size = 64)]
+    internal struct NamedId
+    {
+        [FieldOffset(16)] internal uint Id;
     }
 
     /// <summary>struct timespec of 64-bit Linux.</summary>
@@ -89,6 +111,35 @@ internal static unsafe partial class Libc
 
     [LibraryImport(Name, SetLastError = true, StringMarshalling = StringMarshalling.Utf8)]
     internal static partial int fsetxattr(int fd, string name, void* value, nuint size, int flags);
+
+    [LibraryImport(Name, SetLastError = true, StringMarshalling = StringMarshalling.Utf8)]
+    internal static partial int statx(int directory, string path, int flags, uint mask, out Statx stat);
+
+    [LibraryImport(Name, SetLastError = true)]
+    internal static partial int fchmod(int fd, uint mode);
+
+    [LibraryImport(Name, SetLastError = true)]
+    internal static partial int fchown(int fd, uint uid, uint gid);
+
+    [LibraryImport(Name, SetLastError = true, StringMarshalling = StringMarshalling.Utf8)]
+    internal static partial int link(string from, string to);
+
+    [LibraryImport(Name, SetLastError = true, StringMarshalling = StringMarshalling.Utf8)]
+    internal static partial int unlink(string path);
+
+    [LibraryImport(Name)]
+    internal static partial uint geteuid();
+
+    [LibraryImport(Name)]
+    internal static partial int getpid();
+
+    /// <summary>Returns 0 or an errno; <paramref name="result"/> is null when there is none of that name.</summary>
+    [LibraryImport(Name, StringMarshalling = StringMarshalling.Utf8)]
+    internal static partial int getpwnam_r(string name, out NamedId entry, byte* buffer, nuint bufferBytes, out NamedId* result);
+
+    /// <inheritdoc cref="getpwnam_r"/>
+    [LibraryImport(Name, StringMarshalling = StringMarshalling.Utf8)]
+    internal static partial int getgrnam_r(string name, out NamedId entry, byte* buffer, nuint bufferBytes, out NamedId* result);
 
     [LibraryImport(Name, EntryPoint = "syscall", SetLastError = true)]
     internal static partial long futex(long number, uint* address, int operation, uint value, Timespec* timeout, void* address2, uint value3);

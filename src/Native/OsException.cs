@@ -1,5 +1,4 @@
 using System.Runtime.InteropServices;
-using Mono.Unix;
 using Mono.Unix.Native;
 
 namespace FastPlasma.Native;
@@ -17,6 +16,7 @@ internal sealed class OsException : IOException
     internal static OsException FromLastError(string operation, string subject) => new(operation, subject, Marshal.GetLastPInvokeError());
 
     /// <summary>"ENOSPC (No space left on device)".</summary>
+    /// <remarks>Only the names come from Mono.Posix, whose numbers are Linux's own; its native helper is not needed for them.</remarks>
     internal static string Describe(int errno) =>
-        NativeConvert.TryToErrno(errno, out Errno name) ? $"{name} ({UnixMarshal.GetErrorDescription(name)})" : $"errno {errno}";
+        Enum.GetName((Errno)errno) is { } name ? $"{name} ({Marshal.GetPInvokeErrorMessage(errno)})" : $"errno {errno}";
 }

@@ -1,16 +1,16 @@
 using System.Globalization;
-using Mono.Unix.Native;
+using System.Runtime.InteropServices;
 
 namespace FastPlasma.Native;
 
 /// <summary>Who and where this process is.</summary>
-internal static class OsIdentity
+internal static unsafe class OsIdentity
 {
     /// <summary>Effective user of the process: the trust border of a store.</summary>
-    internal static uint EffectiveUid => Syscall.geteuid();
+    internal static uint EffectiveUid => Libc.geteuid();
 
     /// <summary>Id of this process, asked of the kernel: the runtime remembers the parent's in a forked child.</summary>
-    internal static int ProcessId => Syscall.getpid();
+    internal static int ProcessId => Libc.getpid();
 
     /// <summary>Number of the pid namespace in which <see cref="ProcessId"/> counts, as in /proc/self/ns/pid; 0 where that cannot be read.</summary>
     internal static ulong PidNamespace =>
@@ -46,7 +46,7 @@ internal static class OsIdentity
     {
         if (uint.TryParse(user, NumberStyles.None, CultureInfo.InvariantCulture, out uint uid) && uid != uint.MaxValue)
             return uid;
-        return Syscall.getpwnam(user)?.pw_uid ?? throw new ArgumentException($"There is no user '{user}' on this machine.", nameof(user));
+        return Lookup(user, &Libc.getpwnam_r) ?? throw new ArgumentException($"There is no user '{user}' on this machine.", nameof(user));
     }
 
     /// <summary>Gid of a group name or of its decimal form.</summary>
@@ -55,7 +55,28 @@ internal static class OsIdentity
     {
         if (uint.TryParse(group, NumberStyles.None, CultureInfo.InvariantCulture, out uint gid) && gid != uint.MaxValue)
             return gid;
-        return Syscall.getgrnam(group)?.gr_gid ?? throw new ArgumentException($"There is no group '{group}' on this machine.", nameof(group));
+        return Lookup(group, &Libc.getgrnam_r) ?? throw new ArgumentException($"There is no group '{group}' on this machine.", nameof(group));
+    }
+
+    /// <summary>The number of a name; null when there is none of it.</summary>
+    private static uint? Lookup(string name, delegate*<string, out Libc.NamedId, byte*, nuint, out Libc.NamedId*, int> call)
+    {
+        const int bufferBytesMax = 1 << 20; // A group's members may fill much of it.
+        for (int bytes = 1 << 12; ; bytes *= 4) // Ends with the largest.
+        {
+            byte* buffer = (byte*)NativeMemory.Alloc((nuint)bytes);
+            try
+            {
+                int errno = call(name, out Libc.NamedId entry, buffer, (nuint)bytes, out Libc.NamedId* result);
+                if (errno == Libc.ERANGE && bytes < bufferBytesMax)
+                    continue;
+                return errno == 0 && result != null ? entry.Id : null;
+            }
+            finally
+            {
+                NativeMemory.Free(buffer);
+            }
+        }
     }
 
     private static string? ReadLine(string file)

@@ -1,7 +1,6 @@
 using System.Diagnostics;
 using System.Runtime.InteropServices;
 using Microsoft.Win32.SafeHandles;
-using Mono.Unix.Native;
 
 namespace FastPlasma.Native;
 
@@ -76,12 +75,13 @@ internal sealed unsafe class SharedFile : IDisposable
 
     internal FileFacts Facts()
     {
-        if (Syscall.fstat(Descriptor, out Stat stat) != 0)
-            throw OsException.FromLastError("fstat", Path);
-        return new FileFacts(
-            (stat.st_mode & FilePermissions.S_IFMT) == FilePermissions.S_IFREG, stat.st_uid, stat.st_gid,
-            (uint)(stat.st_mode & FilePermissions.ALLPERMS), stat.st_size, stat.st_blocks * 512, stat.st_nlink);
+        if (Libc.statx(Descriptor, "", Libc.AT_EMPTY_PATH, Libc.STATX_BASIC_STATS, out Libc.Statx stat) != 0)
+            throw OsException.FromLastError("statx", Path);
+        return new FileFacts((stat.Mode & Libc.S_IFMT) == Libc.S_IFREG, stat.Uid, stat.Gid, (uint)stat.Mode & Libc.ALLPERMS, stat.Size, stat.Blocks * 512, stat.LinkCount);
     }
+
+    /// <summary>Owner of the file of that name, not of what a link there points to; null when there is none.</summary>
+    internal static uint? OwnerOf(string path) => Libc.statx(Libc.AT_FDCWD, path, Libc.AT_SYMLINK_NOFOLLOW, Libc.STATX_BASIC_STATS, out Libc.Statx stat) == 0 ? stat.Uid : null;
 
     internal void SetSize(long bytes)
     {
@@ -95,7 +95,7 @@ internal sealed unsafe class SharedFile : IDisposable
 
     internal void SetMode(uint mode)
     {
-        if (Syscall.fchmod(Descriptor, (FilePermissions)mode) != 0)
+        if (Libc.fchmod(Descriptor, mode) != 0)
             throw OsException.FromLastError("fchmod", $"{Path} to {Convert.ToString(mode, 8)}");
     }
 
@@ -104,7 +104,7 @@ internal sealed unsafe class SharedFile : IDisposable
     /// <summary>Gives the file to a user and a group; <see cref="uint.MaxValue"/> leaves one as it is.</summary>
     internal void SetOwner(uint uid, uint gid)
     {
-        if (Syscall.fchown(Descriptor, uid, gid) != 0)
+        if (Libc.fchown(Descriptor, uid, gid) != 0)
             throw OsException.FromLastError("fchown", $"{Path} to user {(int)uid} group {(int)gid}");
     }
 
@@ -176,7 +176,7 @@ internal sealed unsafe class SharedFile : IDisposable
     /// <summary>Gives the file its final name in one step; false when that name is taken.</summary>
     internal static bool TryLink(string directory, string from, string to)
     {
-        if (Syscall.link(Combine(directory, from), Combine(directory, to)) == 0)
+        if (Libc.link(Combine(directory, from), Combine(directory, to)) == 0)
             return true;
         return Marshal.GetLastPInvokeError() is var errno && errno == Libc.EEXIST
             ? false
@@ -186,7 +186,7 @@ internal sealed unsafe class SharedFile : IDisposable
     /// <summary>Removes a name; false when there was none.</summary>
     internal static bool TryUnlink(string directory, string name)
     {
-        if (Syscall.unlink(Combine(directory, name)) == 0)
+        if (Libc.unlink(Combine(directory, name)) == 0)
             return true;
         return Marshal.GetLastPInvokeError() is var errno && errno == Libc.ENOENT
             ? false

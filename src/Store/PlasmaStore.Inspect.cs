@@ -210,7 +210,7 @@ public sealed unsafe partial class PlasmaStore
 
     private static OperationCounts Subtract(OperationCounts now, OperationCounts before) => Combine(now, before, -1);
 
-    private StoreFullReport BuildFullReport(long requestedBytes)
+    internal StoreFullReport BuildFullReport(long requestedBytes)
     {
         BeginSlowCall();
         try

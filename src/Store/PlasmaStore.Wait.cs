@@ -17,7 +17,11 @@ public sealed unsafe partial class PlasmaStore
     /// <param name="cancellationToken">Ends the wait at once; nothing stays pinned then.</param>
     /// <returns>How many are pinned.</returns>
     /// <exception cref="ArgumentException"><paramref name="objects"/> is shorter than <paramref name="ids"/>.</exception>
-    public int Get(ReadOnlySpan<ObjectId> ids, Span<PlasmaObject> objects, TimeSpan timeout = default, CancellationToken cancellationToken = default)
+    public int Get(ReadOnlySpan<ObjectId> ids, Span<PlasmaObject> objects, TimeSpan timeout = default, CancellationToken cancellationToken = default) =>
+        Get(ids, ids.Length, objects, timeout, cancellationToken);
+
+    /// <summary>As <see cref="Get(ReadOnlySpan{ObjectId}, Span{PlasmaObject}, TimeSpan, CancellationToken)"/>, but waits for <paramref name="needed"/> of them only.</summary>
+    internal int Get(ReadOnlySpan<ObjectId> ids, int needed, Span<PlasmaObject> objects, TimeSpan timeout, CancellationToken cancellationToken)
     {
         if (objects.Length < ids.Length)
             throw new ArgumentException($"{ids.Length} handles are needed, there is room for {objects.Length}.", nameof(objects));
@@ -26,7 +30,7 @@ public sealed unsafe partial class PlasmaStore
         bool completed = false;
         try
         {
-            int found = new BatchGet(this, thread, objects).Run(ids, ids.Length, timeout, cancellationToken);
+            int found = new BatchGet(this, thread, objects).Run(ids, needed, timeout, cancellationToken);
             completed = true;
             return found;
         }

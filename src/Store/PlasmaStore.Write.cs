@@ -31,24 +31,30 @@ public sealed unsafe partial class PlasmaStore
     /// <summary>As <see cref="Put"/>, with a status: Ok, Exists, StoreFull, TooLarge, TooManyObjects or TooManyPins.</summary>
     public PlasmaStatus TryPut(in ObjectId id, ReadOnlySpan<byte> payload, in ObjectOptions options = default)
     {
+        fixed (byte* source = payload)
+            return TryPut(id, source, payload.Length, options);
+    }
+
+    /// <summary>As <see cref="TryPut(in ObjectId, ReadOnlySpan{byte}, in ObjectOptions)"/>, for payloads that may be longer than a span can be.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    internal PlasmaStatus TryPut(in ObjectId id, byte* source, long payloadBytes, in ObjectOptions options)
+    {
         ThreadSlots thread = Enter();
         try
         {
-            PlasmaStatus status = TryCreateCore(thread, id, payload.Length, options, out ObjectWriter writer);
+            PlasmaStatus status = TryCreateCore(thread, id, payloadBytes, options, out ObjectWriter writer);
             if (status != PlasmaStatus.Ok)
                 return status;
-            fixed (byte* source = payload)
-            {
-                // SAFETY: the block holds PayloadBytes == payload.Length bytes from writer.Base on, and nobody else writes it before Seal.
-                if (options.Checksum)
-                    writer.Entry->Checksum = CopyWithChecksum(writer, source, (nuint)payload.Length);
-                else
-                    CopyPayload(writer.Base, source, (nuint)payload.Length);
-            }
+
+            // SAFETY: the block holds PayloadBytes == payloadBytes bytes from writer.Base on, and nobody else writes it before Seal.
+            if (options.Checksum)
+                writer.Entry->Checksum = CopyWithChecksum(writer, source, (nuint)payloadBytes);
+            else
+                CopyPayload(writer.Base, source, (nuint)payloadBytes);
             status = SealReserved(thread, writer, checksumDone: true);
             thread.Count(Counter.Puts);
-            thread.Count(Counter.PutBytes, payload.Length);
-            thread.Count(Counter.PutCopiedBytes, payload.Length);
+            thread.Count(Counter.PutBytes, payloadBytes);
+            thread.Count(Counter.PutCopiedBytes, payloadBytes);
             return status;
         }
         finally
@@ -150,10 +156,10 @@ public sealed unsafe partial class PlasmaStore
         }
     }
 
-    internal void AbortWriter(int slot, long sequence)
+    internal PlasmaStatus AbortWriter(int slot, long sequence)
     {
         if (!_slots.IsHeld(slot, sequence))
-            return;
+            return PlasmaStatus.Closed;
 
         // A writer may be disposed after the store, and must be, to give its memory back; its slot keeps the mappings until then.
         ThreadSlots? thread = null;
@@ -167,7 +173,7 @@ public sealed unsafe partial class PlasmaStore
         }
         try
         {
-            AbortCore(thread, slot, sequence);
+            return AbortCore(thread, slot, sequence);
         }
         finally
         {
@@ -520,7 +526,7 @@ public sealed unsafe partial class PlasmaStore
         return bytes <= bytesMax ? bytes : throw new ArgumentException($"{what} is {bytes} bytes of UTF-8 long, at most {bytesMax} are allowed.", nameof(text));
     }
 
-    private void ThrowUnlessOk(PlasmaStatus status, in ObjectId id, long payloadBytes, in ObjectOptions options)
+    internal void ThrowUnlessOk(PlasmaStatus status, in ObjectId id, long payloadBytes, in ObjectOptions options)
     {
         switch (status)
         {

@@ -204,7 +204,7 @@ public sealed unsafe partial class PlasmaStore : IDisposable
     }
 
     /// <summary>Null when the name is taken. The creator is attached before the store gets its name, so that a store never stays behind whose creator was refused.</summary>
-    private static PlasmaStore? TryCreate(string name, PlasmaOptions options)
+    internal static PlasmaStore? TryCreate(string name, PlasmaOptions options)
     {
         for (int attempt = 1; ; attempt++) // Ends: at most so many attempts.
         {

@@ -16,6 +16,7 @@ from typing import Any, NoReturn, Union
 from ._errors import CLASS_OF_STATUS, FastPlasmaError, Forked, FullReport, LibraryNotFound, Status, StoreFull, TooLarge
 
 FILE = "libfastplasma.so"
+SONAME = "libfastplasma.so.0"
 VARIABLE = "FASTPLASMA_LIBRARY"
 VERSION = (0, 1)  # Major and minor of the header that this module follows.
 ID_BYTES = 28
@@ -192,8 +193,7 @@ def candidates() -> "list[tuple[str, str]]":
         if (folder / "FastPlasma.sln").is_file():
             places.append(("published in this checkout", str(folder / "artifacts" / "publish" / "FastPlasma.Interop" / FILE)))
             break
-    places.append(("the system's loader", FILE))
-    return places
+    return [*places, ("the system's loader", SONAME), ("the system's loader", FILE)]
 
 
 def _find() -> ctypes.CDLL:

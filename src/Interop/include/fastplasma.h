@@ -28,13 +28,18 @@
  * Threads. Every function may be called by any thread, at the same time as any other, on the same store, unless it says otherwise. Handles may be used and
  * given back by other threads than the one that got them.
  *
- * Structs with a first member struct_size grow at their end in later versions: fill them with their *_init function, which sets it.
+ * Structs with a first member struct_size grow at their end in later versions. Fill options with their *_init function, which sets it; set it to sizeof before a call that
+ * fills the struct. A struct_size that is too small is FP_INVALID_ARGUMENT.
  *
- * Fork. A process that forks after fp_open keeps its attachment; in the child every call on it returns FP_FORKED and changes nothing, until the child execs.
- * The library's own threads do not exist in the child, so it cannot open a store again either; open after the fork, or exec.
+ * Fork. A process that forks after the first call of the library keeps what it has; in the child every call on it returns FP_FORKED and changes nothing, until the child execs.
+ * The library's own threads do not exist in the child, so it cannot open a store again either (FP_FORKED); fork before the first call, or exec.
  *
- * The library installs no signal handler that the program can notice, starts threads only for what says so (asynchronous gets, callbacks, large puts,
- * maintenance), and stays loaded once it is (dlclose does nothing).
+ * Signals. The library takes no signal but one real-time signal, the first that the program has left at SIG_DFL at the first call (SIGRTMIN on), which it sends to threads that are inside
+ * it. Its own threads block all others. A fault at an address that the caller gave is a SIGSEGV as in any C library, for the program's own handler. Do not leave a call or a callback by
+ * longjmp, an exception or pthread_exit.
+ *
+ * The library starts threads only for what says so (asynchronous gets, callbacks, large puts, maintenance) and one to finalize, and stays loaded once it is (dlclose does nothing).
+ * It needs a processor of level x86-64-v3 (AVX2, BMI2, FMA: since 2013 to 2015).
  */
 #ifndef FASTPLASMA_H
 #define FASTPLASMA_H
@@ -68,7 +73,7 @@ typedef enum fp_status {
     FP_TOO_MANY_PINS = 8,      /* all pin slots of this attachment are taken */
     FP_TOO_LARGE = 9,          /* the object can never fit into this store */
     FP_TIMEOUT = 10,           /* the deadline passed */
-    FP_CLOSED = 11,            /* the writer, object, subscription or store was sealed, released or closed before */
+    FP_CLOSED = 11,            /* the writer, object, subscription, cancellation or store was sealed, released or closed before */
     FP_INVALID_ARGUMENT = 100, /* an argument is NULL, out of range, or no handle */
     FP_IO_ERROR = 101,         /* the system refused files or memory */
     FP_ACCESS_DENIED = 102,    /* the user is neither writer nor admitted reader, or the attachment is read-only */
@@ -155,7 +160,7 @@ fp_status fp_open_or_create(const char *name, const fp_store_options *options, f
 fp_status fp_create_anonymous(const fp_store_options *options, fp_store **store);
 
 /* Detaches. Objects and writers that are still open keep their bytes, and the attachment ends with the last of them. Waits in other threads end with
- * FP_CLOSED. Closing a store again, or using it later, is FP_CLOSED and harmless. NULL is FP_OK. */
+ * FP_CLOSED. Closing a store again, or using it later, is FP_CLOSED and harmless. NULL is FP_OK. A writer can be aborted after it, but not sealed. */
 fp_status fp_close(fp_store *store);
 
 /* Removes a store's files. FP_NO_STORE if there were none. Processes that have it open keep what they have. directory as in the options. */
@@ -242,10 +247,10 @@ typedef struct fp_object {
     uint64_t internal[4];
 } fp_object;
 
-/* How to wait. NULL stands for {0}: no spinning, no cancellation. */
+/* How to wait. NULL stands for no spinning and no cancellation. */
 typedef struct fp_wait_options {
     size_t struct_size;
-    int64_t spin_us;               /* look again and again for so long before sleeping: costs a core, saves the wake-up */
+    int64_t spin_us;               /* look again and again for so long before sleeping: costs a core, saves the wake-up. For fp_get and fp_get_into; others sleep at once. */
     fp_cancellation *cancellation; /* or NULL */
 } fp_wait_options;
 
@@ -265,14 +270,15 @@ fp_status fp_get_many(fp_store *store, const fp_id *ids, size_t count, size_t ne
  * nothing is copied). */
 fp_status fp_get_into(fp_store *store, const fp_id *id, int64_t timeout_ms, const fp_wait_options *wait, void *buffer, int64_t buffer_size, int64_t *size);
 
-/* Ends a pin. A second call, also on a copy, does nothing and is FP_OK. */
+/* Ends a pin. A second call, also on a copy or after fp_close, does nothing and is FP_OK, as for a struct of zeros. FP_INVALID_ARGUMENT for what no get has filled. */
 fp_status fp_release(fp_object *object);
 fp_status fp_release_many(fp_object *objects, size_t count);
 
 /* FP_OK or FP_NOT_FOUND. Pins nothing. */
 fp_status fp_contains(fp_store *store, const fp_id *id);
 
-/* Called once, by a thread of the library, with FP_OK and the pin, which the callee releases, or with FP_TIMEOUT, FP_CANCELLED, FP_CLOSED, FP_TOO_MANY_PINS and NULL. */
+/* Called once, by a thread of the library, with FP_OK and the pin, which the callee or somebody later releases, or with FP_TIMEOUT, FP_CANCELLED, FP_CLOSED, FP_TOO_MANY_PINS and
+ * NULL. The struct is the callee's during the call: copy it to keep it. */
 typedef void (*fp_get_callback)(void *context, fp_status status, fp_object *object);
 
 /* As fp_get without waiting here. If this returns anything but FP_OK the callback is not called. */
@@ -304,7 +310,7 @@ fp_status fp_object_verify(const fp_object *object, int32_t *matches);
 
 /* ---- cancellation -------------------------------------------------------------------------------------------------------------- */
 
-/* One fp_cancellation may serve any number of waits at once. Free it when none uses it any more. */
+/* One fp_cancellation may serve any number of waits at once. Free it when none uses it any more. NULL may be freed. */
 fp_status fp_cancellation_new(fp_cancellation **cancellation);
 fp_status fp_cancel(fp_cancellation *cancellation);
 fp_status fp_cancellation_free(fp_cancellation *cancellation);

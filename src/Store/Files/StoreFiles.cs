@@ -448,7 +448,7 @@ internal sealed unsafe class StoreFiles : IDisposable
                 return false;
             using var tokens = new LifeTokens(file);
             FileFacts facts = file.Facts();
-            return facts.IsRegular && Mono.Unix.Native.Syscall.lstat(part, out Mono.Unix.Native.Stat stat) == 0 && stat.st_uid == facts.OwnerUid && tokens.IsHeldElsewhere(0);
+            return facts.IsRegular && SharedFile.OwnerOf(part) == facts.OwnerUid && tokens.IsHeldElsewhere(0);
         }
         catch (OsException e) when (e.ErrorNumber is Libc.EACCES or Libc.EPERM or Libc.ELOOP)
         {

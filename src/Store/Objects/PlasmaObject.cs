@@ -37,6 +37,17 @@ public unsafe struct PlasmaObject : IDisposable
         target._slot = slot;
     }
 
+    /// <summary>The numbers of the handle as they are, released or not, for <see cref="PlasmaStore.TryRestore(uint, uint, long, out PlasmaObject)"/>.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    internal readonly void GetNumbers(out ObjectEntry* entry, out byte* payload, out long length, out int slot, out long sequence)
+    {
+        entry = _entry;
+        payload = _payload;
+        length = _length;
+        slot = _slot;
+        sequence = _sequence;
+    }
+
     /// <summary>Whether this handle pins an object now.</summary>
     public readonly bool IsValid => _store is not null && _store.Slots!.IsHeld(_slot, _sequence);
 
@@ -109,12 +120,15 @@ public unsafe struct PlasmaObject : IDisposable
     }
 
     /// <summary>The media type given at creation, or empty.</summary>
-    public readonly string ContentType
+    public readonly string ContentType => Encoding.UTF8.GetString(ContentTypeUtf8);
+
+    /// <summary>The media type in place.</summary>
+    internal readonly ReadOnlySpan<byte> ContentTypeUtf8
     {
         get
         {
             ReadOnlySpan<byte> tail = Tail(out int name, out int type);
-            return Encoding.UTF8.GetString(tail.Slice(name, type));
+            return tail.Slice(name, type);
         }
     }
 

@@ -1,0 +1,64 @@
+using System.Runtime.CompilerServices;
+using FastPlasma.Files;
+using FastPlasma.Format;
+using FastPlasma.Participants;
+
+namespace FastPlasma;
+
+/// <content>Handles that left managed code as plain numbers and come back from a caller who may have lost or changed them: every number is checked before memory is touched with it.</content>
+public sealed unsafe partial class PlasmaStore
+{
+    private const uint SlotCountMax = ParticipantBlock.ChunkCountMax * SlotTable.SlotsPerChunkStride;
+
+    /// <summary>Whether the attachment has ended: its mappings are gone, and none of its handles is open.</summary>
+    internal bool IsDetached => Volatile.Read(ref _detached) != 0;
+
+    /// <summary>Number of a record, to be given back to <see cref="TryRestore(uint, uint, long, out PlasmaObject)"/> or <see cref="Release(uint, uint, long)"/>.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    internal uint NumberOf(ObjectEntry* entry) => (uint)(entry - _entries);
+
+    /// <summary>As <see cref="Release(int, long, ObjectEntry*)"/>; false when the numbers are no handle's.</summary>
+    /// <remarks>A sequence that is no held one is refused before the slot is looked at: an exchange with such a value could take what nobody has.</remarks>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    internal bool Release(uint entry, uint slot, long sequence)
+    {
+        if (entry >= _entryCount || slot >= SlotCountMax || (sequence & SlotTable.PhaseMask) != SlotTable.Held)
+            return false;
+        Release((int)slot, sequence, _entries + entry);
+        return true;
+    }
+
+    /// <summary>Makes the handle of an open pin from its numbers; false when they are no handle's, or it was released.</summary>
+    internal bool TryRestore(uint entry, uint slot, long sequence, out PlasmaObject obj)
+    {
+        obj = default;
+        if (!IsHeld(entry, slot, sequence))
+            return false;
+        long offset = _entries[entry].DataOffset, bytes = _entries[entry].PayloadBytes;
+        if (!StoreMemory.IsInside(offset, bytes, _capacity))
+            return false;
+        PlasmaObject.Init(out obj, this, _entries + entry, _payload + offset, bytes, (int)slot, sequence);
+        return true;
+    }
+
+    /// <summary>Makes an open writer from its numbers; false when they are no writer's, or it was sealed or aborted.</summary>
+    /// <param name="entry">Its record.</param>
+    /// <param name="payload">Where it writes: checked to lie inside the mapping.</param>
+    /// <param name="length">Length of the payload.</param>
+    /// <param name="tailBytes">Length of what follows the payload.</param>
+    /// <param name="slot">Its slot.</param>
+    /// <param name="sequence">The sequence that the slot has while it is open.</param>
+    /// <param name="writer">The writer.</param>
+    internal bool TryRestore(uint entry, byte* payload, long length, long tailBytes, uint slot, long sequence, out ObjectWriter writer)
+    {
+        writer = default;
+        if (!IsHeld(entry, slot, sequence) || length < 0 || tailBytes < 0 || length > _capacity || tailBytes > _capacity
+            || !StoreMemory.IsInside(payload - _memory.WritablePayload, ObjectEntry.BytesNeeded(length, tailBytes), _capacity))
+            return false;
+        writer = new ObjectWriter(this, _entries + entry, payload, length, tailBytes, (int)slot, sequence);
+        return true;
+    }
+
+    private bool IsHeld(uint entry, uint slot, long sequence) =>
+        entry < _entryCount && slot < SlotCountMax && (sequence & SlotTable.PhaseMask) == SlotTable.Held && _slots.IsHeld((int)slot, sequence);
+}

@@ -1,0 +1,41 @@
+namespace FastPlasma.Tests.Interop;
+
+/// <summary>The promises of fastplasma.h, held by contract.c: each function, and each error as far as it can be had.</summary>
+[Collection(CollectionOfInterop.Name)]
+public sealed class InteropContractTests(CLibrary library) : StoreTest
+{
+    [Fact]
+    public void Ids_are_those_of_the_dotnet_api_and_refuse_what_is_none() => Keeps("ids");
+
+    [Fact]
+    public void Stores_are_created_opened_listed_read_only_closed_and_destroyed() => Keeps("stores");
+
+    [Fact]
+    public void Objects_are_put_created_sealed_aborted_and_deleted_with_all_their_options() => Keeps("writing");
+
+    [Fact]
+    public void Full_store_says_with_which_numbers() => Keeps("full");
+
+    [Fact]
+    public void Attachment_without_a_free_slot_says_so_and_recovers() => Keeps("pins");
+
+    [Fact]
+    public void Gets_wait_copy_batch_and_outlive_the_store() => Keeps("reading");
+
+    [Fact]
+    public void Waits_end_by_cancellation_and_by_close() => Keeps("waiting");
+
+    [Fact]
+    public void Events_come_by_poll_and_by_callback_until_unsubscribed() => Keeps("events");
+
+    [Fact]
+    public void Lists_statistics_and_verification_tell_what_is_there() => Keeps("looking");
+
+    [Fact]
+    public void Handles_that_are_stale_null_or_garbage_are_refused_without_harm() => Keeps("handles");
+
+    [Fact]
+    public void Threads_of_the_program_come_and_go_and_leave_nothing_behind() => Keeps("threads");
+
+    private void Keeps(string part) => CLibrary.Run(library.Program("contract"), part, NewName());
+}
