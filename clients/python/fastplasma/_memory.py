@@ -82,7 +82,10 @@ class Contiguous:
         self.close()
 
     def close(self) -> None:
-        _release_buffer(ctypes.addressof(self._view))
+        _release_buffer(ctypes.addressof(self._view))  # A second time does nothing.
+
+    def __del__(self) -> None:
+        self.close()
 
 
 def copy(destination: int, source: Union[int, bytes], size: int) -> None:

@@ -27,25 +27,35 @@ class ObjectDetails:
     """Since 1970, UTC; to 0.1 s."""
 
 
+class _OwnedObject(_native.FpObject):
+    """fp_object that ends its pin with itself."""
+
+    data: Optional[int]
+
+    def end(self) -> None:
+        if self.data is not None and _native is not None and _native.usable():  # Module names are None late in the interpreter's end.
+            _native.lib().fp_release(ctypes.byref(self))
+            self.data = None
+
+    def __del__(self) -> None:
+        self.end()
+
+
 class Pin:
     """Place for one pin of the library. It is there before the library fills it, so that an interrupt right after the call loses nothing. Ended by ``end``, or when
     nobody refers to it any more."""
 
-    __slots__ = ("native", "_ended")
+    __slots__ = ("native",)
 
     def __init__(self) -> None:
-        self.native = _native.FpObject()
-        self._ended = False
+        self.native = _OwnedObject()
 
     def end(self) -> None:
-        if not self._ended:
-            self._ended = True
-            if self.native.data is not None and _native.usable():
-                _native.lib().fp_release(ctypes.byref(self.native))
+        self.native.end()
 
     def __del__(self) -> None:
-        if _native is not None and not self._ended:  # Module names are None late in the interpreter's end.
-            self.end()
+        if hasattr(self, "native"):
+            self.native.end()  # The struct tries again when it goes: what a signal handler raises in here Python ignores, and with it what was to be done.
 
 
 class PlasmaObject:

@@ -9,7 +9,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Callable, Optional, Type
 
 from . import _native
-from ._errors import Closed, NotFound
+from ._errors import Closed, NotFound, Status
 from ._ids import ObjectId
 from ._memory import memory_at
 from ._objects import PlasmaObject
@@ -18,19 +18,33 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
 
+class _OwnedWriter(_native.FpWriter):
+    """fp_writer that aborts with itself what was neither sealed nor aborted."""
+
+    ended = False
+
+    def end(self) -> None:
+        if not self.ended and _native is not None and any(self.internal) and _native.usable():
+            _native.lib().fp_abort(ctypes.byref(self))
+            self.ended = True
+
+    def __del__(self) -> None:
+        self.end()
+
+
 class OpenWriter:
     """Place for one writer of the library, there before the library fills it. Given up when nobody refers to it any more and it was neither sealed nor aborted."""
 
     __slots__ = ("native", "ended", "pin")
 
     def __init__(self) -> None:
-        self.native = _native.FpWriter()
+        self.native = _OwnedWriter()
         self.ended = False
         self.pin: Optional[PlasmaObject] = None  # Of what was sealed, for views that outlive the writer.
 
     def __del__(self) -> None:
-        if _native is not None and not self.ended and any(self.native.internal) and _native.usable():
-            _native.lib().fp_abort(ctypes.byref(self.native))
+        if hasattr(self, "native") and not self.ended:
+            self.native.end()  # As in Pin.
 
 
 class ObjectWriter:
@@ -77,7 +91,7 @@ class ObjectWriter:
                 raise Closed(f"The writer of object {self._id} was sealed or aborted.")
             self._take_back()
             _native.check(_native.lib().fp_seal(ctypes.byref(self._open.native)))
-            self._open.ended = True
+            self._open.ended = self._open.native.ended = True
             self._sealed()
 
     def abort(self) -> None:
@@ -85,9 +99,11 @@ class ObjectWriter:
         with self._lock:
             if self._open.ended:
                 return
-            self._open.ended = True
+            self._open.ended = self._open.native.ended = True
             self._freeze()
-            _native.check(_native.lib().fp_abort(ctypes.byref(self._open.native)))
+            status = _native.lib().fp_abort(ctypes.byref(self._open.native))
+            if status != Status.CLOSED:  # An interrupt came between the seal and its return, or somebody has aborted it by its id.
+                _native.check(status)
 
     def _take_back(self) -> None:
         """Ends the ways to write that were handed out."""

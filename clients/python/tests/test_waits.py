@@ -1,6 +1,8 @@
 """Waiting in threads, and what ends a wait."""
 
 import _thread
+import gc
+import itertools
 import os
 import signal
 import subprocess
@@ -128,6 +130,56 @@ class WaitsTests(StoreCase):
         with self.assertRaises(KeyboardInterrupt):
             self.store.get_many(["a", "never"], timeout=None)
         self.assertEqual(0, self.pins())
+
+
+    def test_interrupts_at_any_moment_leave_no_pin_and_no_half_object(self) -> None:
+        class Interrupt(Exception):
+            pass
+
+        armed = False
+
+        def interrupt(*_: object) -> None:
+            nonlocal armed
+            if armed:
+                armed = False
+                raise Interrupt
+
+        self.store.put("a", b"hello")
+        self.store.put("frame", {"array": bytearray(5000), "text": "x"})
+        keys = itertools.count()
+
+        def calls() -> None:
+            self.store.get("a")
+            self.store.get_many(["a", "frame", "none"])
+            self.store.get("frame")
+            made = ObjectId.from_int(next(keys))
+            self.store.put(made, [1, 2, 3])
+            with self.store.create(ObjectId.from_int(next(keys)), 100) as writer:
+                writer.data[0] = 1
+            with self.store.pin(made) as obj:
+                obj.data
+            self.store.delete(made)
+            self.store.delete(writer.id)
+
+        before, interrupted = signal.signal(signal.SIGALRM, interrupt), 0
+        before_hook, sys.unraisablehook = sys.unraisablehook, lambda _: None  # An interrupt in a __del__ is ignored, and said so.
+        signal.setitimer(signal.ITIMER_REAL, 0.0005, 0.0007)
+        try:
+            end = time.monotonic() + 1
+            while time.monotonic() < end:
+                try:
+                    armed = True
+                    calls()
+                except Interrupt:
+                    interrupted += 1
+                armed = False
+        finally:
+            signal.setitimer(signal.ITIMER_REAL, 0)
+            signal.signal(signal.SIGALRM, before)
+            sys.unraisablehook = before_hook
+        gc.collect()
+        self.assertGreater(interrupted, 10)
+        self.assertEqual((0, 0), (self.pins(), self.store.stats().creating_count))
 
 
 class EventsTests(StoreCase):
