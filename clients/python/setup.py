@@ -7,7 +7,11 @@ from pathlib import Path
 
 from setuptools import setup
 from setuptools.command.build_py import build_py
-from wheel.bdist_wheel import bdist_wheel
+
+try:
+    from setuptools.command.bdist_wheel import bdist_wheel
+except ImportError:  # Before setuptools 70.
+    from wheel.bdist_wheel import bdist_wheel
 
 FILE = "libfastplasma.so"
 LIBRARY = Path(os.environ.get("FASTPLASMA_LIBRARY") or Path(__file__).resolve().parents[2] / "artifacts/publish/FastPlasma.Interop" / FILE)

@@ -26,7 +26,7 @@ class Copies:
     """Counts, from any thread."""
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()  # Not Lock: a signal handler may put, too.
         self._counts = dict.fromkeys(CopyCounts.__dataclass_fields__, 0)
 
     def add(self, **counts: int) -> None:

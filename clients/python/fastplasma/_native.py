@@ -149,7 +149,7 @@ class _Forked:
 
 
 _loaded: "Union[ctypes.CDLL, _Forked, None]" = None
-_loading = threading.Lock()
+_loading = threading.RLock()
 ending = False  # The interpreter ends, and has closed the stores.
 
 

@@ -71,7 +71,7 @@ class PlasmaObject:
     def __init__(self, pin: Pin, key: ObjectId) -> None:
         self._pin: Optional[Pin] = pin
         self._memory: "Optional[weakref.ref[Any]]" = None
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
         self._id = key
         self.size = pin.native.size
 

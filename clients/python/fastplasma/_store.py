@@ -94,7 +94,9 @@ class Store:
         if self._closed or not _native.usable():
             return
         self._closed = True
-        _native.check(_native.lib().fp_close(self._handle))
+        status = _native.lib().fp_close(self._handle)
+        if status != Status.CLOSED:  # By another thread.
+            _native.check(status)
 
     @property
     def name(self) -> Optional[str]:
@@ -232,16 +234,17 @@ class Store:
         """The value of a sealed object, over the store's memory and without a copy of its bytes: what ``put`` stored, read-only.
 
         Bytes come back as a read-only memoryview, arrays as read-only arrays, pickles as new Python objects whose arrays lie in the store. All of them keep the
-        object pinned as long as they live. ``NotFound`` with timeout 0, else ``Timeout``; ``Cancelled``, ``Closed``, ``TooManyPins``.
+        object pinned as long as they live. ``NotFound`` with timeout 0, else ``Timeout``; ``Cancelled``, ``Closed``, ``TooManyPins``. For ``spin`` seconds it looks again
+        and again before it sleeps, which costs a core and saves the wake-up.
 
         A pickle can run any code, so get only what writers that you trust have put, or open the store with ``allow_pickle=False``.
         """
         return self._value(self.pin(key, timeout, spin=spin, cancellation=cancellation))
 
     def get_many(self, keys: Iterable[IdLike], needed: Optional[int] = None, timeout: Optional[float] = 0, *, missing: Any = None,
-                 spin: float = 0, cancellation: Optional[Cancellation] = None) -> List[Any]:
+                 cancellation: Optional[Cancellation] = None) -> List[Any]:
         """The values of several objects, ``missing`` in place of those that are not there. Waits until ``needed`` of them (None: all) are there, or the time is over."""
-        return [missing if obj is None else self._value(obj) for obj in self.pin_many(keys, needed, timeout, spin=spin, cancellation=cancellation)]
+        return [missing if obj is None else self._value(obj) for obj in self.pin_many(keys, needed, timeout, cancellation=cancellation)]
 
     def get_buffer(self, key: IdLike, timeout: Optional[float] = 0) -> memoryview:
         """The bytes of an object in place, whatever it is. Never unpickles."""
@@ -283,7 +286,7 @@ class Store:
         return PlasmaObject(pin, made)
 
     def pin_many(self, keys: Iterable[IdLike], needed: Optional[int] = None, timeout: Optional[float] = 0, *,
-                 spin: float = 0, cancellation: Optional[Cancellation] = None) -> List[Optional[PlasmaObject]]:
+                 cancellation: Optional[Cancellation] = None) -> List[Optional[PlasmaObject]]:
         """As ``get_many``, the objects themselves; None in place of those that are not there."""
         ids = [object_id(key) for key in keys]
         if not ids:
@@ -294,7 +297,7 @@ class Store:
         address = ctypes.addressof(table)
         wanted = count if needed is None else needed
         try:
-            status = wait(timeout, spin, cancellation, lambda ms, options: self._pin_slice(raw, count, wanted, ms, options, address))
+            status = wait(timeout, 0, cancellation, lambda ms, options: self._pin_slice(raw, count, wanted, ms, options, address))
             if status == Status.TIMEOUT:
                 status = _native.lib().fp_get_many(self._open(), raw, count, 0, 0, None, address, None)
             _native.check(status)
@@ -325,7 +328,7 @@ class Store:
         return self.contains(key)  # type: ignore[arg-type]  # A TypeError says what an id is.
 
     def wait(self, keys: Iterable[IdLike], needed: Optional[int] = None, timeout: Optional[float] = None, *,
-             spin: float = 0, cancellation: Optional[Cancellation] = None) -> List[bool]:
+             cancellation: Optional[Cancellation] = None) -> List[bool]:
         """Waits until ``needed`` of the ids (None: all) are sealed or the time is over, and says of each whether it is. Pins nothing."""
         ids = b"".join(raw_id(key) for key in keys)
         count = len(ids) // ID_BYTES
@@ -333,7 +336,7 @@ class Store:
             return []
         ready = bytes_type(count)()
         wanted = count if needed is None else needed
-        status = wait(timeout, spin, cancellation, lambda ms, options: _native.lib().fp_wait(
+        status = wait(timeout, 0, cancellation, lambda ms, options: _native.lib().fp_wait(
             self._open(), ids, count, wanted, ms, options, ctypes.addressof(ready), None))
         if status not in (Status.OK, Status.TIMEOUT):
             _native.check(status)

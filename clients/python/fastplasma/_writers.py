@@ -55,7 +55,7 @@ class ObjectWriter:
 
     def __init__(self, opened: OpenWriter, key: ObjectId, pin: Callable[[ObjectId], PlasmaObject]) -> None:
         self._open = opened
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
         self._id = key
         self._pin = pin
         self.size: int = opened.native.size

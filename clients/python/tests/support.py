@@ -100,6 +100,15 @@ def run_python(source: str, *arguments: str, check: bool = True) -> "subprocess.
     return done
 
 
+def loaded_library() -> str:
+    """The path of the C library that this process uses."""
+    fastplasma.library_version()
+    for line in Path("/proc/self/maps").read_text().splitlines():
+        if "libfastplasma.so" in line:
+            return line.split()[-1]
+    raise AssertionError("libfastplasma.so is not mapped.")
+
+
 class Worker:
     """A process of the .NET side (tests/FastPlasma.Worker), driven line by line. It ends with its input."""
 

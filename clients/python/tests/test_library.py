@@ -13,17 +13,8 @@ from pathlib import Path
 import fastplasma
 from fastplasma import _native
 
-from .support import CHECKOUT, PACKAGE, PREFIX
+from .support import CHECKOUT, PACKAGE, PREFIX, loaded_library
 
-
-
-def loaded_library() -> str:
-    """The path of the library that this process uses."""
-    fastplasma.library_version()
-    for line in Path("/proc/self/maps").read_text().splitlines():
-        if line.endswith("libfastplasma.so"):
-            return line.split()[-1]
-    raise AssertionError("libfastplasma.so is not mapped.")
 
 
 class LibraryTests(unittest.TestCase):

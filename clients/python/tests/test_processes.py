@@ -3,8 +3,14 @@
 import multiprocessing
 import os
 import pickle
+import pwd
+import shutil
 import signal
+import subprocess
+import sys
+import tempfile
 import unittest
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,7 +19,7 @@ import pandas as pd
 import fastplasma
 from fastplasma import Forked, ObjectId, ObjectOptions, Status, Store
 
-from .support import PATIENCE, StoreCase, Worker, eventually, run_python
+from .support import PACKAGE, PATIENCE, PREFIX, StoreCase, Worker, eventually, loaded_library, run_python
 
 
 def sum_of(name: str, key: str) -> "tuple[int, float]":
@@ -113,6 +119,32 @@ if child: sys.exit(os.waitpid(child, 0)[1])
         self.store.maintain()
         self.assertEqual((0, 1, 0), (self.pins(), self.store.stats().sealed_count, self.store.stats().creating_count))
         self.store.put("unsealed", b"free again")
+
+    def test_an_admitted_user_reads_in_place_and_cannot_write(self) -> None:
+        self.store.put("a", np.arange(1000))
+        self.store.put("pickle", {"x": 1})
+        self.store.admit_reader("nobody")
+        source = """
+import sys, fastplasma
+from fastplasma import Access, Store, StoreOptions
+store = Store.open(sys.argv[1], StoreOptions(access=Access.READ_ONLY, allow_pickle=False))
+array = store.get("a")
+print(int(array.sum()), array.flags.writeable)
+for call in (lambda: store.get("pickle"), lambda: store.put("b", b""), lambda: store.delete("a"), lambda: Store.open(sys.argv[1])):
+    try: call()
+    except fastplasma.FastPlasmaError as e: print(type(e).__name__)
+"""
+        nobody = pwd.getpwnam("nobody").pw_uid
+        with tempfile.TemporaryDirectory(prefix=PREFIX) as folder:  # Wherever the checkout lies, that user may not get there.
+            shutil.copytree(PACKAGE / "fastplasma", f"{folder}/fastplasma", ignore=shutil.ignore_patterns("*.so", "__pycache__"))
+            shutil.copyfile(loaded_library(), f"{folder}/fastplasma/libfastplasma.so")
+            for path in [Path(folder), *Path(folder).rglob("*")]:
+                path.chmod(0o755)
+            done = subprocess.run(
+                [sys.executable, "-c", source, self.name], cwd="/", env={"PYTHONPATH": folder, "PYTHONDONTWRITEBYTECODE": "1"}, user=nobody, group=nobody, extra_groups=[],
+                capture_output=True, text=True, timeout=60,
+            )
+        self.assertEqual("499500 False\nPickleRefused\nAccessDenied\nAccessDenied\nAccessDenied\n", done.stdout, done.stderr)
 
     def test_exceptions_cross_processes(self) -> None:
         with self.assertRaises(fastplasma.TooLarge) as caught:
