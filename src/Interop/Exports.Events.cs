@@ -4,10 +4,10 @@ namespace FastPlasma.Interop;
 
 internal static unsafe partial class Exports
 {
-    [UnmanagedCallersOnly(EntryPoint = "fp_subscribe")]
+    [UnmanagedCallersOnly(EntryPoint = "fpm_fp_subscribe")]
     internal static int Subscribe(nint store, nint* subscription) => Subscribe(store, null, null, subscription);
 
-    [UnmanagedCallersOnly(EntryPoint = "fp_subscribe_callback")]
+    [UnmanagedCallersOnly(EntryPoint = "fpm_fp_subscribe_callback")]
     internal static int SubscribeCallback(nint store, delegate* unmanaged<void*, FpEvent*, long, void> each, void* context, nint* subscription) =>
         each == null ? Null("each") : Subscribe(store, each, context, subscription);
 
@@ -23,10 +23,20 @@ internal static unsafe partial class Exports
             nint handle = Subscription.All.Add(created);
             if (handle == 0)
                 return Errors.Fail(Status.NoMemory, "This process has too many subscriptions at once, 4,095.");
+            nint before = *subscription;
             *subscription = handle; // Before a callback can run, which may want it.
-            if (each != null)
-                created.Start(each, context);
-            return 0;
+            try
+            {
+                if (each != null)
+                    created.Start(each, context);
+                return 0;
+            }
+            catch
+            {
+                *subscription = before; // No thread could be started.
+                Subscription.All.TryRemove(handle, out _);
+                throw;
+            }
         }
         catch (Exception e)
         {
@@ -34,7 +44,7 @@ internal static unsafe partial class Exports
         }
     }
 
-    [UnmanagedCallersOnly(EntryPoint = "fp_next_event")]
+    [UnmanagedCallersOnly(EntryPoint = "fpm_fp_next_event")]
     internal static int NextEvent(nint subscription, long timeoutMs, FpWaitOptions* wait, FpEvent* next)
     {
         if (!TrySubscription(subscription, out Subscription found, out int failure))
@@ -58,7 +68,7 @@ internal static unsafe partial class Exports
         }
     }
 
-    [UnmanagedCallersOnly(EntryPoint = "fp_lost_events")]
+    [UnmanagedCallersOnly(EntryPoint = "fpm_fp_lost_events")]
     internal static int LostEvents(nint subscription, long* lost)
     {
         if (!TrySubscription(subscription, out Subscription found, out int failure))
@@ -69,7 +79,7 @@ internal static unsafe partial class Exports
         return 0;
     }
 
-    [UnmanagedCallersOnly(EntryPoint = "fp_unsubscribe")]
+    [UnmanagedCallersOnly(EntryPoint = "fpm_fp_unsubscribe")]
     internal static int Unsubscribe(nint subscription)
     {
         try

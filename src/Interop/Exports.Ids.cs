@@ -6,7 +6,7 @@ namespace FastPlasma.Interop;
 
 internal static unsafe partial class Exports
 {
-    [UnmanagedCallersOnly(EntryPoint = "fp_id_from_name")]
+    [UnmanagedCallersOnly(EntryPoint = "fpm_fp_id_from_name")]
     internal static int IdFromName(byte* name, nuint nameSize, ObjectId* id)
     {
         try
@@ -16,7 +16,7 @@ internal static unsafe partial class Exports
                 return Null("id");
             if (utf8.IsEmpty || !Utf8.IsValid(utf8))
                 return Errors.Fail(Status.InvalidArgument, "name is empty or not UTF-8.");
-            *id = ObjectId.FromContent(utf8); // The hash of a name is that of its UTF-8 form.
+            *id = Host.IdOf(name, nameSize); // The hash of a name is that of its UTF-8 form.
             return 0;
         }
         catch (Exception e)
@@ -25,15 +25,14 @@ internal static unsafe partial class Exports
         }
     }
 
-    [UnmanagedCallersOnly(EntryPoint = "fp_id_from_content")]
+    [UnmanagedCallersOnly(EntryPoint = "fpm_fp_id_from_content")]
     internal static int IdFromContent(byte* content, nuint contentSize, ObjectId* id)
     {
         try
         {
-            ReadOnlySpan<byte> bytes = Arguments.Bytes(content, contentSize, int.MaxValue, "content");
-            if (id == null)
-                return Null("id");
-            *id = ObjectId.FromContent(bytes);
+            if (id == null || (content == null && contentSize != 0))
+                return Null("id or content");
+            *id = Host.IdOf(content, contentSize);
             return 0;
         }
         catch (Exception e)
@@ -42,7 +41,7 @@ internal static unsafe partial class Exports
         }
     }
 
-    [UnmanagedCallersOnly(EntryPoint = "fp_id_random")]
+    [UnmanagedCallersOnly(EntryPoint = "fpm_fp_id_random")]
     internal static int IdRandom(ObjectId* id)
     {
         try
@@ -58,7 +57,7 @@ internal static unsafe partial class Exports
         }
     }
 
-    [UnmanagedCallersOnly(EntryPoint = "fp_id_parse")]
+    [UnmanagedCallersOnly(EntryPoint = "fpm_fp_id_parse")]
     internal static int IdParse(byte* text, nuint textSize, ObjectId* id)
     {
         try
@@ -80,7 +79,7 @@ internal static unsafe partial class Exports
         }
     }
 
-    [UnmanagedCallersOnly(EntryPoint = "fp_id_format")]
+    [UnmanagedCallersOnly(EntryPoint = "fpm_fp_id_format")]
     internal static int IdFormat(ObjectId* id, byte* text)
     {
         if (id == null || text == null)

@@ -4,7 +4,7 @@ namespace FastPlasma.Interop;
 
 internal static unsafe partial class Exports
 {
-    [UnmanagedCallersOnly(EntryPoint = "fp_list")]
+    [UnmanagedCallersOnly(EntryPoint = "fpm_fp_list")]
     internal static int List(nint store, delegate* unmanaged<void*, FpObjectInfo*, int> each, void* context)
     {
         if (!Attachment.TryUse(store, out PlasmaStore found, out int failure))
@@ -48,7 +48,7 @@ internal static unsafe partial class Exports
         }
     }
 
-    [UnmanagedCallersOnly(EntryPoint = "fp_list_participants")]
+    [UnmanagedCallersOnly(EntryPoint = "fpm_fp_list_participants")]
     internal static int ListParticipants(nint store, delegate* unmanaged<void*, FpParticipantInfo*, int> each, void* context)
     {
         if (!Attachment.TryUse(store, out PlasmaStore found, out int failure))
@@ -88,7 +88,7 @@ internal static unsafe partial class Exports
         }
     }
 
-    [UnmanagedCallersOnly(EntryPoint = "fp_stats")]
+    [UnmanagedCallersOnly(EntryPoint = "fpm_fp_stats")]
     internal static int Stats(nint store, FpStoreStats* stats)
     {
         if (!Attachment.TryUse(store, out PlasmaStore found, out int failure))
@@ -150,7 +150,7 @@ internal static unsafe partial class Exports
         Recoveries = c.Recoveries,
     };
 
-    [UnmanagedCallersOnly(EntryPoint = "fp_verify")]
+    [UnmanagedCallersOnly(EntryPoint = "fpm_fp_verify")]
     internal static int Verify(
         nint store, int checksums, delegate* unmanaged<void*, double, void> progress, delegate* unmanaged<void*, int, byte*, void> finding, void* context, FpVerifyReport* report)
     {

@@ -5,19 +5,13 @@ using System.Runtime.InteropServices;
 
 namespace FastPlasma.Interop;
 
-/// <summary>The functions of the header. Each one takes its arguments apart, calls the store, and makes a status of what comes back; the header says what they do.</summary>
+/// <summary>The functions of the header behind native/entry.c. Each one takes its arguments apart, calls the store, and makes a status of what comes back; the header says what they do.</summary>
 internal static unsafe partial class Exports
 {
-    [UnmanagedCallersOnly(EntryPoint = "fp_version")]
-    internal static byte* Version() => Literal("0.1.0"u8);
-
-    [UnmanagedCallersOnly(EntryPoint = "fp_status_name")]
-    internal static byte* StatusName(int status) => Literal(StatusText.NameOf((Status)status));
-
-    [UnmanagedCallersOnly(EntryPoint = "fp_last_error")]
+    [UnmanagedCallersOnly(EntryPoint = "fpm_fp_last_error")]
     internal static byte* LastError() => Errors.LastText;
 
-    [UnmanagedCallersOnly(EntryPoint = "fp_last_full_report")]
+    [UnmanagedCallersOnly(EntryPoint = "fpm_fp_last_full_report")]
     internal static int LastFullReport(FpFullReport* report)
     {
         if (report == null || report->StructSize < (nuint)sizeof(FpFullReport))

@@ -4,7 +4,7 @@ namespace FastPlasma.Interop;
 
 internal static unsafe partial class Exports
 {
-    [UnmanagedCallersOnly(EntryPoint = "fp_object_id")]
+    [UnmanagedCallersOnly(EntryPoint = "fpm_fp_object_id")]
     internal static int ObjectIdOf(FpObject* obj, ObjectId* id)
     {
         PlasmaStore? store = null;
@@ -23,13 +23,13 @@ internal static unsafe partial class Exports
         }
     }
 
-    [UnmanagedCallersOnly(EntryPoint = "fp_object_metadata")]
+    [UnmanagedCallersOnly(EntryPoint = "fpm_fp_object_metadata")]
     internal static int ObjectMetadata(FpObject* obj, byte** metadata, nuint* size) => Part(obj, metadata, size, &MetadataOf);
 
-    [UnmanagedCallersOnly(EntryPoint = "fp_object_name")]
+    [UnmanagedCallersOnly(EntryPoint = "fpm_fp_object_name")]
     internal static int ObjectName(FpObject* obj, byte** name, nuint* size) => Part(obj, name, size, &NameOf);
 
-    [UnmanagedCallersOnly(EntryPoint = "fp_object_content_type")]
+    [UnmanagedCallersOnly(EntryPoint = "fpm_fp_object_content_type")]
     internal static int ObjectContentType(FpObject* obj, byte** contentType, nuint* size) => Part(obj, contentType, size, &ContentTypeOf);
 
     private static ReadOnlySpan<byte> MetadataOf(in PlasmaObject pin) => pin.Metadata;
@@ -59,7 +59,7 @@ internal static unsafe partial class Exports
         }
     }
 
-    [UnmanagedCallersOnly(EntryPoint = "fp_object_details_get")]
+    [UnmanagedCallersOnly(EntryPoint = "fpm_fp_object_details_get")]
     internal static int ObjectDetailsGet(FpObject* obj, FpObjectDetails* details)
     {
         PlasmaStore? store = null;
@@ -87,7 +87,7 @@ internal static unsafe partial class Exports
         }
     }
 
-    [UnmanagedCallersOnly(EntryPoint = "fp_object_verify")]
+    [UnmanagedCallersOnly(EntryPoint = "fpm_fp_object_verify")]
     internal static int ObjectVerify(FpObject* obj, int* matches)
     {
         PlasmaStore? store = null;

@@ -12,14 +12,7 @@ internal static unsafe partial class Exports
     /// <summary>Longest piece of a payload that one span copies.</summary>
     private const int PieceBytesMax = 1 << 30;
 
-    [UnmanagedCallersOnly(EntryPoint = "fp_wait_options_init")]
-    internal static void WaitOptionsInit(FpWaitOptions* options)
-    {
-        if (options != null)
-            *options = new FpWaitOptions { StructSize = (nuint)sizeof(FpWaitOptions) };
-    }
-
-    [UnmanagedCallersOnly(EntryPoint = "fp_try_get")]
+    [UnmanagedCallersOnly(EntryPoint = "fpm_fp_try_get")]
     internal static int TryGet(nint store, ObjectId* id, FpObject* obj)
     {
         if (!Attachment.TryUse(store, out PlasmaStore found, out int failure))
@@ -39,7 +32,7 @@ internal static unsafe partial class Exports
         }
     }
 
-    [UnmanagedCallersOnly(EntryPoint = "fp_get")]
+    [UnmanagedCallersOnly(EntryPoint = "fpm_fp_get")]
     internal static int Get(nint store, ObjectId* id, long timeoutMs, FpWaitOptions* wait, FpObject* obj)
     {
         if (!Attachment.TryUse(store, out PlasmaStore found, out int failure))
@@ -66,7 +59,7 @@ internal static unsafe partial class Exports
         return Errors.Report(store.TryGet(in *id, timeout, out pin, spin, token));
     }
 
-    [UnmanagedCallersOnly(EntryPoint = "fp_get_many")]
+    [UnmanagedCallersOnly(EntryPoint = "fpm_fp_get_many")]
     internal static int GetMany(nint store, ObjectId* ids, nuint count, nuint needed, long timeoutMs, FpWaitOptions* wait, FpObject* objects, nuint* foundCount)
     {
         if (!Attachment.TryUse(store, out PlasmaStore found, out int failure))
@@ -104,7 +97,7 @@ internal static unsafe partial class Exports
         }
     }
 
-    [UnmanagedCallersOnly(EntryPoint = "fp_get_into")]
+    [UnmanagedCallersOnly(EntryPoint = "fpm_fp_get_into")]
     internal static int GetInto(nint store, ObjectId* id, long timeoutMs, FpWaitOptions* wait, byte* buffer, long bufferSize, long* size)
     {
         if (!Attachment.TryUse(store, out PlasmaStore found, out int failure))
@@ -136,7 +129,7 @@ internal static unsafe partial class Exports
         }
     }
 
-    [UnmanagedCallersOnly(EntryPoint = "fp_release")]
+    [UnmanagedCallersOnly(EntryPoint = "fpm_fp_release")]
     internal static int Release(FpObject* obj)
     {
         try
@@ -149,7 +142,7 @@ internal static unsafe partial class Exports
         }
     }
 
-    [UnmanagedCallersOnly(EntryPoint = "fp_release_many")]
+    [UnmanagedCallersOnly(EntryPoint = "fpm_fp_release_many")]
     internal static int ReleaseMany(FpObject* objects, nuint count)
     {
         try
@@ -186,7 +179,7 @@ internal static unsafe partial class Exports
     [MethodImpl(MethodImplOptions.NoInlining)]
     private static int NoObject() => Errors.Fail(Status.InvalidArgument, "The object is none that a get has filled.");
 
-    [UnmanagedCallersOnly(EntryPoint = "fp_contains")]
+    [UnmanagedCallersOnly(EntryPoint = "fpm_fp_contains")]
     internal static int Contains(nint store, ObjectId* id)
     {
         if (!Attachment.TryUse(store, out PlasmaStore found, out int failure))
@@ -201,7 +194,7 @@ internal static unsafe partial class Exports
         }
     }
 
-    [UnmanagedCallersOnly(EntryPoint = "fp_wait")]
+    [UnmanagedCallersOnly(EntryPoint = "fpm_fp_wait")]
     internal static int Wait(nint store, ObjectId* ids, nuint count, nuint needed, long timeoutMs, FpWaitOptions* wait, byte* ready, nuint* readyCount)
     {
         if (!Attachment.TryUse(store, out PlasmaStore found, out int failure))

@@ -5,33 +5,16 @@ namespace FastPlasma.Interop;
 
 internal static unsafe partial class Exports
 {
-    [UnmanagedCallersOnly(EntryPoint = "fp_store_options_init")]
-    internal static void StoreOptionsInit(FpStoreOptions* options)
-    {
-        if (options == null)
-            return;
-        *options = new FpStoreOptions
-        {
-            StructSize = (nuint)sizeof(FpStoreOptions),
-            CapacityBytes = 1L << 30,
-            HugePages = (int)HugePages.Auto,
-            Mode = (uint)(UnixFileMode.UserRead | UnixFileMode.UserWrite),
-            PopulateAheadBytes = -1,
-            EventCapacity = 4096,
-            QuotaBytes = -1,
-        };
-    }
-
-    [UnmanagedCallersOnly(EntryPoint = "fp_open")]
+    [UnmanagedCallersOnly(EntryPoint = "fpm_fp_open")]
     internal static int Open(byte* name, FpStoreOptions* options, nint* store) => OpenBy(name, isNamed: true, options, store, &Opened);
 
-    [UnmanagedCallersOnly(EntryPoint = "fp_create_store")]
+    [UnmanagedCallersOnly(EntryPoint = "fpm_fp_create_store")]
     internal static int CreateStore(byte* name, FpStoreOptions* options, nint* store) => OpenBy(name, isNamed: true, options, store, &Created);
 
-    [UnmanagedCallersOnly(EntryPoint = "fp_open_or_create")]
+    [UnmanagedCallersOnly(EntryPoint = "fpm_fp_open_or_create")]
     internal static int OpenOrCreate(byte* name, FpStoreOptions* options, nint* store) => OpenBy(name, isNamed: true, options, store, &OpenedOrCreated);
 
-    [UnmanagedCallersOnly(EntryPoint = "fp_create_anonymous")]
+    [UnmanagedCallersOnly(EntryPoint = "fpm_fp_create_anonymous")]
     internal static int CreateAnonymous(FpStoreOptions* options, nint* store) => OpenBy(null, isNamed: false, options, store, &CreatedAnonymous);
 
     private static PlasmaStore Opened(string name, PlasmaOptions options) => PlasmaStore.Open(name, options);
@@ -71,7 +54,7 @@ internal static unsafe partial class Exports
         }
     }
 
-    [UnmanagedCallersOnly(EntryPoint = "fp_close")]
+    [UnmanagedCallersOnly(EntryPoint = "fpm_fp_close")]
     internal static int Close(nint store)
     {
         try
@@ -88,7 +71,7 @@ internal static unsafe partial class Exports
         }
     }
 
-    [UnmanagedCallersOnly(EntryPoint = "fp_destroy")]
+    [UnmanagedCallersOnly(EntryPoint = "fpm_fp_destroy")]
     internal static int Destroy(byte* name, byte* directory)
     {
         try
@@ -104,7 +87,7 @@ internal static unsafe partial class Exports
         }
     }
 
-    [UnmanagedCallersOnly(EntryPoint = "fp_list_stores")]
+    [UnmanagedCallersOnly(EntryPoint = "fpm_fp_list_stores")]
     internal static int ListStores(byte* directory, delegate* unmanaged<void*, byte*, int> each, void* context)
     {
         try
@@ -125,7 +108,7 @@ internal static unsafe partial class Exports
         }
     }
 
-    [UnmanagedCallersOnly(EntryPoint = "fp_admit_reader")]
+    [UnmanagedCallersOnly(EntryPoint = "fpm_fp_admit_reader")]
     internal static int AdmitReader(nint store, byte* user)
     {
         if (!Attachment.TryUse(store, out PlasmaStore found, out int failure))
@@ -141,7 +124,7 @@ internal static unsafe partial class Exports
         }
     }
 
-    [UnmanagedCallersOnly(EntryPoint = "fp_maintain")]
+    [UnmanagedCallersOnly(EntryPoint = "fpm_fp_maintain")]
     internal static int Maintain(nint store, int* recovered)
     {
         if (!Attachment.TryUse(store, out PlasmaStore found, out int failure))
@@ -159,7 +142,7 @@ internal static unsafe partial class Exports
         }
     }
 
-    [UnmanagedCallersOnly(EntryPoint = "fp_evict")]
+    [UnmanagedCallersOnly(EntryPoint = "fpm_fp_evict")]
     internal static int Evict(nint store, long bytes, long* evictedBytes)
     {
         if (!Attachment.TryUse(store, out PlasmaStore found, out int failure))
@@ -177,7 +160,7 @@ internal static unsafe partial class Exports
         }
     }
 
-    [UnmanagedCallersOnly(EntryPoint = "fp_trim")]
+    [UnmanagedCallersOnly(EntryPoint = "fpm_fp_trim")]
     internal static int Trim(nint store, long* trimmedBytes)
     {
         if (!Attachment.TryUse(store, out PlasmaStore found, out int failure))

@@ -4,7 +4,7 @@ namespace FastPlasma.Interop;
 
 internal static unsafe partial class Exports
 {
-    [UnmanagedCallersOnly(EntryPoint = "fp_cancellation_new")]
+    [UnmanagedCallersOnly(EntryPoint = "fpm_fp_cancellation_new")]
     internal static int CancellationNew(nint* cancellation)
     {
         try
@@ -25,7 +25,7 @@ internal static unsafe partial class Exports
         }
     }
 
-    [UnmanagedCallersOnly(EntryPoint = "fp_cancel")]
+    [UnmanagedCallersOnly(EntryPoint = "fpm_fp_cancel")]
     internal static int Cancel(nint cancellation)
     {
         try
@@ -43,7 +43,7 @@ internal static unsafe partial class Exports
         }
     }
 
-    [UnmanagedCallersOnly(EntryPoint = "fp_cancellation_free")]
+    [UnmanagedCallersOnly(EntryPoint = "fpm_fp_cancellation_free")]
     internal static int CancellationFree(nint cancellation)
     {
         try
@@ -61,7 +61,7 @@ internal static unsafe partial class Exports
         }
     }
 
-    [UnmanagedCallersOnly(EntryPoint = "fp_get_async")]
+    [UnmanagedCallersOnly(EntryPoint = "fpm_fp_get_async")]
     internal static int GetAsync(nint store, ObjectId* id, long timeoutMs, FpWaitOptions* wait, delegate* unmanaged<void*, int, FpObject*, void> done, void* context)
     {
         if (!Attachment.TryUse(store, out PlasmaStore found, out int failure))

@@ -4,19 +4,10 @@ namespace FastPlasma.Interop;
 
 internal static unsafe partial class Exports
 {
-    private const long StoreTimeout = -2;
-
     /// <summary>Told apart from an object's: the words of one are no handle of the other.</summary>
     private const ulong WriterMark = 1UL << 63;
 
-    [UnmanagedCallersOnly(EntryPoint = "fp_object_options_init")]
-    internal static void ObjectOptionsInit(FpObjectOptions* options)
-    {
-        if (options != null)
-            *options = new FpObjectOptions { StructSize = (nuint)sizeof(FpObjectOptions), Retention = -1, TimeoutMs = StoreTimeout };
-    }
-
-    [UnmanagedCallersOnly(EntryPoint = "fp_put")]
+    [UnmanagedCallersOnly(EntryPoint = "fpm_fp_put")]
     internal static int Put(nint store, ObjectId* id, byte* data, long size, FpObjectOptions* options)
     {
         if (!Attachment.TryUse(store, out PlasmaStore found, out int failure))
@@ -40,7 +31,7 @@ internal static unsafe partial class Exports
         }
     }
 
-    [UnmanagedCallersOnly(EntryPoint = "fp_put_many")]
+    [UnmanagedCallersOnly(EntryPoint = "fpm_fp_put_many")]
     internal static int PutMany(nint store, ObjectId* ids, FpBuffer* payloads, nuint count, FpObjectOptions* options, int* statuses, nuint* okCount)
     {
         if (!Attachment.TryUse(store, out PlasmaStore found, out int failure))
@@ -71,7 +62,7 @@ internal static unsafe partial class Exports
         }
     }
 
-    [UnmanagedCallersOnly(EntryPoint = "fp_create")]
+    [UnmanagedCallersOnly(EntryPoint = "fpm_fp_create")]
     internal static int Create(nint store, ObjectId* id, long size, FpObjectOptions* options, FpWriter* writer)
     {
         if (!Attachment.TryUse(store, out PlasmaStore found, out int failure))
@@ -99,7 +90,7 @@ internal static unsafe partial class Exports
         }
     }
 
-    [UnmanagedCallersOnly(EntryPoint = "fp_seal")]
+    [UnmanagedCallersOnly(EntryPoint = "fpm_fp_seal")]
     internal static int Seal(FpWriter* writer)
     {
         PlasmaStore? store = null;
@@ -113,7 +104,7 @@ internal static unsafe partial class Exports
         }
     }
 
-    [UnmanagedCallersOnly(EntryPoint = "fp_abort")]
+    [UnmanagedCallersOnly(EntryPoint = "fpm_fp_abort")]
     internal static int Abort(FpWriter* writer)
     {
         PlasmaStore? store = null;
@@ -127,7 +118,7 @@ internal static unsafe partial class Exports
         }
     }
 
-    [UnmanagedCallersOnly(EntryPoint = "fp_abort_id")]
+    [UnmanagedCallersOnly(EntryPoint = "fpm_fp_abort_id")]
     internal static int AbortId(nint store, ObjectId* id)
     {
         if (!Attachment.TryUse(store, out PlasmaStore found, out int failure))
@@ -142,7 +133,7 @@ internal static unsafe partial class Exports
         }
     }
 
-    [UnmanagedCallersOnly(EntryPoint = "fp_delete")]
+    [UnmanagedCallersOnly(EntryPoint = "fpm_fp_delete")]
     internal static int Delete(nint store, ObjectId* id)
     {
         if (!Attachment.TryUse(store, out PlasmaStore found, out int failure))

@@ -17,7 +17,6 @@ internal sealed class HandleTable<T>(byte kind, Func<T, bool> hasEnded)
 
     private readonly Lock _lock = new();
     private readonly Place[] _places = new Place[1 << PlaceBits];
-    private int _next;
 
     private struct Place
     {
@@ -46,18 +45,16 @@ internal sealed class HandleTable<T>(byte kind, Func<T, bool> hasEnded)
         return given ? Status.Closed : Status.InvalidArgument;
     }
 
-    /// <summary>A new handle; 0 when all places are taken. Places whose object has ended are used again.</summary>
+    /// <summary>A new handle; 0 when all places are taken. The first place whose object has ended is used again, so that those which are kept beyond their end are few.</summary>
     internal nint Add(T item)
     {
         lock (_lock)
         {
-            for (int step = 0; step < PlaceMask; step++)
+            for (int index = 1; index <= PlaceMask; index++)
             {
-                int index = 1 + (_next + step) % PlaceMask;
                 ref Place place = ref _places[index];
                 if (place.Item is not null && !hasEnded(place.Item))
                     continue;
-                _next = index;
                 Volatile.Write(ref place.Handle, 0);
                 place.Generation = Math.Max(1, unchecked(place.Generation + 1));
                 place.Item = item;

@@ -23,39 +23,13 @@ internal enum Status
     Forked = 105,
     Cancelled = 106,
     NoMemory = 107,
+    Unsupported = 108,
     Internal = 199,
 }
 
 /// <summary>The text of statuses, in memory that never moves.</summary>
 internal static class StatusText
 {
-    /// <summary>The name in the header.</summary>
-    internal static ReadOnlySpan<byte> NameOf(Status status) => status switch
-    {
-        Status.Ok => "FP_OK"u8,
-        Status.NotFound => "FP_NOT_FOUND"u8,
-        Status.Exists => "FP_EXISTS"u8,
-        Status.NotSealed => "FP_NOT_SEALED"u8,
-        Status.AlreadySealed => "FP_ALREADY_SEALED"u8,
-        Status.NotOwner => "FP_NOT_OWNER"u8,
-        Status.StoreFull => "FP_STORE_FULL"u8,
-        Status.TooManyObjects => "FP_TOO_MANY_OBJECTS"u8,
-        Status.TooManyPins => "FP_TOO_MANY_PINS"u8,
-        Status.TooLarge => "FP_TOO_LARGE"u8,
-        Status.Timeout => "FP_TIMEOUT"u8,
-        Status.Closed => "FP_CLOSED"u8,
-        Status.InvalidArgument => "FP_INVALID_ARGUMENT"u8,
-        Status.IoError => "FP_IO_ERROR"u8,
-        Status.AccessDenied => "FP_ACCESS_DENIED"u8,
-        Status.BadFormat => "FP_BAD_FORMAT"u8,
-        Status.NoStore => "FP_NO_STORE"u8,
-        Status.Forked => "FP_FORKED"u8,
-        Status.Cancelled => "FP_CANCELLED"u8,
-        Status.NoMemory => "FP_NO_MEMORY"u8,
-        Status.Internal => "FP_INTERNAL"u8,
-        _ => "FP_?"u8,
-    };
-
     /// <summary>What fp_last_error says when the failure brought no text of its own.</summary>
     internal static ReadOnlySpan<byte> MessageOf(Status status) => status switch
     {
@@ -79,6 +53,7 @@ internal static class StatusText
         Status.Forked => "The library was in use before a fork, and this is the forked child, where it cannot be used until exec."u8,
         Status.Cancelled => "The wait was cancelled."u8,
         Status.NoMemory => "This process has no memory left."u8,
+        Status.Unsupported => "The processor lacks instructions that the library is compiled with."u8,
         _ => "The library has a bug."u8,
     };
 }

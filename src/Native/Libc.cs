@@ -127,6 +127,9 @@ internal static unsafe partial class Libc
     [LibraryImport(Name, SetLastError = true, StringMarshalling = StringMarshalling.Utf8)]
     internal static partial int unlink(string path);
 
+    [LibraryImport(Name, SetLastError = true)]
+    internal static partial nint getrandom(void* buffer, nuint bytes, uint flags);
+
     [LibraryImport(Name)]
     internal static partial uint geteuid();
 

@@ -31,7 +31,7 @@
  * Structs with a first member struct_size grow at their end in later versions. Fill options with their *_init function, which sets it; set it to sizeof before a call that
  * fills the struct. A struct_size that is too small is FP_INVALID_ARGUMENT.
  *
- * Fork. A process that forks after the first call of the library keeps what it has; in the child every call on it returns FP_FORKED and changes nothing, until the child execs.
+ * Fork. A process that forks after the first call of the library keeps what it has; in the child every fp_status is FP_FORKED and nothing changes, until the child execs.
  * The library's own threads do not exist in the child, so it cannot open a store again either (FP_FORKED); fork before the first call, or exec.
  *
  * Signals. The library takes no signal but one real-time signal, the first that the program has left at SIG_DFL at the first call (SIGRTMIN on), which it sends to threads that are inside
@@ -39,7 +39,7 @@
  * longjmp, an exception or pthread_exit.
  *
  * The library starts threads only for what says so (asynchronous gets, callbacks, large puts, maintenance) and one to finalize, and stays loaded once it is (dlclose does nothing).
- * It needs a processor of level x86-64-v3 (AVX2, BMI2, FMA: since 2013 to 2015).
+ * It needs a processor of level x86-64-v3 (AVX2, BMI2, FMA: since 2013 to 2015); on others every call is FP_UNSUPPORTED.
  */
 #ifndef FASTPLASMA_H
 #define FASTPLASMA_H
@@ -81,7 +81,8 @@ typedef enum fp_status {
     FP_NO_STORE = 104,         /* there is no store of that name */
     FP_FORKED = 105,           /* the store was opened before a fork, and this is the child */
     FP_CANCELLED = 106,        /* fp_cancel was called */
-    FP_NO_MEMORY = 107,        /* this process has no memory left */
+    FP_NO_MEMORY = 107,        /* this process has no memory left, or too many handles of one kind (4,095) */
+    FP_UNSUPPORTED = 108,      /* the processor lacks instructions that the library is compiled with; of every call then */
     FP_INTERNAL = 199          /* a bug of the library; the message says more */
 } fp_status;
 

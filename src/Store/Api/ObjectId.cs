@@ -8,6 +8,7 @@ using System.Runtime.Intrinsics.Arm;
 using System.Runtime.Intrinsics.X86;
 using System.Security.Cryptography;
 using System.Text;
+using FastPlasma.Native;
 
 namespace FastPlasma;
 
@@ -42,7 +43,7 @@ public readonly struct ObjectId : IEquatable<ObjectId>, IComparable<ObjectId>, I
     public static ObjectId NewRandom()
     {
         Span<byte> bytes = stackalloc byte[SizeBytes];
-        RandomNumberGenerator.Fill(bytes);
+        OsRandom.Fill(bytes);
         return new ObjectId(bytes);
     }
 

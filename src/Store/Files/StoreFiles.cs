@@ -1,4 +1,3 @@
-using System.Security.Cryptography;
 using System.Text;
 using FastPlasma.Allocator;
 using FastPlasma.Format;
@@ -372,7 +371,7 @@ internal sealed unsafe class StoreFiles : IDisposable
         header->BootId = OsIdentity.BootId;
         geometry.WriteTo(header);
         Span<byte> seed = stackalloc byte[sizeof(ulong)];
-        RandomNumberGenerator.Fill(seed);
+        OsRandom.Fill(seed);
         header->HashSeed = options.HashSeed ?? BitConverter.ToUInt64(seed);
         header->HugePages = (uint)options.HugePages;
         header->DefaultRetention = (uint)options.DefaultRetention;

@@ -42,10 +42,13 @@ public sealed class CLibrary : IDisposable
         }
     }
 
+    /// <summary>A file in the folder of these tests.</summary>
+    internal string PathOf(string name) => Path.Combine(_folder, name);
+
     /// <summary>A file with that text, to be compiled.</summary>
     internal string Write(string name, string text)
     {
-        string file = Path.Combine(_folder, name);
+        string file = PathOf(name);
         File.WriteAllText(file, text);
         return file;
     }

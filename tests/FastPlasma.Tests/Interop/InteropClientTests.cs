@@ -81,6 +81,42 @@ public sealed class InteropClientTests(CLibrary library) : StoreTest
     }
 
     [Fact]
+    public void Ids_of_contents_of_any_length_are_those_of_dotnet()
+    {
+        string[] ids = CLibrary.Run(library.Program("hashes")).Split('\n', StringSplitOptions.RemoveEmptyEntries);
+        byte[] content = new byte[1_000_003];
+        for (int i = 0; i < content.Length; i++)
+            content[i] = (byte)(i * 7 + i / 256);
+        Assert.Equal(302, ids.Length);
+        for (int length = 0; length <= 300; length++)
+            Assert.Equal(ObjectId.FromContent(content.AsSpan(0, length)).ToString(), ids[length]);
+        Assert.Equal(ObjectId.FromContent(content).ToString(), ids[^1]);
+    }
+
+    [Fact]
+    public void Cpp_owners_give_back_what_they_hold() =>
+        CLibrary.Run(library.Build(Path.Combine(Repository.Folder, "tests", "FastPlasma.Tests", "Interop", "owners.cpp")));
+
+    /// <summary>Instructions, not times, as in the counts of the .NET API: they are the same on a busy machine. The bound on times, four times, has room for what instructions do not show.</summary>
+    [Fact]
+    public void Try_get_and_release_take_at_most_twice_the_instructions_of_dotnet()
+    {
+        const int few = 1000, many = 51_000;
+        double pair = (double)(InstructionsOf(many) - InstructionsOf(few)) / (many - few);
+        string baseline = Assert.Single(File.ReadLines(Path.Combine(Repository.Folder, "tests", "FastPlasma.Counted", "baseline.txt")), static l => l.StartsWith("get-hit ", StringComparison.Ordinal));
+        double dotnet = double.Parse(baseline.Split(' ')[1], CultureInfo.InvariantCulture);
+        Assert.True(pair > dotnet / 2 && pair <= 2 * dotnet, $"fp_try_get and fp_release take {pair} instructions, TryGet and Dispose {dotnet}.");
+    }
+
+    private long InstructionsOf(int pairs)
+    {
+        string counts = library.PathOf($"counts{pairs}");
+        CLibrary.Run("valgrind", "--quiet", "--tool=callgrind", "--separate-threads=yes", $"--callgrind-out-file={counts}", library.Program("pairs"), pairs.ToString(CultureInfo.InvariantCulture));
+        string totals = Assert.Single(File.ReadLines(counts + "-01"), static l => l.StartsWith("totals: ", StringComparison.Ordinal)); // The thread that calls.
+        return long.Parse(totals.AsSpan("totals: ".Length), CultureInfo.InvariantCulture);
+    }
+
+    [Fact]
     public void Benchmark_of_the_hot_calls_compiles() => library.Build(Path.Combine(CLibrary.Clients, "bench", "hot_calls.c"));
 
     [Fact]
@@ -97,6 +133,7 @@ public sealed class InteropClientTests(CLibrary library) : StoreTest
         string root = Path.Combine(elsewhere, "fastplasma-0.1.0-linux-x64"), examples = Path.Combine(root, "share", "doc", "fastplasma", "examples");
         Assert.Equal("libfastplasma.so.0", new FileInfo(Path.Combine(root, "lib", "libfastplasma.so")).LinkTarget);
         Assert.Equal("libfastplasma.so.0.1.0", new FileInfo(Path.Combine(root, "lib", "libfastplasma.so.0")).LinkTarget);
+        Assert.True(File.Exists(Path.Combine(root, "share", "doc", "fastplasma", "dotnet-LICENSE.TXT"))); // The .NET runtime is inside.
         PlasmaStore store = Named(out string name);
         store.Put(Id("from-elsewhere"), Pattern.Of(7, 3000));
 

@@ -1,3 +1,5 @@
+using Mono.Unix.Native;
+
 namespace FastPlasma.Tests.Interop;
 
 /// <summary>The promises of fastplasma.h, held by contract.c: each function, and each error as far as it can be had.</summary>
@@ -36,6 +38,32 @@ public sealed class InteropContractTests(CLibrary library) : StoreTest
 
     [Fact]
     public void Threads_of_the_program_come_and_go_and_leave_nothing_behind() => Keeps("threads");
+
+    [Fact]
+    public void Calls_beside_a_close_end_as_closed_and_touch_nothing() => Keeps("closing");
+
+    [Fact]
+    public void Attachments_of_one_process_are_apart() => Keeps("two");
+
+    [Fact]
+    public void Only_admitted_users_may_read_and_none_of_them_may_write()
+    {
+        PlasmaStore store = Named(out string name);
+        store.Put(Id("a"), "hello"u8);
+
+        // Another user can read neither the working copy nor what is compiled there.
+        string folder = NewFolder(), program = Path.Combine(folder, "contract"), shared = Path.Combine(folder, "libfastplasma.so.0");
+        File.Copy(library.Program("contract"), program);
+        File.Copy(CLibrary.SharedObject, shared);
+        foreach (string path in (string[])[folder, program, shared])
+            Assert.Equal(0, Syscall.chmod(path, (FilePermissions)0x1ED));
+        AsNobody("stranger");
+        CLibrary.Run(program, "admit", name);
+        AsNobody("reader");
+
+        void AsNobody(string part) =>
+            CLibrary.Run(new Dictionary<string, string> { ["LD_LIBRARY_PATH"] = folder }, "setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", program, part, name);
+    }
 
     private void Keeps(string part) => CLibrary.Run(library.Program("contract"), part, NewName());
 }

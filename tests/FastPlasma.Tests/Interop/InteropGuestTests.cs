@@ -11,10 +11,32 @@ public sealed class InteropGuestTests(CLibrary library)
     public void Realtime_signals_that_the_program_handles_are_left_to_it() => Behaves("realtime");
 
     [Fact]
-    public void Sigpipe_and_sigsegv_keep_their_default_action() => Behaves("default");
+    public void Default_actions_stay_and_no_other_library_is_loaded() => Behaves("default");
 
     [Fact]
     public void Forked_child_is_refused_by_every_call_and_its_parent_is_unharmed() => Behaves("fork");
+
+    [Fact]
+    public void Processor_that_is_too_old_is_refused_by_every_call()
+    {
+        // The C files alone, told that the processor is none; nothing managed may be entered, and nothing is there.
+        string native = Path.Combine(Repository.Folder, "src", "Interop", "native"), shared = library.PathOf("too-old.so");
+        CLibrary.Run(
+            "gcc", "-std=c11", "-O2", "-fPIC", "-shared", "-fvisibility=hidden", "-Wall", "-Wextra", "-Werror", "-DFP_HOST_PROCESSOR_IS_ENOUGH=0", "-o", shared,
+            Path.Combine(native, "entry.c"), Path.Combine(native, "host.c"), Path.Combine(native, "sha256.c"),
+            "-Wl,--wrap=sigaction,--wrap=signal,--wrap=pthread_kill,--wrap=pthread_create,--wrap=atexit,--unresolved-symbols=ignore-all,-z,lazy");
+        CLibrary.Run(library.Program("guest"), "old", shared);
+    }
+
+    [Fact]
+    public void Exit_handlers_of_the_program_may_use_the_library() => Behaves("exit");
+
+    [Fact]
+    public void Changed_disposition_is_found()
+    {
+        Exception found = Assert.ThrowsAny<Exception>(() => Behaves("control"));
+        Assert.Contains("before->of[i].sa_handler == SIG_DFL", found.Message, StringComparison.Ordinal);
+    }
 
     [Fact]
     public void Library_stays_loaded_when_it_is_closed_and_opened_again() => Behaves("reload");

@@ -91,6 +91,12 @@ static void part_ids(const char *name)
     IS(FP_OK, fp_id_random(&other));
     CHECK(memcmp(&id, &other, sizeof id) != 0);
     IS(FP_OK, fp_id_from_content(NULL, 0, &id));
+    for (int i = 0; i < 1000; i++) { /* A stuck generator would repeat. */
+        fp_id next;
+        IS(FP_OK, fp_id_random(&next));
+        CHECK(memcmp(&next, &other, sizeof next) != 0);
+        other = next;
+    }
 
     IS(FP_INVALID_ARGUMENT, fp_id_from_name("", 0, &id));
     IS(FP_INVALID_ARGUMENT, fp_id_from_name(NULL, 3, &id));
@@ -1146,9 +1152,133 @@ static void part_threads(const char *name)
     CHECK(stats.sealed_count == 1 && stats.condemned_count == 0 && stats.process.gets == 3000 + 8 * 2000 + 1);
     IS(FP_OK, fp_close(store));
 
-    /* Stores opened and closed again and again: handles are used again, nothing is left. */
-    for (int i = 0; i < 200; i++)
-        IS(FP_OK, fp_close(anonymous()));
+    /* Stores opened and closed again and again: a closed one is forgotten as soon as the next comes, which gets its place in the table (the low bits of the handle). */
+    for (int i = 0; i < 200; i++) {
+        fp_store *next = anonymous();
+        CHECK(((uintptr_t)next & 0xfff) <= 2);
+        IS(FP_OK, fp_close(next));
+    }
+}
+
+/* ---- fp_close beside calls ------------------------------------------------------------------------------------------------------ */
+
+struct race {
+    fp_store *store;
+    atomic_int calls;
+};
+
+static void *call_until_closed(void *argument)
+{
+    struct race *race = argument;
+    fp_id id = id_of("a"), own;
+    IS(FP_OK, fp_id_random(&own));
+    for (;;) {
+        fp_object object = { 0 };
+        fp_status got = fp_try_get(race->store, &id, &object);
+        if (got == FP_OK)
+            CHECK(memcmp(object.data, "hello", 5) == 0);
+        IS(FP_OK, fp_release(&object));
+        fp_status put = fp_put(race->store, &own, "own", 3, NULL);
+        CHECK(put == FP_OK || put == FP_EXISTS || put == FP_CLOSED);
+        fp_status deleted = fp_delete(race->store, &own);
+        CHECK(deleted == FP_OK || deleted == FP_CLOSED);
+        atomic_fetch_add(&race->calls, 1);
+        if (got == FP_CLOSED)
+            return NULL;
+        CHECK(got == FP_OK);
+    }
+}
+
+static void part_closing(const char *name)
+{
+    (void)name;
+    for (int round = 0; round < 40; round++) {
+        struct race race = { .store = anonymous() };
+        fp_id id = id_of("a");
+        fp_object held;
+        IS(FP_OK, fp_put(race.store, &id, "hello", 5, NULL));
+        IS(FP_OK, fp_try_get(race.store, &id, &held));
+        pthread_t threads[3];
+        for (int i = 0; i < 3; i++)
+            CHECK(pthread_create(&threads[i], NULL, call_until_closed, &race) == 0);
+        for (int64_t end = now_ms() + 30000; atomic_load(&race.calls) < 100;) {
+            CHECK(now_ms() < end);
+            usleep(100);
+        }
+        IS(FP_OK, fp_close(race.store));
+        if (round % 2 == 0)
+            IS(FP_OK, fp_close(anonymous())); /* Whose handle may take the place. */
+        CHECK(memcmp(held.data, "hello", 5) == 0);
+        IS(FP_OK, fp_release(&held));
+        for (int i = 0; i < 3; i++)
+            pthread_join(threads[i], NULL);
+    }
+}
+
+/* ---- several attachments, several users ------------------------------------------------------------------------------------------ */
+
+static void part_two(const char *name)
+{
+    fp_store_options options = small();
+    fp_store *first, *second;
+    fp_id id = id_of("a");
+    fp_writer writer;
+    fp_object object;
+    IS(FP_OK, fp_create_store(name, &options, &first));
+    IS(FP_OK, fp_open(name, NULL, &second));
+    IS(FP_OK, fp_create(first, &id, 5, NULL, &writer));
+    IS(FP_NOT_OWNER, fp_abort_id(second, &id));
+    CHECK(says("Another attachment"));
+    memcpy(writer.data, "hello", 5);
+    IS(FP_OK, fp_seal(&writer));
+    IS(FP_OK, fp_get(second, &id, 1000, NULL, &object));
+    CHECK(memcmp(object.data, "hello", 5) == 0);
+    IS(FP_OK, fp_close(first)); /* The other goes on. */
+    CHECK(memcmp(object.data, "hello", 5) == 0);
+    IS(FP_OK, fp_destroy(name, NULL));
+    IS(FP_OK, fp_delete(second, &id)); /* It keeps what it has mapped. */
+    IS(FP_OK, fp_release(&object));
+    IS(FP_OK, fp_close(second));
+}
+
+/* By the owner, with the user that is admitted. */
+static void part_admit(const char *name)
+{
+    fp_store *store;
+    IS(FP_OK, fp_open(name, NULL, &store));
+    IS(FP_OK, fp_admit_reader(store, "65534"));
+    IS(FP_OK, fp_admit_reader(store, "65534"));
+    IS(FP_INVALID_ARGUMENT, fp_admit_reader(store, "0"));
+    CHECK(says("owns"));
+    IS(FP_OK, fp_close(store));
+}
+
+/* By a user that is not admitted. */
+static void part_stranger(const char *name)
+{
+    fp_store *store = NULL;
+    fp_store_options options = small();
+    IS(FP_ACCESS_DENIED, fp_open(name, NULL, &store));
+    options.access = FP_READ_ONLY;
+    IS(FP_ACCESS_DENIED, fp_open(name, &options, &store));
+    CHECK(store == NULL);
+}
+
+/* By a user that is admitted: reads "a". */
+static void part_reader(const char *name)
+{
+    fp_store *store;
+    fp_store_options options = small();
+    options.access = FP_READ_ONLY;
+    fp_id id = id_of("a");
+    fp_object object;
+    IS(FP_ACCESS_DENIED, fp_open(name, NULL, &store));
+    IS(FP_OK, fp_open(name, &options, &store));
+    IS(FP_OK, fp_get(store, &id, 1000, NULL, &object));
+    CHECK(object.size == 5 && memcmp(object.data, "hello", 5) == 0);
+    IS(FP_OK, fp_release(&object));
+    IS(FP_ACCESS_DENIED, fp_put(store, &id, "x", 1, NULL));
+    IS(FP_OK, fp_close(store));
 }
 
 int main(int count, char **arguments)
@@ -1159,6 +1289,7 @@ int main(int count, char **arguments)
     } parts[] = {
         { "ids", part_ids }, { "stores", part_stores }, { "writing", part_writing }, { "full", part_full }, { "pins", part_pins }, { "reading", part_reading },
         { "waiting", part_waiting }, { "events", part_events }, { "looking", part_looking }, { "handles", part_handles }, { "threads", part_threads },
+        { "closing", part_closing }, { "two", part_two }, { "admit", part_admit }, { "stranger", part_stranger }, { "reader", part_reader },
     };
     for (size_t i = 0; count == 3 && i < sizeof parts / sizeof parts[0]; i++)
         if (strcmp(arguments[1], parts[i].name) == 0) {

@@ -224,6 +224,18 @@ static void part_default(const char *path)
     use_much(store);
     struct sigaction present;
     CHECK(sigaction(SIGPIPE, NULL, &present) == 0 && present.sa_handler == SIG_DFL);
+
+    /* It brings nobody along: no OpenSSL, no helper. */
+    FILE *maps = fopen("/proc/self/maps", "r");
+    char line[1000];
+    CHECK(maps != NULL);
+    while (fgets(line, sizeof line, maps) != NULL) {
+        char *file = strrchr(line, '/');
+        if (file != NULL && strstr(file, ".so") != NULL)
+            CHECK(strncmp(file, "/libfastplasma.so", 17) == 0 || strncmp(file, "/libc.so", 8) == 0 || strncmp(file, "/libm.so", 8) == 0 || strncmp(file, "/ld-linux", 9) == 0 ||
+                strncmp(file, "/libdl.so", 9) == 0 || strncmp(file, "/libpthread.so", 14) == 0 || strncmp(file, "/librt.so", 9) == 0 || strncmp(file, "/libgcc_s.so", 12) == 0);
+    }
+    fclose(maps);
     CHECK(sigaction(SIGSEGV, NULL, &present) == 0 && present.sa_handler == SIG_DFL);
     CHECK(F(fp_close)(store) == FP_OK);
 }
@@ -244,9 +256,9 @@ static void on_event(void *context, const fp_event *event, int64_t lost)
     (void)lost;
 }
 
-static void child(fp_store *store, fp_object *object, fp_writer *writer, fp_subscription *subscription, fp_cancellation *cancellation)
+static void child(fp_store *store, fp_id id, fp_object *object, fp_writer *writer, fp_subscription *subscription, fp_cancellation *cancellation)
 {
-    fp_id id, other;
+    fp_id other = id;
     fp_object got;
     fp_writer made;
     fp_store *opened;
@@ -261,7 +273,8 @@ static void child(fp_store *store, fp_object *object, fp_writer *writer, fp_subs
     fp_store_stats stats = { .struct_size = sizeof stats };
     fp_object_details details = { .struct_size = sizeof details };
     alarm(30);
-    CHECK(F(fp_id_from_name)("a", 1, &id) == FP_OK && F(fp_id_from_name)("new", 3, &other) == FP_OK);
+    CHECK(F(fp_id_from_name)("a", 1, &other) == FP_FORKED && F(fp_id_random)(&other) == FP_FORKED);
+    CHECK(strcmp(F(fp_version)(), "0.1.0") == 0 && strcmp(F(fp_status_name)(FP_FORKED), "FP_FORKED") == 0);
     CHECK(F(fp_try_get)(store, &id, &got) == FP_FORKED);
     CHECK(strstr(F(fp_last_error)(), "fork") != NULL);
     CHECK(F(fp_get)(store, &id, 0, NULL, &got) == FP_FORKED);
@@ -307,6 +320,16 @@ static void child(fp_store *store, fp_object *object, fp_writer *writer, fp_subs
     CHECK(F(fp_close)(store) == FP_FORKED);
 }
 
+static fp_store *volatile fork_lists;
+
+static void *list_always(void *argument)
+{
+    (void)argument;
+    for (fp_store *store; (store = fork_lists) != NULL;)
+        CHECK(F(fp_list)(store, ignore_info, NULL) == FP_OK);
+    return NULL;
+}
+
 static void await_child(pid_t pid)
 {
     int status;
@@ -338,13 +361,33 @@ static void part_fork(const char *path)
     for (int by_exit = 0; by_exit < 2; by_exit++) {
         pid = fork();
         if (pid == 0) {
-            child(store, &object, &writer, subscription, cancellation);
+            child(store, id, &object, &writer, subscription, cancellation);
             if (by_exit)
                 exit(0);
             _exit(0);
         }
         await_child(pid);
     }
+
+    /* Also in the moment of a garbage collection, which two threads bring about all the time. */
+    fork_lists = store;
+    pthread_t listers[2];
+    for (int i = 0; i < 2; i++)
+        CHECK(pthread_create(&listers[i], NULL, list_always, NULL) == 0);
+    for (int i = 0; i < 100; i++) {
+        usleep((useconds_t)(i * 7 % 1000));
+        pid = fork();
+        if (pid == 0) {
+            fp_object got;
+            alarm(30); /* Its default action ends a child that hangs. */
+            CHECK(F(fp_try_get)(store, &id, &got) == FP_FORKED && F(fp_put)(store, &id, "x", 1, NULL) == FP_FORKED && F(fp_last_error)()[0] != 0);
+            exit(0);
+        }
+        await_child(pid);
+    }
+    fork_lists = NULL;
+    for (int i = 0; i < 2; i++)
+        CHECK(pthread_join(listers[i], NULL) == 0);
 
     /* The parent is unharmed. */
     CHECK(memcmp(object.data, "hello", 5) == 0);
@@ -402,6 +445,57 @@ static void part_first(const char *path)
         CHECK(pthread_join(threads[i], NULL) == 0);
 }
 
+/* The program's own exit handlers run after those of the runtime, which was started later; globals of C++ are like that. */
+static fp_store *at_exit_store;
+static fp_subscription *at_exit_subscription;
+
+static void at_exit(void)
+{
+    fp_id id;
+    fp_object object;
+    F(fp_id_from_name)("a", 1, &id);
+    if (F(fp_get)(at_exit_store, &id, 100, NULL, &object) != FP_OK || F(fp_release)(&object) != FP_OK || F(fp_unsubscribe)(at_exit_subscription) != FP_OK || F(fp_close)(at_exit_store) != FP_OK)
+        _exit(1);
+}
+
+static void part_exit(const char *path)
+{
+    CHECK(atexit(at_exit) == 0);
+    load(path);
+    at_exit_store = use();
+    CHECK(F(fp_subscribe_callback)(at_exit_store, on_event, NULL, &at_exit_subscription) == FP_OK);
+}
+
+static void part_old(const char *path)
+{
+    library = dlopen(path, RTLD_LAZY | RTLD_LOCAL);
+    CHECK(library != NULL);
+    fp_store_options options;
+    fp_store *store = NULL;
+    fp_id id;
+    F(fp_store_options_init)(&options);
+    CHECK(options.struct_size == sizeof options && strcmp(F(fp_status_name)(FP_UNSUPPORTED), "FP_UNSUPPORTED") == 0);
+    for (int i = 0; i < 2; i++) {
+        CHECK(F(fp_open)("x", &options, &store) == FP_UNSUPPORTED);
+        CHECK(strstr(F(fp_last_error)(), "AVX2") != NULL);
+        CHECK(F(fp_id_random)(&id) == FP_UNSUPPORTED && F(fp_close)(NULL) == FP_UNSUPPORTED);
+    }
+}
+
+/* The check of dispositions finds what a runtime would do. */
+static void part_control(const char *path)
+{
+    struct dispositions before, now;
+    signal(SIGPIPE, SIG_DFL);
+    read_dispositions(&before);
+    load(path);
+    fp_store *store = use();
+    signal(SIGPIPE, SIG_IGN);
+    read_dispositions(&now);
+    CHECK(F(fp_close)(store) == FP_OK);
+    compare(&before, &now);
+}
+
 int main(int count, char **arguments)
 {
     const char *part = count == 3 ? arguments[1] : "", *path = count == 3 ? arguments[2] : "";
@@ -413,6 +507,12 @@ int main(int count, char **arguments)
         part_default(path);
     else if (strcmp(part, "fork") == 0)
         part_fork(path);
+    else if (strcmp(part, "exit") == 0)
+        part_exit(path);
+    else if (strcmp(part, "old") == 0)
+        part_old(path);
+    else if (strcmp(part, "control") == 0)
+        part_control(path);
     else if (strcmp(part, "reload") == 0)
         part_reload(path);
     else if (strcmp(part, "first") == 0)
