@@ -14,6 +14,7 @@ except ImportError:  # Before setuptools 70.
     from wheel.bdist_wheel import bdist_wheel
 
 FILE = "libfastplasma.so"
+LICENSES = ("dotnet-LICENSE.TXT", "dotnet-THIRD-PARTY-NOTICES.TXT")  # Of the .NET runtime inside; published beside it.
 LIBRARY = Path(os.environ.get("FASTPLASMA_LIBRARY") or Path(__file__).resolve().parents[2] / "artifacts/publish/FastPlasma.Interop" / FILE)
 
 
@@ -21,7 +22,9 @@ class BuildWithLibrary(build_py):
     def run(self) -> None:
         super().run()
         if LIBRARY.is_file():
-            shutil.copyfile(LIBRARY, Path(self.build_lib) / "fastplasma" / FILE)
+            for name in (FILE, *LICENSES):
+                if (LIBRARY.parent / name).is_file():
+                    shutil.copyfile(LIBRARY.parent / name, Path(self.build_lib) / "fastplasma" / name)
 
 
 class PlatformWheel(bdist_wheel):

@@ -12,7 +12,7 @@ Needs the C library (libfastplasma.so), which the first call loads; see docs/pyt
 from ._copies import CopyCounts
 from ._errors import (
     AccessDenied, AlreadySealed, BadFormat, Cancelled, Closed, Exists, FastPlasmaError, Forked, FullReport, InternalError, InvalidArgument, IoError, LibraryNotFound, NoMemory, NoStore,
-    NotFound, NotOwner, NotSealed, PickleRefused, Status, StoreFull, Timeout, TooLarge, TooManyObjects, TooManyPins,
+    NotFound, NotOwner, NotSealed, PickleRefused, Status, StoreFull, Timeout, TooLarge, TooManyObjects, TooManyPins, Unsupported,
 )
 from ._events import Event, EventKind, Subscription
 from ._ids import IdLike, ObjectId
@@ -29,6 +29,6 @@ __all__ = [
     "AccessDenied", "Access", "AlreadySealed", "ArrayWriter", "BadFormat", "Cancellation", "Cancelled", "Closed", "CopyCounts", "Event", "EventKind", "Exists", "FastPlasmaError",
     "Forked", "FullReport", "HugePages", "IdLike", "InternalError", "InvalidArgument", "IoError", "LibraryNotFound", "LogLevel", "NoMemory", "NoStore", "NotFound", "NotOwner",
     "NotSealed", "ObjectDetails", "ObjectId", "ObjectInfo", "ObjectOptions", "ObjectState", "ObjectWriter", "OperationCounts", "ParticipantInfo", "PickleRefused",
-    "PlasmaObject", "Retention", "Status", "Store", "StoreFull", "StoreOptions", "StoreStats", "Subscription", "Timeout", "TooLarge", "TooManyObjects", "TooManyPins", "VerifyReport",
+    "PlasmaObject", "Retention", "Status", "Store", "StoreFull", "StoreOptions", "StoreStats", "Subscription", "Timeout", "TooLarge", "TooManyObjects", "TooManyPins", "Unsupported", "VerifyReport",
     "destroy", "library_version", "list_stores",
 ]

@@ -30,6 +30,7 @@ class Status(enum.IntEnum):
     FORKED = 105
     CANCELLED = 106
     NO_MEMORY = 107
+    UNSUPPORTED = 108
     INTERNAL = 199
 
 
@@ -164,9 +165,15 @@ class Cancelled(FastPlasmaError):
 
 
 class NoMemory(FastPlasmaError, MemoryError):
-    """This process has no memory left."""
+    """This process has no memory left, or too many handles of one kind (4,095)."""
 
     status = Status.NO_MEMORY
+
+
+class Unsupported(FastPlasmaError):
+    """The processor lacks instructions that the library is compiled with; of every call then."""
+
+    status = Status.UNSUPPORTED
 
 
 class InternalError(FastPlasmaError):
@@ -189,6 +196,6 @@ CLASS_OF_STATUS: "dict[int, type[FastPlasmaError]]" = {
     c.status: c
     for c in (
         NotFound, Exists, NotSealed, AlreadySealed, NotOwner, StoreFull, TooManyObjects, TooManyPins, TooLarge, Timeout, Closed, InvalidArgument,
-        IoError, AccessDenied, BadFormat, NoStore, Forked, Cancelled, NoMemory, InternalError,
+        IoError, AccessDenied, BadFormat, NoStore, Forked, Cancelled, NoMemory, Unsupported, InternalError,
     )
 }

@@ -72,7 +72,8 @@ class LibraryTests(unittest.TestCase):
         checkout = self.folder / "checkout"
         shutil.copytree(PACKAGE, checkout / "clients" / "python", ignore=shutil.ignore_patterns("__pycache__", "build", "*.egg-info", "*.so"))
         (checkout / "artifacts" / "publish" / "FastPlasma.Interop").mkdir(parents=True)
-        shutil.copyfile(loaded_library(), checkout / "artifacts" / "publish" / "FastPlasma.Interop" / "libfastplasma.so")
+        for name in ("libfastplasma.so", "dotnet-LICENSE.TXT", "dotnet-THIRD-PARTY-NOTICES.TXT"):
+            shutil.copyfile(Path(loaded_library()).parent / name, checkout / "artifacts" / "publish" / "FastPlasma.Interop" / name)
         environment = {key: value for key, value in os.environ.items() if key not in ("FASTPLASMA_LIBRARY", "PYTHONPATH")}
         environment.update(PIP_DISABLE_PIP_VERSION_CHECK="1", HOME=str(self.folder))
 
@@ -89,7 +90,8 @@ class LibraryTests(unittest.TestCase):
         text = run(python, "-c", source)
         self.assertRegex(text, r"^\[0 1 2\] .*/venv/lib/.*site-packages/fastplasma/__init__\.py\n$")
         self.assertIn("fastplasma", run(python, "-m", "pip", "list"))
-        self.assertTrue(list((self.folder / "venv").glob("lib/*/site-packages/fastplasma/py.typed")))
+        for name in ("py.typed", "dotnet-LICENSE.TXT", "dotnet-THIRD-PARTY-NOTICES.TXT"):
+            self.assertTrue(list((self.folder / "venv").glob(f"lib/*/site-packages/fastplasma/{name}")), name)
 
 
 class PromisesTests(unittest.TestCase):
