@@ -131,6 +131,8 @@ internal sealed unsafe partial class Session
             case "churn": // churn PREFIX N: puts evictable objects for ever, deleting and reading now and then.
                 Churn(a[1], Int(a[2]));
                 return "ok";
+            case "exchange": // exchange SENT RECEIVED N SEED BYTES: puts SENT-0 to SENT-(N-1) and checks RECEIVED-0 to RECEIVED-(N-1) of another process; answers their bytes.
+                return $"ok {new Exchange(Store, Int(a[4]), Int(a[5])).Run(a[1], a[2], Int(a[3]))}";
             case "record": // record FILE PLAN: makes the plan's calls and writes them to the file.
                 Recorder.Plan plan = Recorder.Plan.Parse(a.AsSpan(2));
                 using (var file = new RecordFile(a[1], plan.RecordCount))

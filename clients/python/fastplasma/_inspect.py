@@ -1,0 +1,159 @@
+"""What a store says about itself."""
+
+from __future__ import annotations
+
+import enum
+import uuid
+from dataclasses import dataclass
+from typing import Any, List
+
+from . import _native
+from ._ids import ObjectId
+from ._options import Access, Retention
+
+
+class ObjectState(enum.IntEnum):
+    """Where an object stands in its life."""
+
+    CREATING = 3
+    SEALED = 4
+    CONDEMNED = 5
+    """Deleted, but still read."""
+
+
+@dataclass(frozen=True)
+class ObjectInfo:
+    """One object, as it was when it was looked at."""
+
+    id: ObjectId
+    state: int
+    """An ``ObjectState``."""
+    payload_size: int
+    metadata_size: int
+    block_size: int
+    """Memory that it takes."""
+    created_at_ns: int
+    sealed_at_ns: int
+    """0: not sealed."""
+    incarnation: int
+    retention: Retention
+    creator_process_id: int
+    pin_count: int
+    """By all processes."""
+    holder_count: int
+    """Processes that pin it."""
+    name: str
+    content_type: str
+
+
+@dataclass(frozen=True)
+class ParticipantInfo:
+    """One attachment of a process to the store."""
+
+    uid: int
+    index: int
+    process_id: int
+    access: Access
+    attached_at_ns: int
+    pin_count: int
+    creating_count: int
+    alive: bool
+    token_kept: bool
+    """Its process has ended, but a forked child keeps its lock."""
+    other_pid_namespace: bool
+    """``process_id`` means nothing here."""
+    process_name: str
+
+
+@dataclass(frozen=True)
+class OperationCounts:
+    """What was done so far. ``*_copied_bytes`` are copies that the store made; what Python writes into a created object is in ``Store.copies``."""
+
+    gets: int
+    get_misses: int
+    get_bytes: int
+    get_copied_bytes: int
+    puts: int
+    put_bytes: int
+    put_copied_bytes: int
+    creates: int
+    create_bytes: int
+    create_copied_bytes: int
+    aborts: int
+    deletes: int
+    evictions: int
+    evicted_bytes: int
+    recoveries: int
+
+
+@dataclass(frozen=True)
+class StoreStats:
+    """The store's numbers; sizes in bytes."""
+
+    uuid: uuid.UUID
+    capacity_bytes: int
+    backed_bytes: int
+    """Payload memory that has pages."""
+    meta_bytes: int
+    used_bytes: int
+    """In blocks."""
+    object_bytes: int
+    """Payload and metadata in them."""
+    slab_free_bytes: int
+    largest_free_run_bytes: int
+    condemned_bytes: int
+    evictable_bytes: int
+    creating_bytes: int
+    huge_page_bytes: int
+    sealed_count: int
+    creating_count: int
+    condemned_count: int
+    object_count_max: int
+    participant_count: int
+    huge_pages: int
+    process: OperationCounts
+    """Of this attachment."""
+    store: OperationCounts
+    """Of all processes since the store was created."""
+
+
+@dataclass(frozen=True)
+class VerifyReport:
+    """What a walk over everything found."""
+
+    objects: int
+    checksums_verified: int
+    payload_bytes: int
+    problems: List[str]
+    notes: List[str]
+
+
+def object_info(native: Any) -> ObjectInfo:
+    """From fp_object_info."""
+    values = {name: getattr(native, name) for name in ObjectInfo.__dataclass_fields__}
+    values.update(id=ObjectId(bytes(native.id)), retention=Retention(native.retention), name=_text(native.name), content_type=_text(native.content_type))
+    return ObjectInfo(**values)
+
+
+def participant_info(native: Any) -> ParticipantInfo:
+    """From fp_participant_info."""
+    values = {name: getattr(native, name) for name in ParticipantInfo.__dataclass_fields__}
+    values.update(access=Access(native.access), process_name=_text(native.process_name))
+    for name in ("alive", "token_kept", "other_pid_namespace"):
+        values[name] = bool(values[name])
+    return ParticipantInfo(**values)
+
+
+def store_stats(native: _native.FpStoreStats) -> StoreStats:
+    """From fp_store_stats."""
+    values = {name: getattr(native, name) for name in StoreStats.__dataclass_fields__}
+    values.update(uuid=uuid.UUID(bytes=bytes(native.uuid)), process=_counts(native.process), store=_counts(native.store))
+    return StoreStats(**values)
+
+
+def _counts(native: Any) -> OperationCounts:
+    return OperationCounts(**{name: getattr(native, name) for name in OperationCounts.__dataclass_fields__})
+
+
+def _text(raw: "bytes | None") -> str:
+    return (raw or b"").decode("utf-8", "replace")
