@@ -15,6 +15,9 @@ internal sealed class OsException : IOException
     /// <summary>Takes errno of the call that has just failed.</summary>
     internal static OsException FromLastError(string operation, string subject) => new(operation, subject, Marshal.GetLastPInvokeError());
 
+    /// <summary>Loads what <see cref="Describe"/> needs while there is memory, so that it can say that there is none.</summary>
+    internal static void LoadNames() => _ = Describe(0);
+
     /// <summary>"ENOSPC (No space left on device)".</summary>
     /// <remarks>Only the names come from Mono.Posix, whose numbers are Linux's own; its native helper is not needed for them.</remarks>
     internal static string Describe(int errno) =>

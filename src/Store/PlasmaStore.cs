@@ -74,6 +74,7 @@ public sealed unsafe partial class PlasmaStore : IDisposable
         StoreMemory? memory = null;
         try
         {
+            OsException.LoadNames();
             _copyThreads = ParallelCopy.ThreadCountOf(options.CopyThreads); // Before anything is taken.
             memory = new StoreMemory(files.Meta, files.Data, files.Geometry, files.Access, mayWriteWaits: files.Domain == 0);
             participants = ParticipantTable.Open(files);

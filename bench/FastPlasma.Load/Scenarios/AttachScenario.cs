@@ -8,7 +8,7 @@ namespace FastPlasma.Load.Scenarios;
 /// <summary>Does opening a store take longer when it is larger, or full?</summary>
 internal sealed class AttachScenario : IScenario
 {
-    private const int ObjectBytes = 1 << 20, FullSeconds = 60, QuickSeconds = 8;
+    private const int ObjectBytes = 1 << 20, FullSeconds = 60, QuickSeconds = 5;
 
     private static readonly long[] s_quick = [64L << 20, 1L << 30];
     private static readonly long[] s_full = [64L << 20, 512L << 20, 2L << 30, 8L << 30];

@@ -9,7 +9,7 @@ namespace FastPlasma.Load.Scenarios;
 /// <summary>Is it worth while to ask for many objects at once?</summary>
 internal sealed class BatchScenario : IScenario
 {
-    private const int GroupSize = 100, PayloadBytes = 64, ColdFull = 1_000_000, ColdQuick = 200_000, FullSeconds = 40, QuickSeconds = 8;
+    private const int GroupSize = 100, PayloadBytes = 64, ColdFull = 1_000_000, ColdQuick = 100_000, FullSeconds = 40, QuickSeconds = 8;
 
     public string Name => "batch";
 

@@ -8,7 +8,7 @@ namespace FastPlasma.Load.Scenarios;
 /// <summary>What does the whole life of a small object take?</summary>
 internal sealed class CycleScenario : IScenario
 {
-    private const int PayloadBytes = 1024, KeyCount = 64, FullSeconds = 60, QuickSeconds = 8;
+    private const int PayloadBytes = 1024, KeyCount = 64, FullSeconds = 60, QuickSeconds = 5;
     private static readonly int[] s_processes = [1, 2, 4];
 
     public string Name => "cycle";

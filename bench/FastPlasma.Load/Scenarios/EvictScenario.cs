@@ -9,7 +9,7 @@ namespace FastPlasma.Load.Scenarios;
 /// <summary>What does a put take when old objects have to go first?</summary>
 internal sealed class EvictScenario : IScenario
 {
-    private const int FullSeconds = 60, QuickSeconds = 8;
+    private const int FullSeconds = 60, QuickSeconds = 5;
     private const long CapacityBytesFull = 256L << 20, CapacityBytesQuick = 64L << 20;
 
     // More than fits, so that the first timed put finds no room.

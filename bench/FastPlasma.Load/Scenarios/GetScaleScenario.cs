@@ -8,7 +8,7 @@ namespace FastPlasma.Load.Scenarios;
 /// <summary>Do more processes read more?</summary>
 internal sealed class GetScaleScenario : IScenario
 {
-    private const int ObjectCount = 10_000, PayloadBytes = 1024, FullSeconds = 300, QuickSeconds = 16;
+    private const int ObjectCount = 10_000, PayloadBytes = 1024, FullSeconds = 300, QuickSeconds = 9;
     private static readonly int[] s_counts = [1, 2, 4], s_threadsFull = [2, 4], s_threadsQuick = [2];
 
     public string Name => "get-scale";

@@ -8,7 +8,7 @@ namespace FastPlasma.Load.Scenarios;
 /// <summary>Does the time of a get depend on the size of the object?</summary>
 internal sealed class GetSizeScenario : IScenario
 {
-    private const int PointsOfPeer = 2, FullSeconds = 240, QuickSeconds = 12;
+    private const int PointsOfPeer = 2, FullSeconds = 240, QuickSeconds = 7;
 
     // Several objects of each size, but not more than this together.
     private const int ObjectsMin = 2, ObjectsMax = 16;

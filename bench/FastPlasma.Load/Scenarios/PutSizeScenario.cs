@@ -8,7 +8,7 @@ namespace FastPlasma.Load.Scenarios;
 /// <summary>What does a put take, by size, into used memory and into memory that nobody has touched?</summary>
 internal sealed class PutSizeScenario : IScenario
 {
-    private const int FullSeconds = 120, QuickSeconds = 10;
+    private const int FullSeconds = 120, QuickSeconds = 6;
 
     // Fresh memory is used up: so many objects at most, so many bytes at most, but two objects at least.
     private const int FreshObjectsMin = 2, FreshObjectsMax = 16384;

@@ -8,7 +8,7 @@ namespace FastPlasma.Load.Scenarios;
 /// <summary>How slow are the slowest gets while others work at full speed?</summary>
 internal sealed class TailScenario : IScenario
 {
-    private const int ObjectCount = 10_000, PayloadBytes = 1024, OwnObjectCount = 256, ArrivalsPerSecond = 5000, FullMs = 10_000, QuickMsMin = 600, QuickMsMax = 1200, QuickSeconds = 14;
+    private const int ObjectCount = 10_000, PayloadBytes = 1024, OwnObjectCount = 256, ArrivalsPerSecond = 5000, FullMs = 10_000, QuickMsMin = 600, QuickMsMax = 1200, QuickSeconds = 9;
     private static readonly int[] s_quick = [1, 3], s_full = [0, 1, 3];
 
     public string Name => "tail";

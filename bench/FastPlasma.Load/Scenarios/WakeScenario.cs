@@ -10,7 +10,7 @@ namespace FastPlasma.Load.Scenarios;
 /// <summary>How long after an object is published does another process have it?</summary>
 internal sealed class WakeScenario : IScenario
 {
-    private const int SleepRoundsFull = 6000, SleepRoundsQuick = 1500, SpinRoundsFull = 200_000, SpinRoundsQuick = 40_000, PollRoundsFull = 20_000, PollRoundsQuick = 3000;
+    private const int SleepRoundsFull = 6000, SleepRoundsQuick = 800, SpinRoundsFull = 200_000, SpinRoundsQuick = 20_000, PollRoundsFull = 20_000, PollRoundsQuick = 3000;
     private const int SleepSettleUs = 200, SpinSettleUs = 3, PollSettleUs = 30;
 
     public string Name => "wake";
