@@ -56,7 +56,8 @@ internal static unsafe partial class Exports
     {
         TimeSpan timeout = Arguments.Time(timeoutMs, "timeout_ms");
         CancellationToken token = Arguments.Wait(wait, out TimeSpan spin);
-        return Errors.Report(store.TryGet(in *id, timeout, out pin, spin, token));
+        PlasmaStatus status = store.TryGet(in *id, timeout, out pin, spin, token);
+        return status == PlasmaStatus.Timeout ? Errors.Fail(Status.Timeout, $"Object {*id} was not sealed in time: {store.DescribeAbsence(in *id)}.") : Errors.Report(status);
     }
 
     [UnmanagedCallersOnly(EntryPoint = "fpm_fp_get_many")]

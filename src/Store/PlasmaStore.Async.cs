@@ -28,7 +28,7 @@ public sealed partial class PlasmaStore
                 if (TryGet(id, out PlasmaObject obj))
                     return obj;
                 if (deadline.HasPassed)
-                    throw new TimeoutException(DescribeAbsence(id, timeout));
+                    throw Late(id, timeout);
                 try
                 {
                     await ticket.Signalled.WaitAsync(TimeSpan.FromMilliseconds(deadline.SliceMs(int.MaxValue - 1)), cancellationToken).ConfigureAwait(false);

@@ -81,7 +81,7 @@ public sealed unsafe partial class PlasmaStore
         {
             PlasmaStatus.Ok => obj,
             PlasmaStatus.TooManyPins => throw _slots.TooManyPins(),
-            _ => throw new TimeoutException(DescribeAbsence(id, timeout)),
+            _ => throw Late(id, timeout),
         };
     }
 
@@ -290,7 +290,10 @@ public sealed unsafe partial class PlasmaStore
         }
     }
 
-    private string DescribeAbsence(in ObjectId id, TimeSpan timeout)
+    private TimeoutException Late(in ObjectId id, TimeSpan timeout) => new($"Object {id} was not sealed within {timeout}: {DescribeAbsence(id)}.");
+
+    /// <summary>What is known of an object that was waited for in vain.</summary>
+    internal string DescribeAbsence(in ObjectId id)
     {
         BeginSlowCall();
         try
@@ -302,7 +305,7 @@ public sealed unsafe partial class PlasmaStore
                     ? "it has been sealed since"
                     : $"it is {state.State}, by {DescribeParticipant(state.Participant)}, since {StoreInspector.ToTime(_memory.Entry(entry)->CreatedAt):u}";
             }
-            return $"Object {id} was not sealed within {timeout}: {known}.";
+            return known;
         }
         finally
         {

@@ -542,6 +542,7 @@ static void part_reading(const char *name)
     int64_t start = now_ms();
     IS(FP_TIMEOUT, fp_get(store, &missing, 40, &wait, &object));
     CHECK(now_ms() - start >= 25);
+    CHECK(strstr(fp_last_error(), "was not sealed in time: nobody has begun to create it"));
 
     int64_t size = 0;
     IS(FP_OK, fp_get_into(store, &id, 0, NULL, buffer, sizeof buffer, &size));
