@@ -29,7 +29,7 @@ internal sealed class MallocChurnScenario : IScenario
 
     public string Method =>
         "One trace (1 GiB and 300,000 operations in the full state; quick: 256 MiB and 60,000; the mix of 'fragmentation', then nine of ten objects freed) is carried out by each: create and seal or delete of a store, malloc or free of the others, preloaded into one program. " +
-        "Figures are processor time of the median, over small or large operations; 'touched' writes one byte of each page, 'bare' nothing. Held is what the kernel has given: payload and metadata of the store, anonymous memory of the others. " +
+        "Figures are the mean processor time of one operation, small or large; 'touched' writes one byte of each page, 'bare' nothing. Held is what the kernel has given: payload and metadata of the store, anonymous memory of the others. " +
         "A store refuses what does not fit into its capacity; malloc has none, and works for one process alone.";
 
     public ScenarioResult Run(LoadContext context)
