@@ -22,6 +22,8 @@ internal static unsafe partial class Libc
     internal const int FUTEX_WAIT = 0, FUTEX_WAKE = 1;
     internal const int EINTR = 4, EAGAIN = 11, ENOMEM = 12, EACCES = 13, EEXIST = 17, EINVAL = 22, EFBIG = 27, ERANGE = 34, ENOSPC = 28, ENOENT = 2, EPERM = 1, ELOOP = 40, ENODATA = 61, ETIMEDOUT = 110, EOPNOTSUPP = 95;
 
+    internal const int MSG_DONTWAIT = 0x40, MSG_WAITALL = 0x100, MSG_NOSIGNAL = 0x4000;
+
     internal const int RLIMIT_FSIZE = 1;
     internal const int AT_FDCWD = -100, AT_SYMLINK_NOFOLLOW = 0x100, AT_EMPTY_PATH = 0x1000;
     internal const uint STATX_BASIC_STATS = 0x7FF;
@@ -50,6 +52,14 @@ internal static unsafe partial class Libc
         [FieldOffset(28)] internal ushort Mode;
         [FieldOffset(40)] internal long Size;
         [FieldOffset(48)] internal long Blocks;
+    }
+
+    /// <summary>struct msghdr of 64-bit Linux with glibc: no address, no control data.</summary>
+    [StructLayout(LayoutKind.Explicit, Size = 56)]
+    internal struct Msghdr
+    {
+        [FieldOffset(16)] internal IoPart* Parts;
+        [FieldOffset(24)] internal nuint PartCount;
     }
 
     /// <summary>Beginning of struct passwd and struct group, as far as they are alike: name, password, number.</summary>
@@ -129,6 +139,12 @@ internal static unsafe partial class Libc
 
     [LibraryImport(Name, SetLastError = true)]
     internal static partial nint getrandom(void* buffer, nuint bytes, uint flags);
+
+    [LibraryImport(Name, SetLastError = true)]
+    internal static partial nint sendmsg(int socket, Msghdr* message, int flags);
+
+    [LibraryImport(Name, SetLastError = true)]
+    internal static partial nint recvmsg(int socket, Msghdr* message, int flags);
 
     [LibraryImport(Name)]
     internal static partial uint geteuid();

@@ -1,0 +1,326 @@
+using System.Runtime.CompilerServices;
+using System.Runtime.InteropServices;
+using System.Text;
+using FastPlasma.Native;
+using FastPlasma.Transfer.Wire;
+
+namespace FastPlasma.Transfer.Connections;
+
+/// <summary>Frames over a connection: checked when they come, whole when they go.</summary>
+/// <remarks>Receiving belongs to one thread. Any thread may send; frames do not mix. Every number that <see cref="TryReceive"/> lets through is within the limits of its frame type.</remarks>
+internal sealed unsafe class FrameChannel : IDisposable
+{
+    private readonly ITransferConnection _connection;
+    private readonly Lock _sendLock = new();
+    private readonly byte* _head = (byte*)NativeMemory.AlignedAlloc(FrameHeader.SizeBytes + Limits.BodyBytesMax, 64);
+
+    // Frames that wait to be sent, in a row. Filled under its own lock, so that who has a frame to send never waits for who is sending.
+    private readonly Lock _queueLock = new();
+    private byte[] _queue = new byte[1024], _sending = new byte[1024];
+    private int _queuedBytes;
+
+    // What is left of the queue that was taken last. Guarded by the send lock.
+    private int _sendingFrom, _sendingTo;
+
+    private long _receivingSince, _sendingSince, _receivedAt = Environment.TickCount64;
+    private long _bytesIn, _bytesOut;
+    private int _disposed, _drainScheduled;
+
+    /// <summary>Frames without bytes that may wait for a slow peer before it counts as broken.</summary>
+    internal const int QueuedBytesMax = 4 << 20;
+
+    internal FrameChannel(ITransferConnection connection) => _connection = connection;
+
+    /// <summary>The other end, to show.</summary>
+    internal string RemoteAddress => _connection.RemoteAddress;
+
+    internal long BytesIn => Volatile.Read(ref _bytesIn);
+
+    internal long BytesOut => Volatile.Read(ref _bytesOut);
+
+    internal long CopiedBytes => _connection.CopiedBytes;
+
+    /// <summary>When something came last, in milliseconds of <see cref="Environment.TickCount64"/>.</summary>
+    internal long ReceivedAtMs => Volatile.Read(ref _receivedAt);
+
+    /// <summary>For how long the channel has been in the middle of a frame without getting on; 0 when it is not.</summary>
+    internal long StuckMs(long nowMs)
+    {
+        long receiving = Volatile.Read(ref _receivingSince), sending = Volatile.Read(ref _sendingSince);
+        return Math.Max(receiving == 0 ? 0 : nowMs - receiving, sending == 0 ? 0 : nowMs - sending);
+    }
+
+    /// <summary>Waits for the next frame and reads its header and records.</summary>
+    /// <returns>False if the other side has closed between two frames.</returns>
+    /// <exception cref="ProtocolException">What came is no frame, or says Bye.</exception>
+    /// <exception cref="IOException">The connection broke.</exception>
+    internal bool TryReceive(out FrameHeader header)
+    {
+        var part = new IoPart(_head, FrameHeader.SizeBytes);
+        if (!_connection.Receive(new ReadOnlySpan<IoPart>(in part)))
+        {
+            header = default;
+            return false;
+        }
+        header = *(FrameHeader*)_head;
+        if (header.Validate() is { } wrong)
+            throw new ProtocolException($"{RemoteAddress}: {wrong}");
+        if (header.BodyBytes > 0)
+            ReceiveBytes(new IoPart(_head + FrameHeader.SizeBytes, header.BodyBytes)); // SAFETY: Validate bounds it by BodyBytesMax.
+        uint check = header.CheckOf(new ReadOnlySpan<byte>(_head + FrameHeader.SizeBytes, (int)header.BodyBytes));
+        if (check != header.Check)
+            throw new ProtocolException($"{RemoteAddress}: the check of a {header.Type} frame is {header.Check:x8} instead of {check:x8}");
+        Interlocked.Add(ref _bytesIn, FrameHeader.SizeBytes + header.BodyBytes);
+        Volatile.Write(ref _receivedAt, Environment.TickCount64);
+        if (header.Type == FrameType.Bye)
+            throw new ProtocolException($"{RemoteAddress} closed: {Printable(Records<byte>(header))}", isRefusal: true);
+        return true;
+    }
+
+    /// <summary>Records of the frame that <see cref="TryReceive"/> has just returned; valid until its next call.</summary>
+    internal ReadOnlySpan<T> Records<T>(in FrameHeader header)
+        where T : unmanaged =>
+        new(_head + FrameHeader.SizeBytes, (int)header.BodyBytes / sizeof(T)); // SAFETY: the body holds so many records of the type; the header was validated.
+
+    /// <summary>Receives the bytes that follow a frame, straight to their places.</summary>
+    internal void ReceiveBytes(ReadOnlySpan<IoPart> parts)
+    {
+        Volatile.Write(ref _receivingSince, Environment.TickCount64);
+        try
+        {
+            if (!_connection.Receive(parts))
+                throw new EndOfStreamException($"{RemoteAddress} closed the connection in the middle of a frame");
+        }
+        finally
+        {
+            Volatile.Write(ref _receivingSince, 0);
+        }
+        long bytes = 0;
+        foreach (IoPart part in parts)
+            bytes += (long)part.Bytes;
+        Interlocked.Add(ref _bytesIn, bytes);
+        Volatile.Write(ref _receivedAt, Environment.TickCount64);
+    }
+
+    internal void ReceiveBytes(IoPart part) => ReceiveBytes(new ReadOnlySpan<IoPart>(in part));
+
+    /// <summary>Lets bytes go by that nobody wants any more.</summary>
+    internal void DiscardBytes(long bytes)
+    {
+        const int scratchBytes = 16 << 10;
+        byte* scratch = stackalloc byte[scratchBytes];
+        for (; bytes > 0; bytes -= scratchBytes)
+            ReceiveBytes(new IoPart(scratch, (nuint)Math.Min(bytes, scratchBytes)));
+    }
+
+    /// <summary>Sends one frame, and the bytes that follow it straight from their places, which must stay as they are until this returns.</summary>
+    internal void Send<T>(FrameType type, ulong tag, ReadOnlySpan<T> records, ReadOnlySpan<IoPart> bytes = default)
+        where T : unmanaged
+    {
+        FrameHeader header = HeaderOf(type, tag, MemoryMarshal.AsBytes(records));
+        fixed (T* body = records)
+        {
+            IoPart* parts = stackalloc IoPart[bytes.Length + 2];
+            int count = PartsOf(&header, (byte*)body, parts);
+            bytes.CopyTo(new Span<IoPart>(parts + count, bytes.Length));
+            SendParts(new ReadOnlySpan<IoPart>(parts, count + bytes.Length));
+        }
+    }
+
+    /// <summary>Sends a frame without records.</summary>
+    internal void Send(FrameType type, ulong tag) => Send(type, tag, ReadOnlySpan<byte>.Empty);
+
+    /// <summary>Sends a frame without waiting: now if the connection takes it, else as soon as it does, before anything that is sent later.</summary>
+    /// <remarks>Never throws for a broken connection: that is told to who receives. One whose other side lets <see cref="QueuedBytesMax"/> bytes pile up is broken off.</remarks>
+    internal void Post<T>(FrameType type, ulong tag, ReadOnlySpan<T> records)
+        where T : unmanaged
+    {
+        ReadOnlySpan<byte> body = MemoryMarshal.AsBytes(records);
+        FrameHeader header = HeaderOf(type, tag, body);
+        lock (_queueLock)
+        {
+            int needed = _queuedBytes + FrameHeader.SizeBytes + body.Length;
+            if (needed > QueuedBytesMax)
+            {
+                Abort();
+                return;
+            }
+            if (needed > _queue.Length)
+                Array.Resize(ref _queue, Math.Max(needed, 2 * _queue.Length));
+            MemoryMarshal.Write(_queue.AsSpan(_queuedBytes), header);
+            body.CopyTo(_queue.AsSpan(_queuedBytes + FrameHeader.SizeBytes));
+            Volatile.Write(ref _queuedBytes, needed);
+        }
+        try
+        {
+            DrainUnlessBusy();
+        }
+        catch (Exception e) when (e is IOException or ObjectDisposedException)
+        {
+            Abort();
+        }
+    }
+
+    internal void Post(FrameType type, ulong tag) => Post(type, tag, ReadOnlySpan<byte>.Empty);
+
+    /// <summary>Says why this side closes, if that can be said without waiting.</summary>
+    internal void Bye(string reason)
+    {
+        byte[] text = Encoding.UTF8.GetBytes(reason);
+        int bytes = Math.Min(text.Length, Limits.ByeBytesMax);
+        while (bytes < text.Length && bytes > 0 && (text[bytes] & 0xC0) == 0x80)
+            bytes--; // Not in the middle of a character.
+        Post(FrameType.Bye, 0, new ReadOnlySpan<byte>(text, 0, bytes));
+    }
+
+    /// <summary>Ends calls that wait in the channel; by any thread.</summary>
+    internal void Abort() => _connection.Abort();
+
+    /// <summary>By the receiving thread, or when there is none.</summary>
+    public void Dispose()
+    {
+        if (Interlocked.Exchange(ref _disposed, 1) != 0)
+            return;
+        _connection.Abort();
+        lock (_sendLock)
+            _connection.Dispose();
+        NativeMemory.AlignedFree(_head);
+    }
+
+    private void SendParts(ReadOnlySpan<IoPart> parts)
+    {
+        long bytes = 0;
+        foreach (IoPart part in parts)
+            bytes += (long)part.Bytes;
+        lock (_sendLock)
+        {
+            Volatile.Write(ref _sendingSince, Environment.TickCount64);
+            try
+            {
+                Drain(wait: true); // What was queued earlier goes first.
+                _connection.Send(parts);
+            }
+            finally
+            {
+                Volatile.Write(ref _sendingSince, 0);
+            }
+        }
+        Interlocked.Add(ref _bytesOut, bytes);
+        DrainUnlessBusy(); // What was queued meanwhile, by those who found the lock taken.
+    }
+
+    /// <summary>Sends what is queued unless another thread is sending, who then looks again when it is done. What the connection does not take now is left to the thread pool.</summary>
+    private void DrainUnlessBusy()
+    {
+        // The caller has queued (under the queue lock) before it tries the send lock; the holder looks at the queue after it has given the send lock back. So one of them sees the frame.
+        while (Volatile.Read(ref _queuedBytes) > 0) // Ends: each round empties the queue, or finds somebody else who does.
+        {
+            if (!_sendLock.TryEnter())
+                return;
+            bool left;
+            try
+            {
+                left = !Drain(wait: false);
+            }
+            finally
+            {
+                _sendLock.Exit();
+            }
+            if (left)
+            {
+                if (Interlocked.Exchange(ref _drainScheduled, 1) == 0)
+                    ThreadPool.UnsafeQueueUserWorkItem(static channel => channel.DrainWaiting(), this, preferLocal: false);
+                return;
+            }
+        }
+    }
+
+    private void DrainWaiting()
+    {
+        try
+        {
+            Volatile.Write(ref _drainScheduled, 0);
+            lock (_sendLock)
+            {
+                Volatile.Write(ref _sendingSince, Environment.TickCount64);
+                try
+                {
+                    Drain(wait: true);
+                }
+                finally
+                {
+                    Volatile.Write(ref _sendingSince, 0);
+                }
+            }
+            DrainUnlessBusy();
+        }
+        catch (Exception e) when (e is IOException or ObjectDisposedException)
+        {
+            Abort(); // Whoever receives here learns that the connection is over.
+        }
+    }
+
+    /// <summary>Sends the queue. By the holder of the send lock. Returns false if some of it is left, which only happens without waiting.</summary>
+    private bool Drain(bool wait)
+    {
+        while (true) // Ends when there is nothing more, or the connection takes no more.
+        {
+            if (_sendingFrom == _sendingTo)
+            {
+                lock (_queueLock)
+                {
+                    if (_queuedBytes == 0)
+                        return true;
+                    (_queue, _sending) = (_sending, _queue);
+                    (_sendingFrom, _sendingTo) = (0, _queuedBytes);
+                    Volatile.Write(ref _queuedBytes, 0);
+                }
+                Interlocked.Add(ref _bytesOut, _sendingTo);
+            }
+            fixed (byte* first = _sending)
+            {
+                var part = new IoPart(first + _sendingFrom, (nuint)(_sendingTo - _sendingFrom));
+                var parts = new ReadOnlySpan<IoPart>(in part);
+                if (wait)
+                {
+                    _connection.Send(parts);
+                    _sendingFrom = _sendingTo;
+                    continue;
+                }
+                nint sent = _connection.TrySend(parts);
+                _sendingFrom += (int)sent;
+                if (_sendingFrom < _sendingTo)
+                    return false;
+            }
+        }
+    }
+
+    private static FrameHeader HeaderOf(FrameType type, ulong tag, ReadOnlySpan<byte> body)
+    {
+        var header = new FrameHeader { Type = type, Tag = tag, BodyBytes = (uint)body.Length };
+        int recordBytes = FrameHeader.ShapeOf(type).RecordBytes;
+        header.Count = (ushort)(recordBytes == 0 ? 0 : body.Length / recordBytes);
+        header.Check = header.CheckOf(body);
+        return header;
+    }
+
+    private static int PartsOf(FrameHeader* header, byte* body, IoPart* parts)
+    {
+        parts[0] = new IoPart((byte*)header, FrameHeader.SizeBytes);
+        if (header->BodyBytes == 0)
+            return 1;
+        parts[1] = new IoPart(body, header->BodyBytes);
+        return 2;
+    }
+
+    /// <summary>Text of another machine, safe to show.</summary>
+    internal static string Printable(ReadOnlySpan<byte> text)
+    {
+        Span<char> chars = stackalloc char[Limits.ByeBytesMax];
+        int count = Encoding.UTF8.GetChars(text[..Math.Min(text.Length, Limits.ByeBytesMax)], chars);
+        for (int i = 0; i < count; i++)
+            if (char.IsControl(chars[i]))
+                chars[i] = '?';
+        return new string(chars[..count]);
+    }
+}

@@ -1,0 +1,31 @@
+using FastPlasma.Native;
+
+namespace FastPlasma.Transfer.Connections;
+
+/// <summary>Where this product ends and a transport begins: bytes in order between two nodes, sent from and received into memory that stays in place. Over TCP it is a socket; queue pairs of RDMA verbs can stand here (docs/protocol.md).</summary>
+/// <remarks>One thread may send while another receives; each direction belongs to one thread at a time. <see cref="Abort"/> may be called by any thread at any time.</remarks>
+internal interface ITransferConnection : IDisposable
+{
+    /// <summary>The other end, to show.</summary>
+    string RemoteAddress { get; }
+
+    /// <summary>Bytes that this transport itself copied in user space, by ciphers for example.</summary>
+    long CopiedBytes { get; }
+
+    /// <summary>Sends all parts, in order.</summary>
+    /// <exception cref="IOException">The connection is broken or aborted.</exception>
+    void Send(ReadOnlySpan<IoPart> parts);
+
+    /// <summary>Sends as much from the beginning of the parts as fits without waiting.</summary>
+    /// <returns>Bytes sent, 0 if none fit; always 0 from a transport that cannot know.</returns>
+    /// <exception cref="IOException">The connection is broken or aborted.</exception>
+    nint TrySend(ReadOnlySpan<IoPart> parts);
+
+    /// <summary>Fills all parts, in order.</summary>
+    /// <returns>False if the stream ended before the first byte.</returns>
+    /// <exception cref="IOException">The connection is broken or aborted, or ended in the middle.</exception>
+    bool Receive(ReadOnlySpan<IoPart> parts);
+
+    /// <summary>Breaks the connection: calls that wait in it end with an exception.</summary>
+    void Abort();
+}

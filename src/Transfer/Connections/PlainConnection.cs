@@ -1,0 +1,146 @@
+using System.Net.Sockets;
+using FastPlasma.Native;
+
+namespace FastPlasma.Transfer.Connections;
+
+/// <summary>A TCP socket without cipher: gathering sends and scattering receives straight from and to their memory.</summary>
+internal sealed unsafe class PlainConnection : ITransferConnection
+{
+    /// <summary>Receives are cut into pieces of this size, so that progress of a slow link is seen.</summary>
+    private const int PieceBytes = 1 << 20;
+
+    private readonly Socket _socket;
+    private readonly int _descriptor;
+    private bool _held;
+    private int _aborted;
+
+    /// <summary>Takes ownership of a connected socket that blocks.</summary>
+    internal PlainConnection(Socket socket)
+    {
+        _socket = socket;
+        _descriptor = (int)socket.SafeHandle.DangerousGetHandle();
+        RemoteAddress = socket.RemoteEndPoint?.ToString() ?? "";
+        SocketSetup.Prepare(socket);
+        socket.SafeHandle.DangerousAddRef(ref _held); // The descriptor stays open, and its number nobody else's, until Dispose.
+    }
+
+    public string RemoteAddress { get; }
+
+    public long CopiedBytes => 0;
+
+    public void Send(ReadOnlySpan<IoPart> parts)
+    {
+        IoPart* rest = stackalloc IoPart[parts.Length];
+        parts.CopyTo(new Span<IoPart>(rest, parts.Length));
+        var left = new PartList(rest, parts.Length);
+        while (!left.IsEmpty) // Ends: each call sends at least a byte or throws.
+        {
+            ThrowIfAborted();
+            left.Advance(SocketIo.Send(_descriptor, left.First, left.Count, wait: true));
+        }
+    }
+
+    public nint TrySend(ReadOnlySpan<IoPart> parts)
+    {
+        ThrowIfAborted();
+        fixed (IoPart* first = parts)
+            return SocketIo.Send(_descriptor, first, Math.Min(parts.Length, SocketIo.PartCountMax), wait: false);
+    }
+
+    public bool Receive(ReadOnlySpan<IoPart> parts)
+    {
+        IoPart* rest = stackalloc IoPart[parts.Length];
+        parts.CopyTo(new Span<IoPart>(rest, parts.Length));
+        var left = new PartList(rest, parts.Length);
+        bool any = false;
+        while (!left.IsEmpty) // Ends: each call receives at least a byte, or the stream has ended.
+        {
+            ThrowIfAborted();
+            nint received;
+            if (left.First->Bytes > PieceBytes)
+            {
+                var piece = new IoPart(left.First->Address, PieceBytes);
+                received = SocketIo.Receive(_descriptor, &piece, 1);
+            }
+            else
+            {
+                received = SocketIo.Receive(_descriptor, left.First, left.Count);
+            }
+            if (received == 0)
+            {
+                ThrowIfAborted();
+                return any ? throw new EndOfStreamException($"{RemoteAddress} closed the connection in the middle of a frame") : false;
+            }
+            any = true;
+            left.Advance(received);
+        }
+        return true;
+    }
+
+    public void Abort()
+    {
+        if (Interlocked.Exchange(ref _aborted, 1) != 0)
+            return;
+        try
+        {
+            _socket.Shutdown(SocketShutdown.Both); // Wakes who waits in the descriptor; closing it would not.
+        }
+        catch (Exception e) when (e is SocketException or ObjectDisposedException)
+        {
+            // It is not connected any more, which is as good.
+        }
+    }
+
+    public void Dispose()
+    {
+        Abort();
+        if (_held)
+        {
+            _held = false;
+            _socket.SafeHandle.DangerousRelease();
+        }
+        _socket.Dispose();
+    }
+
+    private void ThrowIfAborted()
+    {
+        if (Volatile.Read(ref _aborted) != 0)
+            throw new IOException($"the connection to {RemoteAddress} was closed here");
+    }
+}
+
+/// <summary>What is left to send or receive of a list of parts.</summary>
+internal unsafe ref struct PartList
+{
+    /// <summary>Skips parts without bytes.</summary>
+    internal PartList(IoPart* parts, int count)
+    {
+        First = parts;
+        _count = count;
+        Advance(0);
+    }
+
+    private int _count;
+
+    internal IoPart* First { get; private set; }
+
+    /// <summary>Parts of the next call.</summary>
+    internal readonly int Count => Math.Min(_count, SocketIo.PartCountMax);
+
+    internal readonly bool IsEmpty => _count == 0;
+
+    internal void Advance(nint bytes)
+    {
+        while (_count > 0 && (nuint)bytes >= First->Bytes) // Ends with the parts.
+        {
+            bytes -= (nint)First->Bytes;
+            First++;
+            _count--;
+        }
+        if (_count > 0)
+        {
+            First->Address += bytes;
+            First->Bytes -= (nuint)bytes;
+        }
+    }
+}

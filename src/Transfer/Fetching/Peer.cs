@@ -1,0 +1,511 @@
+using System.IO.Hashing;
+using System.Runtime.InteropServices;
+using FastPlasma.Native;
+using FastPlasma.Transfer.Connections;
+using FastPlasma.Transfer.Wire;
+
+namespace FastPlasma.Transfer.Fetching;
+
+/// <summary>What a peer needs of its node.</summary>
+internal interface IPeerHost
+{
+    TransferCounters Counters { get; }
+
+    RegionTable Regions { get; }
+
+    /// <summary>Dials and shakes hands.</summary>
+    FrameChannel Dial(NodeEndpoint endpoint, ConnectionKind kind, out Hello hello);
+
+    /// <summary>The control connection is there; frames that the host posts now go before anything else.</summary>
+    void OnPeerUp(Peer peer, FrameChannel control);
+
+    void OnPeerDown(Peer peer, string reason);
+
+    void OnHave(Peer peer, in HaveRecord record);
+
+    void OnHolder(Peer peer, in HolderRecord record);
+
+    /// <summary>An object appeared at the peer that had been asked for.</summary>
+    void OnAppeared(Peer peer, in ObjectRecord record);
+}
+
+/// <summary>A transfer that uses data connections of a peer.</summary>
+internal interface ILinkUser
+{
+    void OnLinkUp(DataLink link);
+
+    /// <summary>No data connection could be made.</summary>
+    void OnNoLink(Peer peer, string reason);
+}
+
+/// <summary>Another node as this one asks it: one control connection, and data connections while large objects need them.</summary>
+/// <remarks>A thread of its own dials, receives, and dials again as long as somebody wants something of the peer, or for ever where the host wants it kept.</remarks>
+internal sealed unsafe class Peer : IDisposable
+{
+    /// <summary>Asks on their way at once; what comes meanwhile shares the next frames.</summary>
+    private const int AsksInFlightMax = 8;
+
+    private const int BackoffFirstMs = 100, BackoffMaxMs = 5000, IdleMs = 60_000;
+
+    private readonly IPeerHost _host;
+    private readonly bool _keep;
+    private readonly Lock _lock = new();
+
+    // All guarded by _lock.
+    private readonly Queue<IAskTarget>[] _waiting = [new(), new(), new()];
+    private readonly Dictionary<ulong, IAskTarget[]> _asked = [];
+    private readonly List<DataLink> _links = [];
+    private readonly HashSet<ILinkUser> _linkUsers = [];
+    private FrameChannel? _control;
+    private int _linksWanted, _linksDialing, _failures;
+    private bool _threadRuns, _disposed;
+    private ulong _nextTag = 1;
+    private long _usedAtMs = Environment.TickCount64;
+    private string? _problem;
+
+    private readonly SemaphoreSlim _demand = new(0);
+
+    internal Peer(IPeerHost host, NodeEndpoint endpoint, bool keep)
+    {
+        _host = host;
+        Endpoint = endpoint;
+        _keep = keep;
+    }
+
+    internal NodeEndpoint Endpoint { get; }
+
+    /// <summary>Id of its present run; empty before the first connection.</summary>
+    internal Guid NodeId { get; private set; }
+
+    internal Guid StoreUuid { get; private set; }
+
+    /// <summary>Whether the control connection stands.</summary>
+    internal bool IsUp => Volatile.Read(ref _control) is not null;
+
+    /// <summary>Why it cannot be reached; null while it can, or before it was tried.</summary>
+    internal string? Problem => Volatile.Read(ref _problem);
+
+    /// <summary>When the last bytes came from it, over any connection.</summary>
+    internal long ReceivedAtMs
+    {
+        get
+        {
+            lock (_lock)
+            {
+                long at = _control?.ReceivedAtMs ?? 0;
+                foreach (DataLink link in _links)
+                    at = Math.Max(at, link.ReceivedAtMs);
+                return at;
+            }
+        }
+    }
+
+    /// <summary>Round trip of the last ping in microseconds; -1 before the first.</summary>
+    internal double PingUs { get; private set; } = -1;
+
+    private long _pingAt;
+
+    /// <summary>Keeps the connection up from now on.</summary>
+    internal void Connect() => EnsureThread();
+
+    /// <summary>Asks about one object; the answer comes to the target.</summary>
+    internal void Ask(IAskTarget target) => Ask(new ReadOnlySpan<IAskTarget>(in target));
+
+    /// <summary>Asks about many, in as few frames as can be.</summary>
+    internal void Ask(ReadOnlySpan<IAskTarget> targets)
+    {
+        lock (_lock)
+        {
+            if (!_disposed)
+            {
+                foreach (IAskTarget target in targets)
+                    _waiting[(int)target.Priority].Enqueue(target);
+                _usedAtMs = Environment.TickCount64;
+                PumpAsks();
+                targets = [];
+            }
+        }
+        foreach (IAskTarget target in targets)
+            target.OnAskFailed(this, "the node is being stopped");
+        EnsureThread();
+    }
+
+    /// <summary>Sends frames without answer, if the peer is there.</summary>
+    /// <returns>False if it is not.</returns>
+    internal bool TryNotify<T>(FrameType type, ReadOnlySpan<T> records)
+        where T : unmanaged
+    {
+        FrameChannel? control = Volatile.Read(ref _control);
+        if (control is null)
+            return false;
+        for (int i = 0; i < records.Length; i += Limits.RecordCountMax)
+            control.Post(type, 0, records.Slice(i, Math.Min(Limits.RecordCountMax, records.Length - i)));
+        return true;
+    }
+
+    /// <summary>Asks for so many data connections for a transfer, and tells it of those that are there and that come.</summary>
+    internal void UseLinks(ILinkUser user, int count)
+    {
+        DataLink[] links;
+        int dial;
+        lock (_lock)
+        {
+            if (_disposed)
+                return;
+            _linkUsers.Add(user);
+            _linksWanted = Math.Max(_linksWanted, count);
+            links = [.. _links];
+            dial = Math.Max(0, _linksWanted - _links.Count - _linksDialing);
+            _linksDialing += dial;
+            _usedAtMs = Environment.TickCount64;
+        }
+        foreach (DataLink link in links)
+            user.OnLinkUp(link);
+        for (int i = 0; i < dial; i++)
+            new Thread(RunLink) { IsBackground = true, Name = "fastplasma data" }.Start();
+    }
+
+    internal void StopUsingLinks(ILinkUser user)
+    {
+        lock (_lock)
+        {
+            _linkUsers.Remove(user);
+            if (_linkUsers.Count == 0)
+                _linksWanted = 0;
+        }
+    }
+
+    /// <summary>Now and then: pings, and closes what nobody uses.</summary>
+    internal void Tick(long nowMs, long pingEveryMs, long silentMaxMs, long stuckMaxMs)
+    {
+        FrameChannel? control = Volatile.Read(ref _control);
+        List<DataLink>? close = null;
+        bool idle;
+        lock (_lock)
+        {
+            foreach (DataLink link in _links)
+                if (link.Channel.StuckMs(nowMs) > stuckMaxMs || (_linkUsers.Count == 0 && nowMs - Math.Max(_usedAtMs, link.ReceivedAtMs) > IdleMs))
+                    (close ??= []).Add(link);
+            idle = !_keep && _asked.Count == 0 && _linkUsers.Count == 0 && nowMs - _usedAtMs > IdleMs;
+        }
+        foreach (DataLink link in close ?? [])
+            link.Channel.Abort();
+        if (control is null)
+            return;
+        if (control.StuckMs(nowMs) > stuckMaxMs || idle)
+        {
+            control.Abort();
+        }
+        else if (nowMs - ReceivedAtMs > silentMaxMs)
+        {
+            _problem = $"it has been silent for {(nowMs - ReceivedAtMs) / 1000.0:0.0} s";
+            control.Abort();
+        }
+        else if (_pingAt == 0 && nowMs - control.ReceivedAtMs > pingEveryMs)
+        {
+            _pingAt = System.Diagnostics.Stopwatch.GetTimestamp();
+            control.Post(FrameType.Ping, PingTag);
+        }
+    }
+
+    private const ulong PingTag = ulong.MaxValue;
+
+    public void Dispose()
+    {
+        DataLink[] links;
+        lock (_lock)
+        {
+            _disposed = true;
+            links = [.. _links];
+        }
+        _demand.Release();
+        Volatile.Read(ref _control)?.Abort();
+        foreach (DataLink link in links)
+            link.Channel.Abort();
+        FailAsks("the node is being stopped");
+    }
+
+    private void EnsureThread()
+    {
+        lock (_lock)
+        {
+            if (_disposed || _threadRuns)
+                return;
+            _threadRuns = true;
+        }
+        new Thread(Run) { IsBackground = true, Name = $"fastplasma peer" }.Start();
+    }
+
+    private void Run()
+    {
+        while (true) // Ends when the node stops, or nobody wants anything of the peer any more.
+        {
+            string reason;
+            try
+            {
+                using FrameChannel control = _host.Dial(Endpoint, ConnectionKind.Control, out Hello hello);
+                (NodeId, StoreUuid) = (hello.NodeId, hello.StoreUuid);
+                _failures = 0;
+                reason = Serve(control);
+            }
+            catch (Exception e) when (e is IOException or ObjectDisposedException)
+            {
+                reason = e.Message;
+                _failures++;
+            }
+            _problem ??= reason;
+            FailAsks(_problem);
+            lock (_lock)
+            {
+                if (_disposed || (!_keep && _linkUsers.Count == 0 && _waiting.All(static queue => queue.Count == 0)))
+                {
+                    _threadRuns = false;
+                    return;
+                }
+            }
+            _demand.Wait(Math.Min(BackoffMaxMs, BackoffFirstMs << Math.Min(_failures, 10)));
+        }
+    }
+
+    private string Serve(FrameChannel control)
+    {
+        _host.OnPeerUp(this, control);
+        lock (_lock)
+        {
+            _problem = null;
+            _pingAt = 0;
+            Volatile.Write(ref _control, control);
+            PumpAsks();
+        }
+        string reason = "it closed the connection";
+        try
+        {
+            while (!_disposed && control.TryReceive(out FrameHeader header))
+                Handle(control, header);
+        }
+        catch (Exception e) when (e is IOException or ObjectDisposedException)
+        {
+            reason = e.Message;
+            if (e is ProtocolException { IsRefusal: false })
+                control.Bye(e.Message);
+        }
+        DataLink[] links;
+        lock (_lock)
+        {
+            Volatile.Write(ref _control, null);
+            links = [.. _links];
+        }
+        foreach (DataLink link in links)
+            link.Channel.Abort();
+        _host.OnPeerDown(this, reason);
+        return reason;
+    }
+
+    private void Handle(FrameChannel control, in FrameHeader header)
+    {
+        switch (header.Type)
+        {
+            case FrameType.Objects when header.Tag == 0:
+                foreach (ref readonly ObjectRecord record in control.Records<ObjectRecord>(header))
+                {
+                    if (record.Answer is not (ObjectAnswer.Complete or ObjectAnswer.Partial))
+                        throw new ProtocolException($"{control.RemoteAddress}: an unasked answer of kind {(byte)record.Answer}");
+                    _host.OnAppeared(this, record);
+                }
+                break;
+            case FrameType.Objects:
+                HandleObjects(control, header);
+                break;
+            case FrameType.Have:
+                foreach (ref readonly HaveRecord record in control.Records<HaveRecord>(header))
+                    _host.OnHave(this, record);
+                break;
+            case FrameType.Holders:
+                foreach (ref readonly HolderRecord record in control.Records<HolderRecord>(header))
+                    _host.OnHolder(this, record);
+                break;
+            case FrameType.Done when header.Tag == PingTag && _pingAt != 0:
+                PingUs = System.Diagnostics.Stopwatch.GetElapsedTime(_pingAt).TotalMicroseconds;
+                _pingAt = 0;
+                break;
+            case FrameType.Done:
+                break;
+            default:
+                throw new ProtocolException($"{control.RemoteAddress}: a {header.Type} frame from a server");
+        }
+    }
+
+    /// <summary>An answer: small objects are received together, each to its place.</summary>
+    private void HandleObjects(FrameChannel control, in FrameHeader header)
+    {
+        IAskTarget[]? targets;
+        lock (_lock)
+        {
+            if (!_asked.Remove(header.Tag, out targets) || targets.Length != header.Count)
+                throw new ProtocolException($"{control.RemoteAddress}: an answer to {header.Count} questions that were not asked");
+            PumpAsks(); // The next questions are under way while these bytes come.
+        }
+        ReadOnlySpan<ObjectRecord> records = control.Records<ObjectRecord>(header);
+        IoPart* parts = stackalloc IoPart[Limits.RecordCountMax];
+        byte* scratch = stackalloc byte[1];
+        Span<bool> begun = stackalloc bool[Limits.RecordCountMax];
+        int partCount = 0;
+        long inlineBytes = 0, discarded = 0;
+        byte[]? waste = null;
+        bool received = false;
+        int handled = 0;
+        try
+        {
+            for (; handled < records.Length; handled++)
+            {
+                ref readonly ObjectRecord record = ref records[handled];
+                if (record.Id != targets[handled].Id)
+                    throw new ProtocolException($"{control.RemoteAddress}: an answer about {record.Id} to a question about {targets[handled].Id}");
+                if (record.Answer > ObjectAnswer.Noted || (record.Flags & ~ObjectRecord.AllFlags) != 0)
+                    throw new ProtocolException($"{control.RemoteAddress}: an answer of kind {(byte)record.Answer} with flags {record.Flags}");
+                if (record.Answer != ObjectAnswer.Inline)
+                    continue;
+                long imageBytes = ReplicaImage.Of(record) is { } image && image.Validate() is null ? image.ImageBytes : -1;
+                if (imageBytes is < 0 or > Limits.InlineBytesMax || (inlineBytes += imageBytes) > Limits.AnswerBytesMax)
+                    throw new ProtocolException($"{control.RemoteAddress}: an inline object of impossible sizes, payload {record.PayloadBytes}");
+                byte* place = targets[handled].BeginInline(this, record, imageBytes);
+                begun[handled] = place is not null;
+                if (place is null && imageBytes > 0)
+                {
+                    waste ??= GC.AllocateUninitializedArray<byte>(Limits.InlineBytesMax, pinned: true);
+                    place = (byte*)Marshal.UnsafeAddrOfPinnedArrayElement(waste, 0);
+                    discarded += imageBytes;
+                }
+                parts[partCount++] = new IoPart(imageBytes == 0 ? scratch : place, (nuint)imageBytes);
+            }
+            if (inlineBytes > 0)
+                control.ReceiveBytes(new ReadOnlySpan<IoPart>(parts, partCount));
+            received = true;
+        }
+        finally
+        {
+            int part = 0;
+            for (int i = 0; i < records.Length; i++)
+            {
+                ref readonly ObjectRecord record = ref records[i];
+                bool inline = i < handled && record.Answer == ObjectAnswer.Inline;
+                if (!received)
+                {
+                    if (inline && begun[i])
+                        targets[i].EndInline(this, record, isGood: false);
+                    else
+                        targets[i].OnAskFailed(this, $"{control.RemoteAddress} broke the protocol or the connection");
+                    continue;
+                }
+                if (!inline)
+                {
+                    targets[i].OnAnswer(this, record);
+                    continue;
+                }
+                IoPart place = parts[part++];
+                bool isGood = XxHash3.HashToUInt64(new ReadOnlySpan<byte>(place.Address, (int)place.Bytes)) == record.InlineCheck;
+                if (begun[i])
+                {
+                    _host.Counters.CountReceived((long)place.Bytes, isGood);
+                    targets[i].EndInline(this, record, isGood);
+                }
+            }
+            if (discarded > 0)
+                _host.Counters.CountDiscarded(discarded);
+        }
+    }
+
+    /// <summary>Sends what waits to be asked, most urgent first. Under the lock.</summary>
+    private void PumpAsks()
+    {
+        FrameChannel? control = _control;
+        if (control is null)
+            return;
+        Span<AskRecord> records = stackalloc AskRecord[Limits.RecordCountMax];
+        while (_asked.Count < AsksInFlightMax) // Ends: each round takes from the queues.
+        {
+            var batch = new List<IAskTarget>();
+            foreach (Queue<IAskTarget> queue in _waiting)
+                while (batch.Count < records.Length && queue.TryDequeue(out IAskTarget? target))
+                {
+                    records[batch.Count] = target.ToRecord();
+                    batch.Add(target);
+                }
+            if (batch.Count == 0)
+                return;
+            ulong tag = _nextTag++;
+            _asked.Add(tag, [.. batch]);
+            control.Post(FrameType.Ask, tag, (ReadOnlySpan<AskRecord>)records[..batch.Count]);
+        }
+    }
+
+    private void FailAsks(string reason)
+    {
+        List<IAskTarget> failed = [];
+        lock (_lock)
+        {
+            foreach (IAskTarget[] targets in _asked.Values)
+                failed.AddRange(targets);
+            _asked.Clear();
+            foreach (Queue<IAskTarget> queue in _waiting)
+            {
+                failed.AddRange(queue);
+                queue.Clear();
+            }
+        }
+        foreach (IAskTarget target in failed)
+            target.OnAskFailed(this, reason);
+    }
+
+    private void RunLink()
+    {
+        DataLink? link = null;
+        string? reason = null;
+        try
+        {
+            FrameChannel channel = _host.Dial(Endpoint, ConnectionKind.Data, out Hello hello);
+            if (NodeId != Guid.Empty && hello.NodeId != NodeId)
+            {
+                channel.Dispose();
+                reason = $"{Endpoint} is another node now";
+            }
+            else
+            {
+                link = new DataLink(this, channel, _host.Regions, _host.Counters);
+            }
+        }
+        catch (Exception e) when (e is IOException or ObjectDisposedException)
+        {
+            reason = e.Message;
+        }
+        ILinkUser[] users;
+        bool none;
+        lock (_lock)
+        {
+            _linksDialing--;
+            if (link is not null && !_disposed)
+                _links.Add(link);
+            users = [.. _linkUsers];
+            none = _links.Count == 0 && _linksDialing == 0;
+        }
+        if (link is null)
+        {
+            if (none)
+                foreach (ILinkUser user in users)
+                    user.OnNoLink(this, reason!);
+            return;
+        }
+        foreach (ILinkUser user in users)
+            user.OnLinkUp(link);
+        string end = link.Run();
+        lock (_lock)
+        {
+            _links.Remove(link);
+            users = [.. _linkUsers];
+            none = _links.Count == 0 && _linksDialing == 0;
+        }
+        if (none)
+            foreach (ILinkUser user in users)
+                user.OnNoLink(this, end);
+    }
+}

@@ -1,0 +1,226 @@
+namespace FastPlasma.Transfer.Scheduling;
+
+/// <summary>Decides which chunk of one object is asked from which source next, and keeps what has become of each. Knows no sockets, threads or clock: nodes and the simulation run this same code.</summary>
+/// <remarks>
+/// A chunk is Missing, Asked (of one source), Receiving (from it) or Verified. Invariant F1: of each chunk at most one source is asked at a time, so when nothing fails every chunk is sent once.
+/// Invariant F2: only the source of which it was asked takes a chunk from Asked to Receiving, and only the end of that receive takes it further; a source that is lost loses what is Asked, never what is Receiving.
+/// Calls are made under the lock of the object's fetch.
+/// </remarks>
+internal sealed class FetchPlan
+{
+    /// <summary>Among so many candidates the rarest is taken: enough to spread, few enough to stay cheap.</summary>
+    private const int RarestOf = 64;
+
+    private enum ChunkState : byte { Missing, Asked, Receiving, Verified }
+
+    private sealed class Source(int chunkCount)
+    {
+        internal readonly ChunkSet Has = new(chunkCount);
+        internal bool IsComplete, IsGone;
+        internal int Cursor;
+        internal int Bad;
+    }
+
+    private readonly ChunkState[] _states;
+    private readonly short[] _sourceOf;
+    private readonly ChunkSet _missing;
+
+    // How many partial sources have a chunk, and those that any has.
+    private readonly byte[] _holders;
+    private readonly ChunkSet _held;
+    private readonly List<Source> _sources = [];
+    private readonly int _firstChunk;
+
+    /// <summary>Begins with all chunks missing.</summary>
+    /// <param name="chunkCount">At least 1.</param>
+    /// <param name="firstChunk">Where to begin; nodes that fetch the same object at once are given different places.</param>
+    internal FetchPlan(int chunkCount, int firstChunk)
+    {
+        ArgumentOutOfRangeException.ThrowIfLessThan(chunkCount, 1);
+        ChunkCount = chunkCount;
+        _firstChunk = firstChunk % chunkCount;
+        _states = new ChunkState[chunkCount];
+        _sourceOf = new short[chunkCount];
+        _holders = new byte[chunkCount];
+        _held = new ChunkSet(chunkCount);
+        _missing = new ChunkSet(chunkCount, full: true);
+        Verified = new ChunkSet(chunkCount);
+    }
+
+    internal int ChunkCount { get; }
+
+    /// <summary>Chunks that have arrived and are right.</summary>
+    internal ChunkSet Verified { get; }
+
+    internal bool IsComplete => Verified.Count == ChunkCount;
+
+    /// <summary>Chunks that are asked of nobody.</summary>
+    internal int MissingCount => _missing.Count;
+
+    /// <summary>Whether every missing chunk is at a source that is still there.</summary>
+    internal bool IsCovered
+    {
+        get
+        {
+            foreach (Source source in _sources)
+                if (source is { IsComplete: true, IsGone: false })
+                    return true;
+            return _missing.Next(0, default, _held.Words) < 0;
+        }
+    }
+
+    /// <summary>A further source, which has nothing yet.</summary>
+    internal int AddSource()
+    {
+        _sources.Add(new Source(ChunkCount) { Cursor = _firstChunk });
+        return _sources.Count - 1;
+    }
+
+    /// <summary>The source has these chunks by now.</summary>
+    internal void SourceHas(int index, int first, int count)
+    {
+        Source source = _sources[index];
+        if (source.IsGone || source.IsComplete)
+            return;
+        for (int chunk = first; chunk < first + count; chunk++)
+            if (source.Has.Add(chunk))
+                Hold(chunk, +1);
+    }
+
+    /// <summary>The source has all of the object.</summary>
+    internal void SourceIsComplete(int index)
+    {
+        Source source = _sources[index];
+        if (source.IsGone)
+            return;
+        Forget(source);
+        source.IsComplete = true;
+    }
+
+    /// <summary>The source is lost. What was asked of it is missing again; what is being received from it is not, before <see cref="Failed"/>.</summary>
+    internal void RemoveSource(int index)
+    {
+        Source source = _sources[index];
+        if (source.IsGone)
+            return;
+        Forget(source);
+        source.IsComplete = false;
+        source.IsGone = true;
+        for (int chunk = 0; chunk < ChunkCount; chunk++)
+            if (_states[chunk] == ChunkState.Asked && _sourceOf[chunk] == index)
+                SetMissing(chunk);
+    }
+
+    internal bool IsSource(int index) => !_sources[index].IsGone;
+
+    /// <summary>The next chunk to ask of a source, which counts as asked from now on.</summary>
+    internal bool TryAsk(int index, out int chunk)
+    {
+        Source source = _sources[index];
+        chunk = -1;
+        if (source.IsGone || _missing.Count == 0)
+            return false;
+        if (source.IsComplete)
+        {
+            // What nobody else has first: the complete source's link is the scarce one when many fetch at once.
+            chunk = _missing.Next(source.Cursor, default, _held.Words);
+            if (chunk < 0)
+                chunk = _missing.Next(source.Cursor, default, default);
+        }
+        else
+        {
+            chunk = RarestOfThose(source);
+        }
+        if (chunk < 0)
+            return false;
+        source.Cursor = chunk + 1 == ChunkCount ? 0 : chunk + 1;
+        _missing.Remove(chunk);
+        _states[chunk] = ChunkState.Asked;
+        _sourceOf[chunk] = (short)index;
+        return true;
+    }
+
+    /// <summary>Bytes of a chunk begin to arrive.</summary>
+    /// <returns>False if it is not asked of this source any more: the bytes have to go by.</returns>
+    internal bool TryBeginReceive(int index, int chunk)
+    {
+        if (_states[chunk] != ChunkState.Asked || _sourceOf[chunk] != index)
+            return false;
+        _states[chunk] = ChunkState.Receiving;
+        return true;
+    }
+
+    /// <summary>A chunk that was being received is right.</summary>
+    internal void Arrived(int chunk)
+    {
+        _states[chunk] = ChunkState.Verified;
+        Verified.Add(chunk);
+    }
+
+    /// <summary>A chunk that was asked, or being received, has not come: it is missing again.</summary>
+    internal void Failed(int index, int chunk)
+    {
+        if (_states[chunk] is ChunkState.Asked or ChunkState.Receiving && _sourceOf[chunk] == index)
+            SetMissing(chunk);
+    }
+
+    /// <summary>The source refused a chunk that it was believed to have.</summary>
+    internal void SourceLacks(int index, int chunk)
+    {
+        Source source = _sources[index];
+        if (!source.IsComplete && source.Has.Remove(chunk))
+            Hold(chunk, -1);
+        Failed(index, chunk);
+    }
+
+    /// <summary>Counts wrong bytes of a source and returns how often it was wrong.</summary>
+    internal int CountBad(int index) => ++_sources[index].Bad;
+
+    /// <summary>The rarest of the next candidates from the source's cursor on, once around.</summary>
+    private int RarestOfThose(Source source)
+    {
+        int best = -1, first = -1, from = source.Cursor;
+        for (int i = 0; i < RarestOf; i++)
+        {
+            int chunk = _missing.Next(from, source.Has.Words, default);
+            if (chunk < 0 || chunk == first)
+                break;
+            if (first < 0)
+                first = chunk;
+            if (best < 0 || _holders[chunk] < _holders[best])
+                best = chunk;
+            if (_holders[best] <= 1)
+                break;
+            from = chunk + 1 == ChunkCount ? 0 : chunk + 1;
+        }
+        return best;
+    }
+
+    private void SetMissing(int chunk)
+    {
+        _states[chunk] = ChunkState.Missing;
+        _missing.Add(chunk);
+    }
+
+    private void Forget(Source source)
+    {
+        if (source.IsComplete)
+            return;
+        for (int chunk = 0; chunk < ChunkCount; chunk++)
+            if (source.Has.Remove(chunk))
+                Hold(chunk, -1);
+    }
+
+    private void Hold(int chunk, int by)
+    {
+        // Saturates upwards: with 255 holders a chunk is not rare, and stays held.
+        int holders = _holders[chunk] + by;
+        if (_holders[chunk] == byte.MaxValue)
+            return;
+        _holders[chunk] = (byte)holders;
+        if (holders == 0)
+            _held.Remove(chunk);
+        else
+            _held.Add(chunk);
+    }
+}
