@@ -1,4 +1,5 @@
 using System.Diagnostics.CodeAnalysis;
+using FastPlasma.Nodes;
 using FastPlasma.Waiting;
 
 namespace FastPlasma;
@@ -21,21 +22,26 @@ public sealed partial class PlasmaStore
     private async Task<PlasmaObject> GetAsyncSlow(ObjectId id, TimeSpan timeout, CancellationToken cancellationToken)
     {
         var deadline = new Deadline(timeout);
+        int reason = NodeReason.Unknown;
         while (true) // Ends with the deadline, a cancellation or a pin; an object that is deleted right after its seal is waited for again.
         {
-            using (Waiting.AsyncWaiters.Ticket ticket = Waiters.Add(id))
+            using (Waiting.AsyncWaiters.Ticket ticket = Waiters.Add(id, deadline))
             {
                 if (TryGet(id, out PlasmaObject obj))
+                {
+                    ticket.IsFound = true;
                     return obj;
+                }
                 if (deadline.HasPassed)
-                    throw Late(id, timeout);
+                    throw new TimeoutException($"Object {id} was not sealed within {timeout}: {DescribeAbsence(id, reason)}.");
+                ticket.Ask();
                 try
                 {
                     await ticket.Signalled.WaitAsync(TimeSpan.FromMilliseconds(deadline.SliceMs(int.MaxValue - 1)), cancellationToken).ConfigureAwait(false);
                 }
                 catch (TimeoutException)
                 {
-                    // Looked at once more above, then reported with its reason.
+                    reason = ticket.Reason; // Looked at once more above, then reported with its reason.
                 }
             }
         }

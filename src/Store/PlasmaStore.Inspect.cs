@@ -128,7 +128,7 @@ public sealed unsafe partial class PlasmaStore
 
             // One admit at a time on this machine: a lock on a byte far behind the participants' own.
             using var admission = new LifeTokens(SharedFile.Open(_files.Directory, Files.StoreNames.Lock(Name, Uuid, Files.StoreNames.WritersDomain), writable: true));
-            for (int attempt = 0; !admission.TryAcquire(DomainRecord.CountMax + Files.StoreGeometry.ParticipantCountMax); attempt++)
+            for (int attempt = 0; !admission.TryAcquire(SpecialTokens.Admission); attempt++)
             {
                 if (attempt == 50)
                     throw new IOException($"Another process has been admitting a reader to store '{Name}' for {attempt * 20} ms.");

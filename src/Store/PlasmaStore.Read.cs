@@ -6,6 +6,7 @@ using FastPlasma.Format;
 using FastPlasma.Index;
 using FastPlasma.Inspect;
 using FastPlasma.Native;
+using FastPlasma.Nodes;
 using FastPlasma.Participants;
 using FastPlasma.Reclaim;
 using FastPlasma.Waiting;
@@ -292,8 +293,11 @@ public sealed unsafe partial class PlasmaStore
 
     private TimeoutException Late(in ObjectId id, TimeSpan timeout) => new($"Object {id} was not sealed within {timeout}: {DescribeAbsence(id)}.");
 
+    /// <summary>What is known of an object that this thread has waited for in vain.</summary>
+    internal string DescribeAbsence(in ObjectId id) => DescribeAbsence(id, t_last is { } thread && thread.Owner == this && thread.LateId == id ? thread.LateReason : NodeReason.Unknown);
+
     /// <summary>What is known of an object that was waited for in vain.</summary>
-    internal string DescribeAbsence(in ObjectId id)
+    private string DescribeAbsence(in ObjectId id, int nodeReason)
     {
         BeginSlowCall();
         try
@@ -305,7 +309,7 @@ public sealed unsafe partial class PlasmaStore
                     ? "it has been sealed since"
                     : $"it is {state.State}, by {DescribeParticipant(state.Participant)}, since {StoreInspector.ToTime(_memory.Entry(entry)->CreatedAt):u}";
             }
-            return known;
+            return NodeReason.Describe(nodeReason) is string said ? $"{known}; {said}" : known;
         }
         finally
         {

@@ -1,3 +1,4 @@
+using System.Runtime.CompilerServices;
 using FastPlasma.Format;
 using FastPlasma.Index;
 using FastPlasma.Native;
@@ -10,7 +11,10 @@ public sealed unsafe partial class PlasmaStore
 {
     /// <summary>Removes a sealed object: gone for new gets at once; its memory is freed after the last pin. The id may be created again meanwhile.</summary>
     /// <returns>Ok, NotFound, NotSealed (it is being created) or TooManyPins.</returns>
-    public PlasmaStatus Delete(in ObjectId id)
+    public PlasmaStatus Delete(in ObjectId id) => DeleteCore(id, any: true, incarnation: 0);
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private PlasmaStatus DeleteCore(in ObjectId id, bool any, ulong incarnation)
     {
         RequireWriter();
         ThreadSlots thread = Enter();
@@ -31,6 +35,9 @@ public sealed unsafe partial class PlasmaStore
                     if (state.State == ObjectState.Creating)
                         result = PlasmaStatus.NotSealed;
                     if (state.State != ObjectState.Sealed)
+                        continue;
+                    // Fixed while the entry is Sealed in this generation, which the condemn's exchange confirms.
+                    if (!any && _memory.Entry(word.Entry)->Incarnation != incarnation)
                         continue;
                     announcement->Since = CoarseClock.UtcTicks;
                     if (!TryCondemn(announcement, word.Entry, word.Generation, hash, PlasmaEventKind.Deleted, out _))

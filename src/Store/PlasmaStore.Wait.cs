@@ -3,6 +3,7 @@ using System.Numerics;
 using System.Runtime.Intrinsics.X86;
 using FastPlasma.Format;
 using FastPlasma.Index;
+using FastPlasma.Nodes;
 using FastPlasma.Participants;
 using FastPlasma.Waiting;
 
@@ -79,6 +80,26 @@ public sealed unsafe partial class PlasmaStore
 
     private PlasmaStatus WaitFor(ThreadSlots thread, in ObjectId id, Deadline deadline, TimeSpan spin, out PlasmaObject obj, CancellationToken cancellationToken)
     {
+        NodeAsk ask = default;
+        bool found = false;
+        try
+        {
+            PlasmaStatus status = WaitFor(thread, id, deadline, spin, ref ask, out obj, cancellationToken);
+            found = status == PlasmaStatus.Ok;
+            if (status == PlasmaStatus.Timeout)
+                (thread.LateId, thread.LateReason) = (id, ask.Reason(Mailbox));
+            return status;
+        }
+        finally
+        {
+            ask.End(Mailbox, found);
+        }
+    }
+
+    private PlasmaStatus WaitFor(
+        ThreadSlots thread, in ObjectId id, Deadline deadline, TimeSpan spin, ref NodeAsk ask, out PlasmaObject obj, CancellationToken cancellationToken)
+    {
+        ask.Look(Mailbox, id, deadline, NodePriority.Get);
         PlasmaStatus status;
         if (spin > TimeSpan.Zero)
         {
@@ -109,6 +130,7 @@ public sealed unsafe partial class PlasmaStore
             ThrowIfClosing();
             if (deadline.HasPassed)
                 return PlasmaStatus.Timeout;
+            ask.Look(Mailbox, id, deadline, NodePriority.Get);
             long before = Environment.TickCount64;
             WaitWords.Sleep(word, sequence, deadline.SliceMs(WaitWords.SliceMs), cancellationToken);
             if (Environment.TickCount64 - before >= WaitWords.SliceMs - 1)
@@ -134,7 +156,7 @@ public sealed unsafe partial class PlasmaStore
             int found = LookAtAll(ids);
             if (found >= count || timeout == TimeSpan.Zero)
                 return found; // Nobody begins to follow the ring for that.
-            using var follower = new Follower(store, ids, timeout);
+            using var follower = new Follower(store, ids, timeout, NodePriority.Wait);
             do
             {
                 if (follower.LookAtAll)
@@ -151,7 +173,7 @@ public sealed unsafe partial class PlasmaStore
                         }
                 }
             }
-            while (found < count && follower.Next(cancellationToken));
+            while (found < count && follower.Next(ids, cancellationToken));
             return found;
         }
 
@@ -173,7 +195,7 @@ public sealed unsafe partial class PlasmaStore
     private const int PrefetchMax = 32;
 
     /// <summary>Begins to load what a get of each id reads, so that the misses of all of them overlap: buckets first, then the records that they name. Changes nothing; a wrong guess costs time only.</summary>
-    private void Prefetch(ReadOnlySpan<ObjectId> ids)
+    private void PrefetchLines(ReadOnlySpan<ObjectId> ids)
     {
         if (!Sse.IsSupported || ids.Length < 2)
             return;
@@ -210,7 +232,7 @@ public sealed unsafe partial class PlasmaStore
             int found = 0;
             for (int start = 0; start < ids.Length; start += PrefetchMax)
             {
-                store.Prefetch(ids.Slice(start, Math.Min(PrefetchMax, ids.Length - start)));
+                store.PrefetchLines(ids.Slice(start, Math.Min(PrefetchMax, ids.Length - start)));
                 for (int i = start; i < Math.Min(start + PrefetchMax, ids.Length); i++)
                     found += TryOne(ids, i);
             }
@@ -219,7 +241,7 @@ public sealed unsafe partial class PlasmaStore
                 thread.Count(Counter.GetMisses, ids.Length - found);
                 return found;
             }
-            using var follower = new Follower(store, ids, timeout);
+            using var follower = new Follower(store, ids, timeout, NodePriority.Get);
             do
             {
                 if (follower.LookAtAll)
@@ -233,7 +255,7 @@ public sealed unsafe partial class PlasmaStore
                         found += TryOne(ids, i);
                 }
             }
-            while (found < count && follower.Next(cancellationToken));
+            while (found < count && follower.Next(ids, cancellationToken));
             thread.Count(Counter.GetMisses, ids.Length - found);
             return found;
         }
@@ -256,15 +278,17 @@ public sealed unsafe partial class PlasmaStore
         private readonly Dictionary<ObjectId, int> _first = [];
         private readonly int[] _nextSame;
         private readonly Deadline _deadline;
+        private readonly NodeAsks _asks;
         private EventCursor _cursor;
         private long _lostSeen;
         private long _lookedAtMs;
         private bool _over;
 
-        internal Follower(PlasmaStore store, ReadOnlySpan<ObjectId> ids, TimeSpan timeout)
+        internal Follower(PlasmaStore store, ReadOnlySpan<ObjectId> ids, TimeSpan timeout, NodePriority priority)
         {
             _store = store;
             _deadline = new Deadline(timeout);
+            _asks = new NodeAsks(store, priority, _deadline);
             _cursor = new EventCursor(store._events); // Before the first look at all, so nothing falls between.
             _nextSame = new int[ids.Length];
             for (int i = 0; i < ids.Length; i++)
@@ -283,7 +307,7 @@ public sealed unsafe partial class PlasmaStore
         internal List<int> Hits { get; } = [];
 
         /// <summary>Waits for the next round; false when the time is over.</summary>
-        internal bool Next(CancellationToken cancellationToken)
+        internal bool Next(ReadOnlySpan<ObjectId> ids, CancellationToken cancellationToken)
         {
             Hits.Clear();
             LookAtAll = false;
@@ -291,6 +315,7 @@ public sealed unsafe partial class PlasmaStore
             {
                 cancellationToken.ThrowIfCancellationRequested();
                 _store.ThrowIfClosing();
+                int pauseMs = _asks.Pump(ids, _nextSame);
                 _store._events.Follow();
                 uint sequence = _store._waits.Announce(_store._events.WaitWordOfRing);
                 bool pending = false;
@@ -316,10 +341,10 @@ public sealed unsafe partial class PlasmaStore
                 }
                 if (_deadline.HasPassed)
                     return false;
-                WaitWords.Sleep(_store._events.WaitWordOfRing, sequence, _deadline.SliceMs(pending ? 1 : WaitWords.SliceMs), cancellationToken);
+                WaitWords.Sleep(_store._events.WaitWordOfRing, sequence, _deadline.SliceMs(pending ? 1 : pauseMs), cancellationToken);
             }
         }
 
-        public void Dispose() => Hits.Clear();
+        public void Dispose() => _asks.Dispose();
     }
 }

@@ -30,7 +30,7 @@ public sealed unsafe partial class PlasmaStore
     internal bool IsForked => Volatile.Read(ref *_processMark) != _openedIn;
 
     /// <summary>Next event of a cursor, waiting for it until the deadline.</summary>
-    internal bool ReadEvent(ref EventCursor cursor, Deadline deadline, out PlasmaEvent e, CancellationToken cancellationToken)
+    internal bool ReadEvent(ref EventCursor cursor, Deadline deadline, out PlasmaEvent e, out ulong incarnation, CancellationToken cancellationToken)
     {
         BeginSlowCall();
         try
@@ -41,7 +41,7 @@ public sealed unsafe partial class PlasmaStore
                 ThrowIfClosing();
                 _events.Follow();
                 uint sequence = _waits.Announce(_events.WaitWordOfRing);
-                if (cursor.TryNext(out e, out bool pending))
+                if (cursor.TryNext(out e, out incarnation, out bool pending))
                     return true;
                 if (deadline.HasPassed)
                     return false;
@@ -54,12 +54,12 @@ public sealed unsafe partial class PlasmaStore
         }
     }
 
-    internal bool TryReadEvent(ref EventCursor cursor, out PlasmaEvent e)
+    internal bool TryReadEvent(ref EventCursor cursor, out PlasmaEvent e, out ulong incarnation)
     {
         BeginSlowCall();
         try
         {
-            return cursor.TryNext(out e, out _);
+            return cursor.TryNext(out e, out incarnation, out _);
         }
         finally
         {

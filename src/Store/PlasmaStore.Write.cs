@@ -440,7 +440,7 @@ public sealed unsafe partial class PlasmaStore
         (int slot, long sequence) = (writer.Slot, writer.Sequence);
         ObjectEntry* entry = writer.Entry;
         var state = new StateWord(Volatile.Read(ref entry->State));
-        if (state.HasChecksum && !checksumDone)
+        if (state.HasChecksum && !checksumDone && !state.IsReplica) // A replica's came with it.
             entry->Checksum = Checksum.HashOnly(writer.Base, (nuint)writer.Length, writer.Tail, (nuint)writer.TailBytes);
         // Who may be evicted is evicted in the order of these times, also when all fall into one period of the clock; nobody asks for the order of the others.
         ulong order = state.IsEvictable ? Interlocked.Increment(ref _memory.Header->EvictableSeals) : 0;
@@ -513,7 +513,9 @@ public sealed unsafe partial class PlasmaStore
 
     private ulong IncarnationOf(uint generation, uint entryIndex)
     {
-        // A bijection of (generation, entry) keyed by the store's UUID: unique in this store, and unlikely to meet another's.
+        // A bijection of (generation, entry), keyed by the store's 64 random bits: never twice in this store. An id gets the same number in two stores only if their keys differ by exactly the
+        // difference of two such pairs: 2^-64 for each pair of creations, and only those of one id count, because nobody compares incarnations of different ids. A copy of a store's files has its key too;
+        // it has its UUID as well, by which nodes refuse each other.
         ulong x = (((ulong)generation << 32) | entryIndex) ^ _memory.HashSeed;
         x = (x ^ (x >> 30)) * 0xBF58476D1CE4E5B9;
         x = (x ^ (x >> 27)) * 0x94D049BB133111EB;

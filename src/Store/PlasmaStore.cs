@@ -5,6 +5,7 @@ using FastPlasma.Files;
 using FastPlasma.Format;
 using FastPlasma.Index;
 using FastPlasma.Native;
+using FastPlasma.Nodes;
 using FastPlasma.Participants;
 using FastPlasma.Reclaim;
 using FastPlasma.Waiting;
@@ -112,6 +113,7 @@ public sealed unsafe partial class PlasmaStore : IDisposable
             _sequences = _slots.Sequences;
             _spaceWord = _reclaimer.SpaceWord;
             _ownHints = ParticipantTable.Hints(participants.Own);
+            Mailbox = new NodeMailbox(memory, participants, _waits);
             if (Access == StoreAccess.ReadWrite)
             {
                 if (memory.Header->BootId != OsIdentity.BootId)
@@ -161,6 +163,11 @@ public sealed unsafe partial class PlasmaStore : IDisposable
     internal ObjectIndex Index => _index;
 
     internal EventRing Events => _events;
+
+    internal WaitWords Waits => _waits;
+
+    /// <summary>Where this attachment asks its store's node service.</summary>
+    internal NodeMailbox Mailbox { get; }
 
     internal HugePages HugePagesAsked => (HugePages)_memory.Header->HugePages;
 
@@ -350,16 +357,23 @@ public sealed unsafe partial class PlasmaStore : IDisposable
     internal string ForkedMessage =>
         $"The store '{Name}' was opened before a fork, and this is the forked child: the attachment, its handles and its writers are the parent's. Open the store again here, or call exec.";
 
-    private void BeginSlowCall()
+    internal void BeginSlowCall()
+    {
+        if (!TryBeginSlowCall())
+            throw ClosedException();
+    }
+
+    /// <summary>As <see cref="BeginSlowCall"/>; false when the attachment takes no more calls.</summary>
+    internal bool TryBeginSlowCall()
     {
         Interlocked.Increment(ref _slowCalls);
         if (!IsClosing)
-            return;
+            return true;
         EndSlowCall();
-        throw ClosedException();
+        return false;
     }
 
-    private void EndSlowCall()
+    internal void EndSlowCall()
     {
         if (Interlocked.Decrement(ref _slowCalls) == 0 && IsClosing)
             TryDetach();
@@ -375,6 +389,7 @@ public sealed unsafe partial class PlasmaStore : IDisposable
         {
             if (Access == StoreAccess.ReadWrite)
             {
+                NodeMailbox.ForgetService(_memory.Header, _participants.Index);
                 _reclaimer.FinishAll(null);
                 ulong* condemned = ParticipantTable.Condemned(_participants.Own);
                 for (int i = 0; i < ParticipantBlock.CondemnedCount; i++)
@@ -438,7 +453,7 @@ public sealed unsafe partial class PlasmaStore : IDisposable
             return;
         }
         for (int i = 0; i < WaitWord.SleepCount; i++)
-            Futex.WakeAll((uint*)_memory.Wait(i));
+            Futex.WakeAll((uint*)_memory.Wait(i)); // Not the doorbell: no reader is a node service.
     }
 
     /// <summary>Repairs a place that this attachment is about to take over, under its token.</summary>
@@ -465,7 +480,7 @@ public sealed unsafe partial class PlasmaStore : IDisposable
                 Volatile.Write(ref ParticipantTable.Slots(ParticipantTable.Chunk(block, c))[i].Word, 0);
     }
 
-    private void RequireWriter()
+    internal void RequireWriter()
     {
         if (Access != StoreAccess.ReadWrite)
             throw new InvalidOperationException($"The store '{Name}' is open with StoreAccess.ReadOnly.");

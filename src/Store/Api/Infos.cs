@@ -75,6 +75,9 @@ public sealed record ObjectInfo
     /// <summary>Unique number of this creation of the id.</summary>
     public required ulong Incarnation { get; init; }
 
+    /// <summary>Whether it is a copy of an object that was made in another store, with the incarnation that it has there.</summary>
+    public required bool IsReplica { get; init; }
+
     /// <summary>Process id of the creator while it is being created, else 0.</summary>
     public required int CreatorProcessId { get; init; }
 

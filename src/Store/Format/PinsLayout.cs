@@ -37,18 +37,19 @@ internal struct PinsHeader
 ///     128    8  Recoveries     recoverer, counted in its own block          statistics
 ///     512 3584  Hints          gets of the process, lossy: tick 32 | entry 32   evictors
 ///    4096 2048  Condemned      compare-exchange 0 → owner word → 0; zeroes at detach and recovery   anyone who finishes
-///    6144 2048  reserved for requests to a node service
+///    6144 2048  Requests       the participant, and the node service (NodeRecord)   node service
 ///    8192       slot chunks
 /// </code></remarks>
 [StructLayout(LayoutKind.Explicit, Size = HeadBytes)]
 internal unsafe struct ParticipantBlock
 {
-    internal const int HintsOffset = 512, HintCount = 448, CondemnedOffset = 4096, CondemnedCount = 256, SlotsOffset = 8192, HeadBytes = SlotsOffset;
+    internal const int HintsOffset = 512, HintCount = 448, CondemnedOffset = 4096, CondemnedCount = 256, RequestsOffset = 6144, RequestCount = 32, SlotsOffset = 8192, HeadBytes = SlotsOffset;
     internal const int ChunkCountMax = 1024, ReaderChunkCountMax = 64;
     internal const int SizeBytes = SlotsOffset + ChunkCountMax * SlotChunk.SizeBytes;
     internal const int CommandNameBytes = 16;
 
     internal const byte CheckHintsFit = HintsOffset + HintCount * 8 <= CondemnedOffset ? 0 : -1;
+    internal const byte CheckRequestsFit = CondemnedOffset + CondemnedCount * 8 <= RequestsOffset && RequestsOffset + RequestCount * NodeRecord.SizeBytes <= SlotsOffset ? 0 : -1;
     internal const byte CheckPages = SizeBytes % 4096 == 0 ? 0 : -1;
 
     [FieldOffset(0)] internal int Attached;

@@ -9,7 +9,7 @@ namespace FastPlasma.Format;
 /// <remarks><code>
 /// off bytes field                 meaning
 ///   0    8  Magic                 "FASTPLSM"
-///   8    4  LayoutVersion         3
+///   8    4  LayoutVersion         4
 ///  12    4  FeatureBits           0
 ///  16    8  Fingerprint           of every struct layout; another value is another format
 ///  24   16  Uuid                  of these files; part of the other files' names
@@ -51,13 +51,14 @@ namespace FastPlasma.Format;
 /// 640    8  WriterAttaches        attaches of writers 63 | 1 once none is left     compare-exchange
 /// 704   16  BootId                boot in which a writer attached last         first writer of a boot, before WriterAttaches
 /// 768    8  EvictableSeals        seals of objects that may be evicted         increment
+/// 832    8  NodeService           who serves this store's node (NodeServiceWord)   compare-exchange, the service under its token; cleared for a dead one by its recoverer
 /// </code></remarks>
 [StructLayout(LayoutKind.Explicit, Size = SizeBytes)]
 internal unsafe struct StoreHeader
 {
     internal const int SizeBytes = 4096;
     internal const ulong MagicValue = 0x4D534C5054534146; // "FASTPLSM" in byte order
-    internal const uint LayoutVersionValue = 3;
+    internal const uint LayoutVersionValue = 4;
     internal const int ChecksummedBytes = 248, DataDirectoryOffset = 1024, DataDirectoryBytesMax = 1024;
 
     [FieldOffset(0)] internal ulong Magic;
@@ -100,6 +101,7 @@ internal unsafe struct StoreHeader
     [FieldOffset(640)] internal ulong WriterAttaches;
     [FieldOffset(704)] internal Guid BootId;
     [FieldOffset(768)] internal ulong EvictableSeals;
+    [FieldOffset(832)] internal ulong NodeService;
 
     /// <summary>Of the sizes and offsets that both sides of a mapping must agree on.</summary>
     internal static ulong CurrentFingerprint
@@ -109,7 +111,7 @@ internal unsafe struct StoreHeader
             ReadOnlySpan<int> facts =
             [
                 SizeBytes, ObjectEntry.SizeBytes, ObjectEntry.StateOffset, ObjectEntry.BlockOffset, BlockPlace.SizeBytes, ChunkRecord.SizeBytes, AllocatorHeader.SizeBytes,
-                DomainRecord.SizeBytes, EventSlot.SizeBytes, WaitWord.StrideBytes, ParticipantBlock.SizeBytes, ParticipantBlock.SlotsOffset, SlotChunk.SizeBytes, SlotChunk.SlotCount,
+                DomainRecord.SizeBytes, EventSlot.SizeBytes, WaitWord.StrideBytes, ParticipantBlock.SizeBytes, ParticipantBlock.SlotsOffset, ParticipantBlock.RequestsOffset, NodeRecord.SizeBytes, SlotChunk.SizeBytes, SlotChunk.SlotCount,
                 (int)ChunkMap.ChunkBytes, ChunkMap.GrainBytes, SizeClasses.Count, SizeClasses.SlabMaxBytes, IndexWord.EntryBits, StateWord.ParticipantShift,
                 (int)default(ObjectId).Hash(1), // Who hashes differently finds nothing.
             ];
@@ -146,11 +148,14 @@ internal static class WaitWord
     internal const int StrideBytes = 64;
     internal const ulong WaitersFlag = 1UL << 32;
 
-    /// <summary>Hashed words of ids, then the words with a name; nobody sleeps on the others, up to <see cref="Count"/>.</summary>
+    /// <summary>Hashed words of ids, then the words with a name; nobody sleeps on the others but the doorbell, up to <see cref="Count"/>.</summary>
     internal const int HashedCount = 1024, SpaceIndex = HashedCount, RingIndex = HashedCount + 1, SleepCount = HashedCount + 2, Count = HashedCount + 64;
 
     /// <summary>No sleeping place, but like these it is writable for readers of the store's own uid: 1 once anybody follows the event ring, never cleared.</summary>
     internal const int FollowedIndex = SleepCount;
+
+    /// <summary>Where a node service sleeps until somebody asks it for something.</summary>
+    internal const int DoorbellIndex = SleepCount + 1;
 }
 
 /// <summary>One event of the ring.</summary>

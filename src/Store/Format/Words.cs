@@ -20,6 +20,9 @@ internal readonly record struct StateWord(ulong Value)
     /// <summary>The entry holds a checksum.</summary>
     internal const ulong ChecksumFlag = 2;
 
+    /// <summary>The object is a copy of one that was made in another store. Set by its creator in Creating.</summary>
+    internal const ulong ReplicaFlag = 4;
+
     internal StateWord(uint generation, int participant, ObjectState state, ulong flags)
         : this(((ulong)generation << GenerationShift) | ((ulong)(uint)participant << ParticipantShift) | ((ulong)state << StateShift) | flags)
     {
@@ -32,6 +35,8 @@ internal readonly record struct StateWord(ulong Value)
     internal ObjectState State => (ObjectState)((Value & StateMask) >> StateShift);
 
     internal bool IsEvictable => (Value & EvictableFlag) != 0;
+
+    internal bool IsReplica => (Value & ReplicaFlag) != 0;
 
     internal bool HasChecksum => (Value & ChecksumFlag) != 0;
 

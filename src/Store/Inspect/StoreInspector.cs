@@ -57,6 +57,7 @@ internal sealed unsafe class StoreInspector(PlasmaStore store)
                 SealedAt = entry.SealedAt == 0 ? null : ToTime(entry.SealedAt),
                 Retention = state.IsEvictable ? Retention.Evictable : Retention.Keep,
                 Incarnation = entry.Incarnation,
+                IsReplica = state.IsReplica,
                 CreatorProcessId = creators.GetValueOrDefault(key).Owner.ProcessId,
                 Holders = holders.GetValueOrDefault(key) ?? [],
             });

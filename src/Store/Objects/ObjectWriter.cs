@@ -44,6 +44,12 @@ public readonly unsafe struct ObjectWriter : IDisposable
 
     internal long TailBytes { get; }
 
+    /// <summary>Where the image of a replica is written (see <see cref="Nodes.ObjectImage"/>).</summary>
+    internal byte* ImageAddress => Pointer;
+
+    /// <summary>Length of the image.</summary>
+    internal long ImageBytes => ObjectEntry.BytesNeeded(_length, TailBytes);
+
     internal int Slot { get; }
 
     internal long Sequence { get; }

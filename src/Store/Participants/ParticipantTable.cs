@@ -4,6 +4,7 @@ using FastPlasma.Allocator;
 using FastPlasma.Files;
 using FastPlasma.Format;
 using FastPlasma.Native;
+using FastPlasma.Nodes;
 
 namespace FastPlasma.Participants;
 
@@ -18,11 +19,12 @@ internal sealed unsafe class ParticipantTable : IDisposable
     private readonly MappedView _view;
     private readonly LifeTokens _token;
     private readonly LifeTokens _probe;
+    private readonly SharedFile _lockFile;
     private readonly byte* _base;
 
-    private ParticipantTable(SharedFile pinsFile, MappedView view, LifeTokens token, LifeTokens probe, int domain, int max)
+    private ParticipantTable(SharedFile pinsFile, MappedView view, LifeTokens token, SharedFile probe, int domain, int max)
     {
-        (_pinsFile, _view, _token, _probe, Domain, Max) = (pinsFile, view, token, probe, domain, max);
+        (_pinsFile, _view, _token, _lockFile, _probe, Domain, Max) = (pinsFile, view, token, probe, new LifeTokens(probe), domain, max);
         _base = view.Pointer;
     }
 
@@ -44,6 +46,9 @@ internal sealed unsafe class ParticipantTable : IDisposable
 
     internal SharedFile PinsFile => _pinsFile;
 
+    /// <summary>A description of the domain's lock file for one purpose of its own.</summary>
+    internal LifeTokens OpenTokens() => new(_lockFile.Reopen(writable: true));
+
     /// <summary>The domain's lock file.</summary>
     internal string LockPath => _token.Path;
 
@@ -60,6 +65,8 @@ internal sealed unsafe class ParticipantTable : IDisposable
     internal static PinSlot* Slots(SlotChunk* chunk) => (PinSlot*)((byte*)chunk + SlotChunk.CountersBytes);
 
     internal static ulong* Hints(ParticipantBlock* block) => (ulong*)((byte*)block + ParticipantBlock.HintsOffset);
+
+    internal static NodeRecord* Requests(ParticipantBlock* block) => (NodeRecord*)((byte*)block + ParticipantBlock.RequestsOffset);
 
     internal static ulong* Condemned(ParticipantBlock* block) => (ulong*)((byte*)block + ParticipantBlock.CondemnedOffset);
 
@@ -86,7 +93,7 @@ internal sealed unsafe class ParticipantTable : IDisposable
             view = MappedView.Map(files.Pins, 0, bytes, writable: true);
             view.ExcludeFromFork();
             token = files.Lock.Reopen(writable: true);
-            return new ParticipantTable(files.Pins, view, new LifeTokens(token), new LifeTokens(files.Lock.Reopen(writable: true)), files.Domain, limit);
+            return new ParticipantTable(files.Pins, view, new LifeTokens(token), files.Lock.Reopen(writable: true), files.Domain, limit);
         }
         catch
         {
@@ -123,6 +130,8 @@ internal sealed unsafe class ParticipantTable : IDisposable
                 var name = new Span<byte>(block->CommandName, ParticipantBlock.CommandNameBytes);
                 name.Clear();
                 Encoding.UTF8.TryGetBytes(OsIdentity.CommandName, name[..(ParticipantBlock.CommandNameBytes - 1)], out _);
+
+                NodeMailbox.EmptyRecords(block);
 
                 // PUBLISH attach: full fence. From here on scans look at this block; no pin precedes it. OBSERVE in SlotScan.
                 Interlocked.Exchange(ref block->Attached, 1);

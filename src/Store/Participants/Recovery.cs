@@ -3,6 +3,7 @@ using FastPlasma.Allocator;
 using FastPlasma.Files;
 using FastPlasma.Format;
 using FastPlasma.Native;
+using FastPlasma.Nodes;
 using FastPlasma.Reclaim;
 using FastPlasma.Waiting;
 using Microsoft.Extensions.Logging;
@@ -97,6 +98,8 @@ internal sealed unsafe class Recovery
             for (int i = 0; i < SlotChunk.SlotCount; i++)
                 Volatile.Write(ref slots[i].Word, 0);
         }
+        NodeMailbox.ForgetService(_memory.Header, index);
+
         // CRASH recovery-cleared: an empty participant that is still marked; the next recoverer clears the mark and wakes everybody.
         FailPoint.Pass("recovery-cleared");
         Interlocked.Exchange(ref block->Attached, 0);

@@ -27,6 +27,10 @@ internal sealed unsafe class ThreadSlots
     /// <summary>Calls of this thread in progress; the closer of the store waits for 0 behind a process-wide barrier.</summary>
     internal int Busy;
 
+    /// <summary>The object that this thread last waited for in vain, and what its node service said of it (NodeReason).</summary>
+    internal ObjectId LateId;
+    internal int LateReason;
+
     internal ThreadSlots(PlasmaStore owner) => Owner = owner;
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]

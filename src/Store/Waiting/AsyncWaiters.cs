@@ -1,4 +1,5 @@
 using FastPlasma.Files;
+using FastPlasma.Nodes;
 
 namespace FastPlasma.Waiting;
 
@@ -10,8 +11,10 @@ internal sealed class AsyncWaiters(PlasmaStore store)
     private bool _running;
 
     /// <summary>One asynchronous wait; disposing it takes it out.</summary>
-    internal sealed class Ticket(AsyncWaiters owner, ObjectId id) : IDisposable
+    internal sealed class Ticket(AsyncWaiters owner, ObjectId id, Deadline deadline) : IDisposable
     {
+        private NodeAsk _ask; // Under the owner's lock.
+
         private readonly TaskCompletionSource _source = new(TaskCreationOptions.RunContinuationsAsynchronously);
 
         internal Task Signalled => _source.Task;
@@ -20,13 +23,30 @@ internal sealed class AsyncWaiters(PlasmaStore store)
 
         internal void Fail(Exception error) => _source.TrySetException(error);
 
+        /// <summary>Set by who got the object: then the node service need not be told that the wait is over.</summary>
+        internal bool IsFound { get; set; }
+
+        /// <summary>What the node service has said (NodeReason).</summary>
+        internal int Reason => owner.WithStore(this, static (ticket, box) => ticket._ask.Reason(box));
+
+        /// <summary>Asks the node service, if there is one; again and again by the owner's thread.</summary>
+        internal void Ask() => owner.WithStore(this, static (ticket, box) =>
+        {
+            ticket.Look(box);
+            return 0;
+        });
+
+        internal void Look(NodeMailbox box) => _ask.Look(box, id, deadline, NodePriority.Get);
+
+        internal void End(NodeMailbox box) => _ask.End(box, IsFound);
+
         public void Dispose() => owner.Remove(id, this);
     }
 
     /// <summary>Registers a wait; the caller looks for the object after this.</summary>
-    internal Ticket Add(ObjectId id)
+    internal Ticket Add(ObjectId id, Deadline deadline)
     {
-        var ticket = new Ticket(this, id);
+        var ticket = new Ticket(this, id, deadline);
         lock (_lock)
         {
             if (!_waiting.TryGetValue(id, out List<Ticket>? list))
@@ -47,6 +67,27 @@ internal sealed class AsyncWaiters(PlasmaStore store)
         {
             if (_waiting.TryGetValue(id, out List<Ticket>? list) && list.Remove(ticket) && list.Count == 0)
                 _waiting.Remove(id);
+        }
+        WithStore(ticket, static (ended, box) =>
+        {
+            ended.End(box);
+            return 0;
+        });
+    }
+
+    /// <summary>Something with a ticket's request, unless the store is closed: then its memory may be gone, and with it the request.</summary>
+    private int WithStore(Ticket ticket, Func<Ticket, NodeMailbox, int> action)
+    {
+        if (!store.TryBeginSlowCall())
+            return NodeReason.Unknown;
+        try
+        {
+            lock (_lock)
+                return action(ticket, store.Mailbox);
+        }
+        finally
+        {
+            store.EndSlowCall();
         }
     }
 
@@ -81,6 +122,8 @@ internal sealed class AsyncWaiters(PlasmaStore store)
             foreach ((ObjectId id, List<Ticket> list) in _waiting)
                 if (isPresent(id))
                     list.ForEach(static t => t.Signal());
+                else
+                    list.ForEach(t => t.Look(store.Mailbox));
             _running = _waiting.Count > 0;
             return _running;
         }

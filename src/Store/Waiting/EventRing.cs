@@ -139,9 +139,13 @@ internal struct EventCursor
     /// <summary>Next event; false when there is none now.</summary>
     /// <param name="e">The event.</param>
     /// <param name="pending">Whether one was begun that is not finished: the caller looks again soon instead of sleeping long.</param>
-    internal bool TryNext(out PlasmaEvent e, out bool pending)
+    internal bool TryNext(out PlasmaEvent e, out bool pending) => TryNext(out e, out _, out pending);
+
+    /// <inheritdoc cref="TryNext(out PlasmaEvent, out bool)"/>
+    internal bool TryNext(out PlasmaEvent e, out ulong incarnation, out bool pending)
     {
         pending = false;
+        incarnation = 0;
         while (true) // Ends: _next only rises, and at most one ring's length of tickets can be found.
         {
             ulong head = _ring.Head;
@@ -161,7 +165,7 @@ internal struct EventCursor
                 Lost += (long)(oldest - _next);
                 _next = oldest;
             }
-            switch (_ring.TryRead(_next, out e, out _))
+            switch (_ring.TryRead(_next, out e, out incarnation))
             {
                 case EventRing.Look.Found:
                     _next++;

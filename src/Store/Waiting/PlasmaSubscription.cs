@@ -23,7 +23,14 @@ public sealed class PlasmaSubscription : IDisposable
     public bool TryRead(out PlasmaEvent e)
     {
         ObjectDisposedException.ThrowIf(_disposed, this);
-        return _store.TryReadEvent(ref _cursor, out e);
+        return _store.TryReadEvent(ref _cursor, out e, out _);
+    }
+
+    /// <summary>As <see cref="TryRead(out PlasmaEvent)"/>, with the incarnation that was sealed or removed.</summary>
+    internal bool TryRead(out PlasmaEvent e, out ulong incarnation)
+    {
+        ObjectDisposedException.ThrowIf(_disposed, this);
+        return _store.TryReadEvent(ref _cursor, out e, out incarnation);
     }
 
     /// <summary>Next event, waiting for it; false when the time is over.</summary>
@@ -32,7 +39,14 @@ public sealed class PlasmaSubscription : IDisposable
     public bool Read(TimeSpan timeout, out PlasmaEvent e, CancellationToken cancellationToken = default)
     {
         ObjectDisposedException.ThrowIf(_disposed, this);
-        return _store.ReadEvent(ref _cursor, new Deadline(timeout), out e, cancellationToken);
+        return _store.ReadEvent(ref _cursor, new Deadline(timeout), out e, out _, cancellationToken);
+    }
+
+    /// <summary>As <see cref="Read(TimeSpan, out PlasmaEvent, CancellationToken)"/>, with the incarnation that was sealed or removed.</summary>
+    internal bool Read(TimeSpan timeout, out PlasmaEvent e, out ulong incarnation, CancellationToken cancellationToken = default)
+    {
+        ObjectDisposedException.ThrowIf(_disposed, this);
+        return _store.ReadEvent(ref _cursor, new Deadline(timeout), out e, out incarnation, cancellationToken);
     }
 
     /// <summary>Ends the subscription.</summary>

@@ -72,10 +72,10 @@ internal sealed unsafe class WaitWords
     internal void WakeAll()
     {
         for (int i = 0; i < WaitWord.SleepCount; i++)
-        {
-            ulong* word = _memory.Wait(i);
-            Move(word, Volatile.Read(ref *word));
-        }
+            MoveAlways(_memory.Wait(i));
+        MoveAlways(_memory.Wait(WaitWord.DoorbellIndex));
+
+        static void MoveAlways(ulong* word) => Move(word, Volatile.Read(ref *word));
     }
 
     private static void Move(ulong* word, ulong old)
@@ -108,6 +108,9 @@ internal readonly struct Deadline
     }
 
     internal bool IsZero { get; }
+
+    /// <summary>On the clock of <see cref="Stopwatch.GetTimestamp"/>, which on Linux is CLOCK_MONOTONIC in nanoseconds; <see cref="long.MaxValue"/> for never.</summary>
+    internal long At => _at;
 
     internal bool HasPassed => IsZero || Stopwatch.GetTimestamp() >= _at;
 
