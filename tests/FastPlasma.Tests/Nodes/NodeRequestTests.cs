@@ -94,6 +94,13 @@ public sealed class NodeRequestTests : StoreTest
             run = Eventually.Start(() => Assert.EndsWith("; the node service says: no node has it.", Late(500), StringComparison.Ordinal));
             service.Tell(Collect(service, 1).Single().Handle, NodeAnswer.NotFound);
             run.Join();
+            run = Eventually.Start(() =>
+            {
+                Assert.Equal(PlasmaStatus.Timeout, other.TryGet(Id("a"), Ms(500), out _));
+                Assert.EndsWith("; the node service says: this store has no room for it", other.DescribeAbsence(Id("a")), StringComparison.Ordinal); // As the C library does.
+            });
+            service.Answer(Collect(service, 1).Single().Handle, NodeAnswer.NoSpace);
+            run.Join();
             run = Eventually.Start(() => Assert.EndsWith("; the node service has ended.", Late(500), StringComparison.Ordinal));
             Collect(service, 1);
             service.Dispose();
