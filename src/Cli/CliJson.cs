@@ -65,7 +65,7 @@ internal sealed record GetJson(ObjectId Id, string Name, string File, long SizeB
 
 internal sealed record ObjectJson(
     ObjectId Id, string Name, string ContentType, ObjectState State, Retention Retention, long SizeBytes, int MetadataBytes, long BlockBytes,
-    DateTimeOffset CreatedAt, DateTimeOffset? SealedAt, double AgeSeconds, string Incarnation, int CreatorProcessId, int Pins,
+    DateTimeOffset CreatedAt, DateTimeOffset? SealedAt, double AgeSeconds, string Incarnation, bool IsReplica, int CreatorProcessId, int Pins,
     IReadOnlyList<PinHolder> Holders);
 
 internal sealed record RemovedJson(ObjectId Id, string Key, PlasmaStatus Status);

@@ -1,3 +1,5 @@
+using FastPlasma.Nodes;
+
 namespace FastPlasma.Victim;
 
 /// <summary>The operations that a victim can die in. Each prepares everything first and gives back the one call that is attacked.</summary>
@@ -36,6 +38,10 @@ internal static class Scenarios
         ["wait-any"] = WaitAny,
         ["get-many"] = GetMany,
         ["subscribe"] = Subscribe,
+        ["replica"] = Replica,
+        ["delete-incarnation"] = DeleteIncarnation,
+        ["node-get"] = NodeGet,
+        ["node-serve"] = NodeServe,
         ["attach"] = static name => () => GC.KeepAlive(PlasmaStore.Open(name)),
         ["attach-read-only"] = static name => () => GC.KeepAlive(PlasmaStore.Open(name, new PlasmaOptions { Access = StoreAccess.ReadOnly })),
         ["attach-recover"] = static name => () => GC.KeepAlive(PlasmaStore.Open(name)),
@@ -176,6 +182,62 @@ internal static class Scenarios
             store.Get(ids, objects, s_patience);
             foreach (PlasmaObject obj in objects)
                 obj.Dispose();
+        };
+    }
+
+    private static unsafe Action Replica(string name)
+    {
+        PlasmaStore store = PlasmaStore.Open(name);
+        byte[] bytes = Content.Bytes(Content.Target, Content.SmallBytes);
+        var image = new ObjectImage { Id = Content.Id(Content.Target), PayloadBytes = bytes.Length, UserBytes = 3, Incarnation = 0x1234 };
+        return () =>
+        {
+            if (store.TryCreateReplica(image, s_patience, CancellationToken.None, out ObjectWriter writer) != PlasmaStatus.Ok)
+                throw new InvalidOperationException("replica");
+            bytes.CopyTo(new Span<byte>(writer.ImageAddress, bytes.Length));
+            if (store.SealAndPin(writer, out PlasmaObject pinned) != PlasmaStatus.Ok)
+                throw new InvalidOperationException("seal");
+            pinned.Dispose();
+        };
+    }
+
+    private static Action DeleteIncarnation(string name)
+    {
+        PlasmaStore store = PlasmaStore.Open(name);
+        ObjectId target = Content.Id(Content.Target);
+        ulong incarnation;
+        using (PlasmaObject obj = store.Get(target, TimeSpan.Zero))
+            incarnation = obj.Incarnation;
+        return () => store.DeleteIncarnation(target, incarnation);
+    }
+
+    /// <summary>The victim is also the service, which takes nothing.</summary>
+    private static Action NodeGet(string name)
+    {
+        PlasmaStore store = PlasmaStore.Open(name);
+        NodeRequests service = NodeRequests.TryOpen(store, out _) ?? throw new InvalidOperationException("There is a service.");
+        ObjectId target = Content.Id(Content.Target);
+        return () =>
+        {
+            store.Prefetch([Content.Id(Content.Never)]);
+            store.Get(target, s_patience).Dispose();
+            GC.KeepAlive(service);
+        };
+    }
+
+    /// <summary>The survivor's other thread waits for an object, so there is a request to take as soon as there is a service.</summary>
+    private static Action NodeServe(string name)
+    {
+        PlasmaStore store = PlasmaStore.Open(name);
+        return () =>
+        {
+            using NodeRequests service = NodeRequests.TryOpen(store, out _) ?? throw new InvalidOperationException("There is a service.");
+            var requests = new List<NodeRequest>();
+            long start = Environment.TickCount64;
+            while (service.Collect(requests, []) == 0 && Environment.TickCount64 - start < s_patience.TotalMilliseconds) // Ends with a request, or with the patience.
+                service.Wait(s_patience, CancellationToken.None);
+            foreach (NodeRequest request in requests)
+                service.Answer(request.Handle, NodeAnswer.NotFound);
         };
     }
 

@@ -4,6 +4,7 @@ using System.IO.Hashing;
 using System.Numerics.Tensors;
 using System.Runtime.InteropServices;
 using FastPlasma.Data;
+using FastPlasma.Nodes;
 
 namespace FastPlasma.Worker;
 
@@ -18,6 +19,7 @@ internal sealed unsafe partial class Session
     private readonly ConcurrentDictionary<string, Task<string>> _background = new();
     private readonly List<PlasmaStore> _more = [];
     private PlasmaStore? _store;
+    private NodeRequests? _service;
 
     private PlasmaStore Store => _store ?? throw new InvalidOperationException("No store is open.");
 
@@ -125,6 +127,33 @@ internal sealed unsafe partial class Session
             case "wait": // wait K TIMEOUT ID...
                 ObjectId[] ids = [.. a[3..].Select(Id)];
                 return $"ok {Store.Wait(ids, Int(a[1]), Ms(a[2]), new bool[ids.Length])}";
+            case "await": // await ID TIMEOUT [async]: as get, but the error says why.
+                using (PlasmaObject awaited = a.Contains("async") ? Store.GetAsync(Id(a[1]), Ms(a[2])).AsTask().GetAwaiter().GetResult() : Store.Get(Id(a[1]), Ms(a[2])))
+                    return $"ok Ok {Describe(awaited)}";
+            case "give-up": // give-up ID MS: a get that is cancelled after so long.
+                using (var cancellation = new CancellationTokenSource(Int(a[2])))
+                    return $"ok {Store.TryGet(Id(a[1]), TimeSpan.FromSeconds(25), out _, cancellationToken: cancellation.Token)}";
+            case "get-many": // get-many PREFIX N TIMEOUT: how many of PREFIX-0 to PREFIX-(N-1).
+                var many = new PlasmaObject[Int(a[2])];
+                int found = Store.Get(Ids(a[1], many.Length), many, Ms(a[3]));
+                foreach (PlasmaObject one in many)
+                    one.Dispose();
+                return $"ok {found}";
+            case "wait-many": // wait-many PREFIX N TIMEOUT
+                return $"ok {Store.Wait(Ids(a[1], Int(a[2])), Int(a[2]), Ms(a[3]), new bool[Int(a[2])])}";
+            case "prefetch": // prefetch PREFIX N
+                return $"ok {Store.Prefetch(Ids(a[1], Int(a[2])))}";
+            case "serve": // Becomes the node service, or says who is.
+                _service = NodeRequests.TryOpen(Store, out int other);
+                return _service is null ? $"ok {other}" : "ok serving";
+            case "collect": // collect N: takes requests until there are so many.
+                var requests = new List<NodeRequest>();
+                while (requests.Count < Int(a[1])) // Ends with the requests; the test has a watchdog.
+                {
+                    _service!.Wait(TimeSpan.FromSeconds(1), CancellationToken.None);
+                    _service.Collect(requests, []);
+                }
+                return $"ok {requests.Count}";
             case "stats":
                 StoreStats stats = Store.Stats();
                 return $"ok {stats.SealedCount} {stats.CreatingCount} {stats.CondemnedCount} {stats.Participants.Count}";
@@ -282,6 +311,8 @@ internal sealed unsafe partial class Session
     private static string Describe(in PlasmaObject obj) => string.Create(CultureInfo.InvariantCulture, $"{obj.Length} {XxHash3.HashToUInt64(obj.Span):x}");
 
     private static ObjectId Id(string name) => ObjectId.FromName(name);
+
+    private static ObjectId[] Ids(string prefix, int count) => [.. Enumerable.Range(0, count).Select(i => Id(string.Create(CultureInfo.InvariantCulture, $"{prefix}-{i}")))];
 
     private static int Int(string text) => int.Parse(text, CultureInfo.InvariantCulture);
 

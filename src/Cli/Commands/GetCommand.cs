@@ -88,7 +88,7 @@ internal static class GetCommand
         {
             PlasmaStatus.Ok => found,
             PlasmaStatus.NotFound => throw CliException.Of(status, $"no sealed object {key} in store '{store.Name}'"),
-            PlasmaStatus.Timeout => throw CliException.Of(status, $"object {key} was not sealed in store '{store.Name}' within {Sizes.Duration(timeout)}"),
+            PlasmaStatus.Timeout => throw CliException.Of(status, $"object {key} was not sealed in store '{store.Name}' within {Sizes.Duration(timeout)}: {store.DescribeAbsence(key.Id)}"),
             PlasmaStatus.TooManyPins => throw CliException.Of(status, "no pin slot of this process is free"),
             _ => throw CliException.Of(status, $"object {key} cannot be read: {status}"),
         };

@@ -57,7 +57,7 @@ internal static class ListCommand
 
     private static ObjectJson ToJson(ObjectInfo info, DateTimeOffset now) => new(
         info.Id, info.Name, info.ContentType, info.State, info.Retention, info.PayloadBytes, info.MetadataBytes, info.BlockBytes, info.CreatedAt,
-        info.SealedAt, Math.Max(0, (now - info.CreatedAt).TotalSeconds), info.Incarnation.ToString("x16"), info.CreatorProcessId,
+        info.SealedAt, Math.Max(0, (now - info.CreatedAt).TotalSeconds), info.Incarnation.ToString("x16"), info.IsReplica, info.CreatorProcessId,
         info.Holders.Sum(static holder => holder.Pins), info.Holders);
 
     /// <summary>What the user can type to get the object is always visible: the whole id, or a part of it beside the name.</summary>
@@ -73,7 +73,7 @@ internal static class ListCommand
         return info.State switch
         {
             ObjectState.Creating or ObjectState.Tentative when info.CreatorProcessId != 0 => $"{state} by {info.CreatorProcessId}",
-            ObjectState.Sealed when info.Retention == Retention.Evictable => $"{state}, evictable",
+            ObjectState.Sealed => $"{state}{(info.Retention == Retention.Evictable ? ", evictable" : "")}{(info.IsReplica ? ", replica" : "")}",
             _ => state,
         };
     }

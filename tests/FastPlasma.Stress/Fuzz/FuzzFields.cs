@@ -24,7 +24,7 @@ internal static class FuzzFields
     internal static readonly (string Name, int Offset, int Bytes)[] OpenHeader =
     [
         ("Fault", 256, 4), ("StashUsed", 320, 4), ("EvictableUsed", 324, 4), ("OrphansRequested", 384, 8), ("OrphansDone", 392, 8), ("DomainCount", 448, 4), ("EvictHand", 512, 8),
-        ("PopulatedBytes", 576, 8), ("WriterAttaches", 640, 8), ("BootId", 704, 8), ("EvictableSeals", 768, 8),
+        ("PopulatedBytes", 576, 8), ("WriterAttaches", 640, 8), ("BootId", 704, 8), ("EvictableSeals", 768, 8), ("NodeService", 832, 8),
     ];
 
     internal static readonly (string Name, int Offset, int Bytes)[] Domain = [("Uid", 0, 4), ("Kind", 4, 4)];
@@ -47,6 +47,8 @@ internal static class FuzzFields
 
     internal static readonly (string Name, int Offset, int Bytes)[] Participant =
         [("Attached", 0, 4), ("Access", 4, 4), ("AttachCount", 8, 8), ("ProcessId", 16, 4), ("AttachedAt", 24, 8), ("CommandName", 32, 8), ("ChunkHigh", 64, 4), ("Recoveries", 128, 8)];
+
+    internal static readonly (string Name, int Offset, int Bytes)[] Request = [("Word", 0, 8), ("Deadline", 8, 8), ("Id", 16, 8)];
 
     internal static readonly (string Name, int Offset, int Bytes)[] Slot = [("Word", 0, 8), ("Since", 8, 8)];
 
@@ -92,6 +94,8 @@ internal static class FuzzFields
                 return new FuzzPlace("pins", Block() + ParticipantBlock.HintsOffset + N(2) * 8, 8);
             case "condemned":
                 return new FuzzPlace("pins", Block() + ParticipantBlock.CondemnedOffset + N(2) * 8, 8);
+            case "request":
+                return In("pins", Block() + ParticipantBlock.RequestsOffset + N(2) * NodeRecord.SizeBytes, Request);
             case "counter":
                 return new FuzzPlace("pins", Block() + ParticipantBlock.SlotsOffset + N(2) * SlotChunk.SizeBytes + N(3) * 8, 8);
             case "slot":

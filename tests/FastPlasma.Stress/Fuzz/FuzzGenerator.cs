@@ -106,7 +106,9 @@ internal sealed class FuzzGenerator(Random random, IReadOnlyList<FuzzCase> corpu
             case 15:
                 return Of("pins.", FuzzFields.Pins);
             case 16:
-                return Of($"participant:{random.Next(3)}.", FuzzFields.Participant);
+                return random.Next(4) == 0
+                    ? Of($"request:{random.Next(3)}:{random.Next(4)}.", FuzzFields.Request)
+                    : Of($"participant:{random.Next(3)}.", FuzzFields.Participant);
             case 17:
                 return ($"{(random.Next(2) == 0 ? "hint" : "condemned")}:{random.Next(3)}:{random.Next(32)}", 8);
             default:
