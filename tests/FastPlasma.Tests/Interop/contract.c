@@ -356,6 +356,29 @@ static void part_writing(const char *name)
     IS(FP_OK, fp_object_verify(&object, &matches));
     CHECK(matches == 1 && object.data[999] == 7);
     IS(FP_OK, fp_release(&object));
+
+    /* data moved while it was written, or size cut: refused, put right, sealed. Aborted in any case. */
+    fp_id moved = id_of("moved");
+    IS(FP_OK, fp_create(store, &moved, 1000, &options, &writer));
+    memset(writer.data, 7, 1000);
+    other = writer;
+    other.data += 1000;
+    IS(FP_INVALID_ARGUMENT, fp_seal(&other));
+    CHECK(says("were changed"));
+    other = writer;
+    other.size = 500;
+    IS(FP_INVALID_ARGUMENT, fp_seal(&other));
+    IS(FP_OK, fp_seal(&writer));
+    IS(FP_CLOSED, fp_seal(&other));
+    IS(FP_OK, fp_try_get(store, &moved, &object));
+    IS(FP_OK, fp_object_verify(&object, &matches));
+    CHECK(matches == 1 && object.size == 1000);
+    IS(FP_OK, fp_release(&object));
+    IS(FP_OK, fp_delete(store, &moved));
+    IS(FP_OK, fp_create(store, &moved, 1000, &options, &writer));
+    writer.data += 1000;
+    IS(FP_OK, fp_abort(&writer));
+
     fp_id given_up = id_of("given up");
     IS(FP_OK, fp_create(store, &given_up, 10, NULL, &writer));
     IS(FP_OK, fp_abort(&writer));
