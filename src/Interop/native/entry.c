@@ -12,7 +12,14 @@
 /* Why managed code may not run here. */
 static fp_status refusal(void)
 {
-    return fp_host_state == FP_HOST_TOO_OLD ? FP_UNSUPPORTED : FP_FORKED;
+    switch (fp_host_state) {
+    case FP_HOST_TOO_OLD:
+        return FP_UNSUPPORTED;
+    case FP_HOST_FORKED:
+        return FP_FORKED;
+    default:
+        return FP_NO_MEMORY;
+    }
 }
 
 #define MANAGED(name, parameters, arguments) \
@@ -141,8 +148,14 @@ API const char *fp_last_error(void)
 {
     if (fp_host_may_enter())
         return managed_fp_last_error();
-    return refusal() == FP_UNSUPPORTED ? "This processor lacks AVX2, BMI2 or FMA (level x86-64-v3), which FastPlasma is compiled for."
-                                       : "The library was called before a fork, and this is the forked child, where it cannot be used until exec.";
+    switch (refusal()) {
+    case FP_UNSUPPORTED:
+        return "This processor lacks AVX2, BMI2 or FMA (level x86-64-v3), which FastPlasma is compiled for.";
+    case FP_FORKED:
+        return "The library was called before a fork, and this is the forked child, where it cannot be used until exec.";
+    default:
+        return "The system refused the process a thread, which the library needs one of: memory is short, or RLIMIT_NPROC or pids.max is reached.";
+    }
 }
 
 API void fp_store_options_init(fp_store_options *options)

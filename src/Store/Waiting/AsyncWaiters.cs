@@ -29,14 +29,14 @@ internal sealed class AsyncWaiters(PlasmaStore store)
         var ticket = new Ticket(this, id);
         lock (_lock)
         {
+            if (!_running)
+            {
+                new Thread(Follow) { IsBackground = true, Name = "fastplasma-wait" }.Start(); // The first thing: the system may refuse it. What it looks at waits for this lock.
+                _running = true;
+            }
             if (!_waiting.TryGetValue(id, out List<Ticket>? list))
                 _waiting[id] = list = [];
             list.Add(ticket);
-            if (!_running)
-            {
-                _running = true;
-                new Thread(Follow) { IsBackground = true, Name = "fastplasma-wait" }.Start();
-            }
         }
         return ticket;
     }
