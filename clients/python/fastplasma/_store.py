@@ -363,9 +363,21 @@ class Store:
         _native.check(_native.lib().fp_subscribe(self._open(), ctypes.byref(handle)))
         return Subscription(handle.value or 0, self)
 
+    @property
+    def details(self) -> _inspect.StoreDetails:
+        """What this attachment is, without a look at the store."""
+        native = _native.sized(_native.FpStoreDetails)
+        _native.check(_native.lib().fp_store_details_get(self._open(), ctypes.byref(native)))
+        return _inspect.store_details(native)
+
     def list(self) -> "List[_inspect.ObjectInfo]":
         """All objects, each as it is when it is looked at."""
         return _walk(_native.ObjectInfoCallback, _inspect.object_info, lambda each: _native.lib().fp_list(self._open(), each, None))
+
+    def holders(self, key: Optional[IdLike] = None) -> "List[_inspect.PinHolder]":
+        """Who pins the objects of an id (None: all objects). A walk over everything in both cases."""
+        raw = None if key is None else raw_id(key)
+        return _walk(_native.PinHolderCallback, _inspect.pin_holder, lambda each: _native.lib().fp_list_holders(self._open(), raw, each, None))
 
     def participants(self) -> "List[_inspect.ParticipantInfo]":
         """All attachments of all processes."""
@@ -383,7 +395,8 @@ class Store:
         return self._copies.taken()
 
     def verify(self, checksums: bool = False, progress: Optional[Callable[[float], None]] = None) -> _inspect.VerifyReport:
-        """Walks everything and checks it, with ``checksums`` also the bytes of objects that have one. ``progress`` is called with 0 to 1."""
+        """Walks everything and checks it, with ``checksums`` also the bytes of objects that have one. ``progress`` is called with 0 to 1; what it raises stops the walk and is
+        raised here."""
         problems: List[str] = []
         notes: List[str] = []
 
@@ -392,17 +405,20 @@ class Store:
 
         failures: List[BaseException] = []
 
-        def tell(context: object, done: float) -> None:
+        def tell(context: object, done: float) -> int:
             try:
-                if progress is not None and not failures:
+                if progress is not None:
                     progress(done)
+                return 0
             except BaseException as e:
                 failures.append(e)
+                return 1
 
         report = _native.sized(_native.FpVerifyReport)
-        _native.check(_native.lib().fp_verify(self._open(), int(checksums), _native.ProgressCallback(tell), _native.FindingCallback(found), None, ctypes.byref(report)))
+        status = _native.lib().fp_verify(self._open(), int(checksums), _native.ProgressCallback(tell), _native.FindingCallback(found), None, ctypes.byref(report))
         if failures:
             raise failures[0]
+        _native.check(status)
         return _inspect.VerifyReport(report.objects, report.checksums_verified, report.payload_bytes, problems, notes)
 
     # ---- keeping house -------------------------------------------------------------------------------------------------------------
