@@ -497,7 +497,7 @@ fp_status fp_last_full_holders(fp_memory_holder_callback each, void *context);
 
 typedef struct fp_verify_report {
     size_t struct_size;
-    int64_t objects, checksums_verified, payload_bytes;
+    int64_t objects, checksums_verified, payload_bytes; /* what was read; 0 without checksums */
     int64_t problem_count, note_count;
 } fp_verify_report;
 

@@ -21,7 +21,7 @@ public sealed partial class InteropHeaderTests(CLibrary library)
     [Fact]
     public void Library_exports_what_the_header_declares_and_nothing_else()
     {
-        string[] declared = [.. FunctionPattern().Matches(Code()).Select(static m => m.Groups[1].Value).Order()];
+        string[] declared = Declared();
         string[] symbols = CLibrary.Run("nm", "-D", "--defined-only", CLibrary.SharedObject).Split('\n', StringSplitOptions.RemoveEmptyEntries);
         string[] exported = [.. symbols.Where(static s => s.Contains(" T ", StringComparison.Ordinal)).Select(static s => s.Split(' ')[2]).Order()];
         Assert.Equal([.. declared.Select(static name => name + "@@FASTPLASMA_0")], exported);
@@ -125,6 +125,9 @@ public sealed partial class InteropHeaderTests(CLibrary library)
         Type type = field.FieldType;
         return type.IsPointer || type.IsFunctionPointer || type.IsUnmanagedFunctionPointer ? IntPtr.Size : Marshal.SizeOf(type);
     }
+
+    /// <summary>The functions that the header declares.</summary>
+    internal static string[] Declared() => [.. FunctionPattern().Matches(Code()).Select(static m => m.Groups[1].Value).Order()];
 
     /// <summary>The header without its comments.</summary>
     private static string Code() => CommentPattern().Replace(File.ReadAllText(CLibrary.Header), "");

@@ -450,6 +450,7 @@ static void part_log(const char *name)
     IS(FP_OK, fp_admit_reader(second, "65534"));
     CHECK(log.admitted == 1 && later.admitted == 1);
     IS(FP_OK, fp_close(second));
+    IS(FP_OK, fp_destroy(name, NULL));
 }
 
 /* By a user in whose new store's place lies another user's file. */
