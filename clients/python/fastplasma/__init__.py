@@ -9,6 +9,7 @@
 Needs the C library (libfastplasma.so), which the first call loads; see docs/python.md.
 """
 
+from ._async import CallbackSubscription, EventStream
 from ._copies import CopyCounts
 from ._errors import (
     AccessDenied, AlreadySealed, BadFormat, Cancelled, Closed, Exists, FastPlasmaError, Forked, FullReport, InternalError, InvalidArgument, IoError, LibraryNotFound, MemoryHolder, NoMemory, NoStore,
@@ -26,7 +27,7 @@ from ._writers import ArrayWriter, ObjectWriter
 __version__ = "0.1.0"
 
 __all__ = [
-    "AccessDenied", "Access", "AlreadySealed", "ArrayWriter", "BadFormat", "Cancellation", "Cancelled", "Closed", "CopyCounts", "Event", "EventKind", "Exists", "FastPlasmaError",
+    "AccessDenied", "Access", "AlreadySealed", "ArrayWriter", "BadFormat", "CallbackSubscription", "Cancellation", "Cancelled", "Closed", "CopyCounts", "Event", "EventKind", "EventStream", "Exists", "FastPlasmaError",
     "Forked", "FullReport", "HugePages", "IdLike", "InternalError", "InvalidArgument", "IoError", "LibraryNotFound", "LogLevel", "MemoryHolder", "NoMemory", "NoStore", "NotFound", "NotOwner",
     "NotSealed", "ObjectDetails", "ObjectId", "ObjectInfo", "ObjectOptions", "ObjectState", "ObjectWriter", "OperationCounts", "ParticipantInfo", "PickleRefused",
     "PinHolder", "PlasmaObject", "Retention", "Status", "Store", "StoreDetails", "StoreFull", "StoreOptions", "StoreStats", "Subscription", "Timeout", "TooLarge", "TooManyObjects", "TooManyPins", "Unsupported", "VerifyReport",
