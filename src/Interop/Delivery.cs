@@ -8,7 +8,7 @@ internal sealed class Delivery : IThreadPoolWorkItem
     private readonly nint _callback;
     private readonly nint _context;
     private PlasmaObject _pin;
-    private Status _status;
+    private Exception? _failure;
 
     internal unsafe Delivery(nint handle, PlasmaStore store, delegate* unmanaged<void*, int, FpObject*, void> callback, void* context)
     {
@@ -27,7 +27,7 @@ internal sealed class Delivery : IThreadPoolWorkItem
         }
         catch (Exception e)
         {
-            _status = Errors.StatusOf(e, _store);
+            _failure = e;
         }
         ThreadPool.UnsafeQueueUserWorkItem(this, preferLocal: false);
     }
@@ -35,8 +35,11 @@ internal sealed class Delivery : IThreadPoolWorkItem
     public unsafe void Execute()
     {
         FpObject obj = default;
-        if (_status == Status.Ok)
+        int status = 0;
+        if (_failure is null)
             Exports.Fill(&obj, _handle, _store, in _pin);
-        ((delegate* unmanaged<void*, int, FpObject*, void>)_callback)((void*)_context, (int)_status, _status == Status.Ok ? &obj : null);
+        else
+            status = Errors.From(_failure, _store); // For fp_last_error in the callback.
+        ((delegate* unmanaged<void*, int, FpObject*, void>)_callback)((void*)_context, status, status == 0 ? &obj : null);
     }
 }

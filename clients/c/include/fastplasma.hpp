@@ -691,7 +691,7 @@ public:
                 if (status == FP_OK)
                     promise->set_value(std::move(got));
                 else
-                    promise->set_exception(std::make_exception_ptr(error(status, std::string("an asynchronous get ended with ") + fp_status_name(status))));
+                    promise->set_exception(std::make_exception_ptr(error(status, fp_last_error())));
             },
             wait);
         return result;

@@ -10,10 +10,10 @@ import threading
 import time
 import weakref
 from types import TracebackType
-from typing import Any, Callable, Deque, Dict, Optional, Type
+from typing import Any, Callable, Deque, Dict, Optional, Type, Union
 
 from . import _native
-from ._errors import CLASS_OF_STATUS, Closed, FastPlasmaError, Status
+from ._errors import Closed, FastPlasmaError, Status
 from ._events import Event, event
 from ._ids import ObjectId
 from ._objects import Pin
@@ -28,15 +28,18 @@ _subscriptions: "weakref.WeakValueDictionary[int, CallbackSubscription]" = weakr
 
 def _got(number: int, status: int, native: Any) -> None:
     try:
-        pin = None
+        answer: Union[Pin, FastPlasmaError]
         if status == Status.OK:
-            pin = Pin()
-            ctypes.memmove(ctypes.byref(pin.native), native, ctypes.sizeof(_native.FpObject))
+            answer = Pin()
+            ctypes.memmove(ctypes.byref(answer.native), native, ctypes.sizeof(_native.FpObject))
+        else:
+            answer = _native.error(status)
         get = _gets[number]
         assert get is not None
-        get.deliver(status, pin)
+        get.deliver(answer)
+        del answer
     finally:
-        get = pin = _gets[number] = None  # What this frees may call the library.
+        get = _gets[number] = None  # What this frees may call the library.
         del _gets[number]  # The last thing, and frees nothing: ``end_all`` lets the interpreter end when it has seen it.
 
 
@@ -54,39 +57,34 @@ _TOLD = _native.EventCallback(_told)
 class _Get:
     """One asynchronous get. Until the library answers, ``_gets`` keeps it and its task alive, as a loop keeps what it waits for; if the loop has gone, the answer is dropped."""
 
-    def __init__(self, store: object, key: ObjectId) -> None:
+    def __init__(self, store: object) -> None:
         self._store = store  # Stays open until the library has answered.
-        self._key = key
         self._loop = asyncio.get_running_loop()
         self.future: "asyncio.Future[Pin]" = self._loop.create_future()
         self.cancellation = Cancellation()
 
-    def deliver(self, status: int, pin: Optional[Pin]) -> None:
+    def deliver(self, answer: Union[Pin, FastPlasmaError]) -> None:
         """By a thread of the library."""
         try:
-            self._loop.call_soon_threadsafe(self._settle, status, pin)
+            self._loop.call_soon_threadsafe(self._settle, answer)
         except RuntimeError:  # The loop is closed: nobody waits any more.
-            if pin is not None:
-                pin.end()
+            if isinstance(answer, Pin):
+                answer.end()
 
-    def _settle(self, status: int, pin: Optional[Pin]) -> None:
-        if self.future.done():  # The task was cancelled.
-            if pin is not None:
-                pin.end()
-        elif pin is not None:
-            self.future.set_result(pin)
-        else:
-            self.future.set_exception(self._error(status))
-
-    def _error(self, status: int) -> FastPlasmaError:
-        kind = CLASS_OF_STATUS.get(status, FastPlasmaError)
-        return kind(f"Object {self._key}: {kind.__doc__}")
+    def _settle(self, answer: Union[Pin, FastPlasmaError]) -> None:
+        if isinstance(answer, Pin):
+            if self.future.done():  # The task was cancelled.
+                answer.end()
+            else:
+                self.future.set_result(answer)
+        elif not self.future.done():
+            self.future.set_exception(answer)
 
 
 async def pin(store: object, handle: Any, key: ObjectId, timeout: Optional[float]) -> Pin:
     """The pin of an object, when it is sealed. A task that is cancelled meanwhile ends the wait in the library too."""
     timeout_ms = milliseconds(timeout)
-    get = _Get(store, key)
+    get = _Get(store)
     options = _native.filled(_native.FpWaitOptions, "fp_wait_options_init_sized")
     options.cancellation = get.cancellation._handle
     number = next(_numbers)

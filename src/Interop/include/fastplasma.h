@@ -303,7 +303,7 @@ fp_status fp_release_many(fp_object *objects, size_t count);
 fp_status fp_contains(fp_store *store, const fp_id *id);
 
 /* Called once, by a thread of the library, with FP_OK and the pin, which the callee or somebody later releases, or with FP_TIMEOUT, FP_CANCELLED, FP_CLOSED, FP_TOO_MANY_PINS and
- * NULL. The struct is the callee's during the call: copy it to keep it. */
+ * NULL; fp_last_error then has the message. The struct is the callee's during the call: copy it to keep it. */
 typedef void (*fp_get_callback)(void *context, fp_status status, fp_object *object);
 
 /* As fp_get without waiting here. If this returns anything but FP_OK the callback is not called. */

@@ -903,7 +903,7 @@ static void on_got(void *context, fp_status status, fp_object *object)
     struct waiter *waiter = context;
     if (status == FP_OK)
         fp_release(object);
-    else if (object != NULL)
+    else if (object != NULL || !says(status == FP_TIMEOUT ? "was not sealed" : status == FP_CLOSED ? "closed" : "cancel"))
         status = FP_INTERNAL;
     atomic_store(&waiter->result, status);
     atomic_store(&waiter->done, 1);

@@ -95,6 +95,11 @@ static void asynchronous(fastplasma::store &store)
     store.put(later, "later", 5);
     CHECK(coming.get().view() == "later");
     CHECK(thrown_by([&] { store.get_async(never, 5ms).get(); }) == FP_TIMEOUT && thrown_by([&] { store.get_async(never, 0s).get(); }) == FP_TIMEOUT);
+    try {
+        store.get_async(never, 1ms).get();
+    } catch (const fastplasma::error &e) {
+        CHECK(std::string(e.what()).find(never.to_string()) != std::string::npos);
+    }
     fastplasma::cancellation cancel;
     fastplasma::wait_options cancelled;
     cancelled.cancel = &cancel;
