@@ -62,7 +62,7 @@ int main(int count, char **arguments)
         std::cout << "copied by gets: " << store.stats().process.get_copied_bytes << " bytes\n";
         return 0;
     } catch (const fastplasma::error &e) {
-        std::cerr << fp_status_name(e.status()) << ": " << e.what() << "\n";
+        std::cerr << e.status_name() << ": " << e.what() << "\n";
         return 1;
     }
 }

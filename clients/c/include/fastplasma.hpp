@@ -35,6 +35,7 @@ public:
     error(fp_status status, const std::string &message) : std::runtime_error(message), status_(status) {}
 
     fp_status status() const noexcept { return status_; }
+    const char *status_name() const noexcept { return fp_status_name(status_); } /* "FP_EXISTS" */
 
 private:
     fp_status status_;

@@ -28,7 +28,7 @@ static fp_status thrown_by(Call &&call)
         call();
         return FP_OK;
     } catch (const fastplasma::error &e) {
-        CHECK(e.what()[0] != 0);
+        CHECK(e.what()[0] != 0 && std::string_view(e.status_name()) == fp_status_name(e.status()));
         return e.status();
     }
 }
