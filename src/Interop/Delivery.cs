@@ -10,7 +10,7 @@ internal sealed class Delivery : IThreadPoolWorkItem
     private readonly nint _callback;
     private readonly nint _context;
     private PlasmaObject _pin;
-    private Status _status;
+    private Exception? _failure;
     private int _begun;
 
     internal unsafe Delivery(nint handle, PlasmaStore store, delegate* unmanaged<void*, int, FpObject*, void> callback, void* context)
@@ -37,7 +37,7 @@ internal sealed class Delivery : IThreadPoolWorkItem
         }
         catch (OutOfMemoryException) when (TryBegin())
         {
-            if (_status == Status.Ok)
+            if (_failure is null)
                 _pin.Dispose();
             throw;
         }
@@ -55,7 +55,7 @@ internal sealed class Delivery : IThreadPoolWorkItem
         }
         catch (Exception e)
         {
-            _status = Errors.StatusOf(e, _store);
+            _failure = e;
         }
         try
         {
@@ -75,7 +75,7 @@ internal sealed class Delivery : IThreadPoolWorkItem
         }
         catch (Exception e)
         {
-            _status = Errors.StatusOf(e, _store);
+            _failure = e;
         }
     }
 
@@ -100,8 +100,11 @@ internal sealed class Delivery : IThreadPoolWorkItem
         if (!TryBegin())
             return;
         FpObject obj = default;
-        if (_status == Status.Ok)
+        int status = 0;
+        if (_failure is null)
             Exports.Fill(&obj, _handle, _store, in _pin);
-        ((delegate* unmanaged<void*, int, FpObject*, void>)_callback)((void*)_context, (int)_status, _status == Status.Ok ? &obj : null);
+        else
+            status = Errors.From(_failure, _store); // For fp_last_error in the callback.
+        ((delegate* unmanaged<void*, int, FpObject*, void>)_callback)((void*)_context, status, status == 0 ? &obj : null);
     }
 }

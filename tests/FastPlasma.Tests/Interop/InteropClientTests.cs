@@ -94,8 +94,22 @@ public sealed class InteropClientTests(CLibrary library) : StoreTest
     }
 
     [Fact]
-    public void Cpp_owners_give_back_what_they_hold() =>
-        CLibrary.Run(library.Build(Path.Combine(Repository.Folder, "tests", "FastPlasma.Tests", "Interop", "owners.cpp")));
+    public void Cpp_wraps_every_function_and_its_owners_give_back_what_they_hold() => CLibrary.Run(Owners, NewName());
+
+    [Theory]
+    [InlineData("event")]
+    [InlineData("get")]
+    public void Exception_that_leaves_a_cpp_callback_of_a_library_thread_ends_the_program(string callback) => Assert.Equal("terminated\n", CLibrary.Run(Owners, NewName(), callback));
+
+    [Fact]
+    public void Cpp_header_names_every_function_of_the_c_header()
+    {
+        string cpp = File.ReadAllText(Path.Combine(CLibrary.Clients, "include", "fastplasma.hpp"));
+        foreach (string function in InteropHeaderTests.Declared().Where(static f => !f.EndsWith("_init_sized", StringComparison.Ordinal) && f != "fp_release_many")) // Each object releases itself.
+            Assert.True(cpp.Contains(function, StringComparison.Ordinal), $"{function} is not in fastplasma.hpp.");
+    }
+
+    private string Owners => library.Build(Path.Combine(Repository.Folder, "tests", "FastPlasma.Tests", "Interop", "owners.cpp"));
 
     /// <summary>Instructions, not times, as in the counts of the .NET API: they are the same on a busy machine. The bound on times, four times, has room for what instructions do not show.</summary>
     [Fact]

@@ -58,7 +58,7 @@ static void load(const char *path)
 static fp_store *use(void)
 {
     fp_store_options options;
-    F(fp_store_options_init)(&options);
+    F(fp_store_options_init_sized)(&options, sizeof options);
     options.capacity_bytes = 64 << 20;
     fp_store *store = NULL;
     CHECK(F(fp_create_anonymous)(&options, &store) == FP_OK);
@@ -307,6 +307,9 @@ static void child(fp_store *store, fp_id id, fp_object *object, fp_writer *write
     CHECK(F(fp_object_details_get)(object, &details) == FP_FORKED);
     CHECK(F(fp_object_verify)(object, &matches) == FP_FORKED);
     CHECK(F(fp_list)(store, ignore_info, NULL) == FP_FORKED);
+    CHECK(F(fp_list_holders)(store, NULL, NULL, NULL) == FP_FORKED);
+    CHECK(F(fp_store_details_get)(store, NULL) == FP_FORKED);
+    CHECK(F(fp_last_full_report)(NULL) == FP_FORKED && F(fp_last_full_holders)(NULL, NULL) == FP_FORKED);
     CHECK(F(fp_stats)(store, &stats) == FP_FORKED);
     CHECK(F(fp_verify)(store, 1, NULL, NULL, NULL, NULL) == FP_FORKED);
     CHECK(F(fp_maintain)(store, NULL) == FP_FORKED);
@@ -644,7 +647,7 @@ static void part_old(const char *path)
     fp_store_options options;
     fp_store *store = NULL;
     fp_id id;
-    F(fp_store_options_init)(&options);
+    F(fp_store_options_init_sized)(&options, sizeof options);
     CHECK(options.struct_size == sizeof options && strcmp(F(fp_status_name)(FP_UNSUPPORTED), "FP_UNSUPPORTED") == 0);
     for (int i = 0; i < 2; i++) {
         CHECK(F(fp_open)("x", &options, &store) == FP_UNSUPPORTED);
