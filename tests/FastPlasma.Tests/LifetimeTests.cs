@@ -95,6 +95,8 @@ public sealed unsafe class LifetimeTests : StoreTest
         Assert.Throws<ObjectDisposedException>(store.Stats);
         Assert.Throws<ObjectDisposedException>(() => store.Verify());
         Assert.Throws<ObjectDisposedException>(store.Subscribe);
+        Assert.Throws<ObjectDisposedException>(() => store.AdmitReader("65534"));
+        Assert.Throws<ObjectDisposedException>(() => store.AdmitReader("nobody-of-that-name"));
     }
 
     [Fact]
