@@ -7,6 +7,7 @@ internal sealed class AsyncWaiters(PlasmaStore store)
 {
     private readonly Lock _lock = new();
     private readonly Dictionary<ObjectId, List<Ticket>> _waiting = [];
+    private Thread? _thread;
     private bool _running;
 
     /// <summary>One asynchronous wait; disposing it takes it out.</summary>
@@ -35,10 +36,20 @@ internal sealed class AsyncWaiters(PlasmaStore store)
             if (!_running)
             {
                 _running = true;
-                new Thread(Follow) { IsBackground = true, Name = "fastplasma-wait" }.Start();
+                _thread = new Thread(Follow) { IsBackground = true, Name = "fastplasma-wait" };
+                _thread.Start();
             }
         }
         return ticket;
+    }
+
+    /// <summary>Waits for the thread, if there is one, to notice that the store is closed.</summary>
+    internal void Join(int timeoutMs)
+    {
+        Thread? thread;
+        lock (_lock)
+            thread = _thread;
+        thread?.Join(timeoutMs);
     }
 
     private void Remove(ObjectId id, Ticket ticket)
