@@ -73,10 +73,7 @@ internal static class Maintainer
     {
         try
         {
-            if (store.IsClosing)
-                store.TryDetach(); // Waits for its last call or handle; a hot call that was under way at Dispose does not look itself.
-            else
-                store.Maintain();
+            store.MaintainInBackground();
         }
         catch (ObjectDisposedException)
         {

@@ -7,6 +7,7 @@ internal sealed class AsyncWaiters(PlasmaStore store)
 {
     private readonly Lock _lock = new();
     private readonly Dictionary<ObjectId, List<Ticket>> _waiting = [];
+    private Thread? _thread;
     private bool _running;
 
     /// <summary>One asynchronous wait; disposing it takes it out.</summary>
@@ -31,7 +32,9 @@ internal sealed class AsyncWaiters(PlasmaStore store)
         {
             if (!_running)
             {
-                new Thread(Follow) { IsBackground = true, Name = "fastplasma-wait" }.Start(); // The first thing: the system may refuse it. What it looks at waits for this lock.
+                var thread = new Thread(Follow) { IsBackground = true, Name = "fastplasma-wait" };
+                thread.Start(); // The first thing: the system may refuse it. What it looks at waits for this lock.
+                _thread = thread;
                 _running = true;
             }
             if (!_waiting.TryGetValue(id, out List<Ticket>? list))
@@ -39,6 +42,15 @@ internal sealed class AsyncWaiters(PlasmaStore store)
             list.Add(ticket);
         }
         return ticket;
+    }
+
+    /// <summary>Waits for the thread, if there is one, to notice that the store is closed.</summary>
+    internal void Join(int timeoutMs)
+    {
+        Thread? thread;
+        lock (_lock)
+            thread = _thread;
+        thread?.Join(timeoutMs);
     }
 
     private void Remove(ObjectId id, Ticket ticket)
