@@ -53,7 +53,7 @@ internal sealed class ClientPart : IPart
                 case "delete":
                     return TimedCalls.Time(operations, Delete);
                 case "copy":
-                    Reserve(bytes);
+                    ReserveCopy(bytes, operations);
                     return TimedCalls.Time(operations, () => Copy(bytes, operations));
                 case "give":
                     return TimedCalls.Time(1, () => store.Put(ObjectId.FromName(rest[0]), Pattern(bytes)));
@@ -71,7 +71,7 @@ internal sealed class ClientPart : IPart
             Contains(WarmOperations);
             foreach (int bytes in s_warmSizes)
             {
-                Reserve(bytes);
+                ReserveCopy(bytes, 1);
                 _ids = [ObjectId.NewRandom(), ObjectId.NewRandom()];
                 Put(bytes);
                 Get(bytes);
@@ -82,9 +82,17 @@ internal sealed class ClientPart : IPart
 
         private void Reserve(int bytes)
         {
-            if (_payload.Length >= bytes)
+            if (_payload.Length < bytes)
+                _payload = Pattern(bytes);
+        }
+
+        /// <summary>As many places as a put of so many objects has.</summary>
+        private void ReserveCopy(int bytes, int operations)
+        {
+            Reserve(bytes);
+            if (_copy.Length >= bytes * operations)
                 return;
-            (_payload, _copy) = (Pattern(bytes), new byte[bytes]);
+            _copy = new byte[bytes * operations];
             _copy.AsSpan().Fill(1);
         }
 
@@ -138,8 +146,8 @@ internal sealed class ClientPart : IPart
         {
             for (int i = 0; i < operations; i++)
             {
-                _payload.AsSpan(0, bytes).CopyTo(_copy);
-                _sink = _copy[bytes / 2];
+                _payload.AsSpan(0, bytes).CopyTo(_copy.AsSpan(i * bytes));
+                _sink = _copy[(i * bytes) + (bytes / 2)];
             }
         }
 

@@ -91,6 +91,9 @@ internal sealed class DataPart : IPart
         /// <summary>Makes the values that are put, of so many bytes, if they are not there.</summary>
         protected abstract void Make(int bytes);
 
+        /// <summary>Before so many puts; not timed.</summary>
+        protected virtual void Prepare(int operations) => _ids = [.. Enumerable.Range(0, operations).Select(static _ => ObjectId.NewRandom())];
+
         protected abstract void Put(in ObjectId id);
 
         /// <summary>Gets an object and reads one element, or the sum of all.</summary>
@@ -113,8 +116,6 @@ internal sealed class DataPart : IPart
                 made[i] = (i * 31 % 1009) + (i & 3);
             return made;
         }
-
-        private void Prepare(int operations) => _ids = [.. Enumerable.Range(0, operations).Select(static _ => ObjectId.NewRandom())];
 
         private void Check()
         {
@@ -184,22 +185,28 @@ internal sealed class DataPart : IPart
         protected static double Read(ReadOnlySpan<double> values, bool sum) => sum ? TensorPrimitives.Sum(values) : values[values.Length / 2];
     }
 
-    /// <summary>The ceiling: a copy to memory used before, one atomic increment, and a sum over an own array.</summary>
+    /// <summary>The ceiling: a copy to memory used before, in as many places as there are objects, one atomic increment, and a sum over an own array.</summary>
     private sealed class Plain(PlasmaStore store) : Elements(store)
     {
         private double[] _copy = [];
+        private int _place;
         private long _word;
 
-        protected override void Make(int bytes)
+        protected override void Prepare(int operations)
         {
-            base.Make(bytes);
-            if (_copy.Length == Source.Length)
+            base.Prepare(operations);
+            _place = 0;
+            if (_copy.Length == Source.Length * operations)
                 return;
-            _copy = new double[Source.Length];
+            _copy = new double[Source.Length * operations];
             _copy.AsSpan().Fill(1);
         }
 
-        protected override void Put(in ObjectId id) => Source.AsSpan().CopyTo(_copy);
+        protected override void Put(in ObjectId id)
+        {
+            Source.AsSpan().CopyTo(_copy.AsSpan(_place));
+            _place += Source.Length;
+        }
 
         protected override double Get(in ObjectId id, bool sum)
         {

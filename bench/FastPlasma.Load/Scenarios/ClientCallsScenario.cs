@@ -9,7 +9,7 @@ namespace FastPlasma.Load.Scenarios;
 /// <summary>What do the shortest calls take from each language?</summary>
 internal sealed class ClientCallsScenario : IScenario
 {
-    private const int RoundsFull = 61, RoundsQuick = 15, WarmRounds = 2, OperationsFull = 1_000_000, OperationsQuick = 200_000, PythonShare = 50;
+    private const int RoundsFull = 201, RoundsQuick = 31, WarmRounds = 2, OperationsFull = 100_000, OperationsQuick = 30_000, PythonShare = 50;
     private const long CapacityBytes = 64L << 20;
 
     /// <summary>A pair from C takes at most so many pairs from .NET.</summary>

@@ -28,7 +28,7 @@ internal sealed class ClientPutGetScenario : IScenario
     public string Question => "What do put and get of 1 KiB, 1 MiB and 100 MiB take from .NET, C and Python, and what do Python's own means take instead?";
 
     public string Method =>
-        "A process in each language, on one store, in turns, in batches: puts, gets that read one element, and for arrays gets that sum all of them; then deletes, not timed. Python's values are bytes, a numpy array and a pandas DataFrame of doubles. Ceilings: of a put a copy of as many bytes to memory " +
+        "A process in each language, on one store, in turns, in batches: puts, gets that read one element, and for arrays gets that sum all of them; then deletes, not timed. Python's values are bytes, a numpy array and a pandas DataFrame of doubles. Ceilings: of a put a copy of as many bytes to as many places, " +
         "used before (Span.CopyTo, memcpy, bytearray[:] = bytes), of a get two empty calls (.NET: one atomic increment), of a sum that of an own array. " +
         "shared-memory is multiprocessing.shared_memory, one segment per object, pickle protocol 5 with its buffers beside the stream and read in place; pickle-file is a file in /dev/shm, renamed when it is complete; redis is redis-server on a unix socket by a bare protocol in Python. " +
         "At 100 MiB one value is one operation, whose code and data are out of the caches after the copies before, also for the ceiling. Segments and files get fresh pages each time, which is their way of working. The remarks have how often each copies 1 MiB, as counted by the store and by the script: reads and writes count, what kernel and server copy further does not.";

@@ -23,7 +23,7 @@ internal sealed class DataTypesScenario : IScenario
     public string Question => "What do put and get of a tensor and of an Arrow batch take beside their plain bytes, and beside a serializer's way through a MemoryStream?";
 
     public string Method =>
-        "One process puts and gets tensors and Arrow batches of doubles (four columns) in a store, in batches, in turns: gets that read one element, and gets that sum all. Ceiling: Span.CopyTo of as many bytes to memory used before, one atomic increment, and the sum of an own array. " +
+        "One process puts and gets tensors and Arrow batches of doubles (four columns) in a store, in batches, in turns: gets that read one element, and gets that sum all. Ceiling: Span.CopyTo of as many bytes to as many places, used before, one atomic increment, and the sum of an own array. " +
         "memory-stream: the same store, but written into a MemoryStream, which is used again, and put from there, and got through a MemoryStream into new arrays (Apache.Arrow's ArrowStreamWriter and ArrowStreamReader; BinaryWriter and BinaryReader for tensors). " +
         "At 100 MiB one value is one operation, whose code and data are out of the caches after the copies before. The remarks have how often each copies 1 MiB, as counted by the store, and for the streams also by their length.";
 

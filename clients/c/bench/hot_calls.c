@@ -8,7 +8,7 @@
  *     empty, empty-pair          the ceiling: one or two calls of fp_last_error, which does nothing but enter managed code
  *     get-release, contains      fp_try_get + fp_release, or fp_contains, of the object named "hot"
  *     put, get, delete           SIZE bytes under OPERATIONS new ids; fp_get + reading one byte + fp_release; and their deletion
- *     copy                       the ceiling of a put: memcpy of SIZE bytes
+ *     copy                       the ceiling of a put: memcpy of SIZE bytes to OPERATIONS places that were used before
  *     give, take                 puts SIZE bytes of a pattern under NAME; checks that they are there. Not timed.
  */
 #define _POSIX_C_SOURCE 200809L
@@ -24,8 +24,8 @@ static const int64_t OPERATIONS_MAX = 100000000;
 static fp_store *store;
 static fp_id *ids; /* Of the last put. */
 static int64_t id_count;
-static uint8_t *payload, *copy; /* capacity bytes each. */
-static int64_t capacity;
+static uint8_t *payload, *copy;
+static int64_t capacity, copy_capacity;
 static volatile uint8_t sink;
 static const char *volatile text_sink;
 
@@ -69,15 +69,24 @@ static void reserve(int64_t size)
     if (size <= capacity)
         return;
     free(payload);
-    free(copy);
     payload = malloc((size_t)size);
-    copy = malloc((size_t)size);
-    if (payload == NULL || copy == NULL)
+    if (payload == NULL)
         fail("malloc", "no memory");
     for (int64_t i = 0; i < size; i++)
         payload[i] = pattern(i);
-    memset(copy, 1, (size_t)size);
     capacity = size;
+}
+
+static void reserve_copy(int64_t size)
+{
+    if (size <= copy_capacity)
+        return;
+    free(copy);
+    copy = malloc((size_t)size);
+    if (copy == NULL)
+        fail("malloc", "no memory");
+    memset(copy, 1, (size_t)size);
+    copy_capacity = size;
 }
 
 static void get_release(const fp_id *id)
@@ -125,6 +134,7 @@ static double act(const char *what, int64_t size, int64_t operations, const char
             must(fp_id_random(&ids[i]));
     } else if (strcmp(what, "copy") == 0) {
         reserve(size);
+        reserve_copy(size * operations);
     } else if ((strcmp(what, "get") == 0 || strcmp(what, "delete") == 0) && operations != id_count) {
         fail(what, "not as many objects were put before");
     }
@@ -158,8 +168,8 @@ static double act(const char *what, int64_t size, int64_t operations, const char
             must(fp_delete(store, &ids[i]));
     else if (strcmp(what, "copy") == 0)
         for (int64_t i = 0; i < operations; i++) {
-            memcpy(copy, payload, (size_t)size);
-            sink = copy[size / 2];
+            memcpy(copy + i * size, payload, (size_t)size);
+            sink = copy[i * size + size / 2];
         }
     else if (strcmp(what, "give") == 0)
         give(name, size);

@@ -311,12 +311,13 @@ class Calls:
         return clock.answer()
 
     def _copy(self, size: int, operations: int) -> "Dict[str, Any]":
-        if len(self._target) != size:
-            self._target = bytearray(b"\x01") * size
+        """To as many places as a put of so many objects has."""
+        if len(self._target) != size * operations:
+            self._target = bytearray(b"\x01") * (size * operations)
         target, source = memoryview(self._target), memoryview(self.value("bytes", size))
         clock = Clock(operations)
-        for _ in range(operations):
-            target[:] = source
+        for start in range(0, size * operations, size):
+            target[start : start + size] = source
         return clock.answer()
 
     def _exchange(self, what: str, size: int, name: str) -> "Dict[str, Any]":
