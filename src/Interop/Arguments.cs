@@ -1,3 +1,4 @@
+using System.Runtime.CompilerServices;
 using System.Runtime.InteropServices;
 using System.Text;
 using System.Text.Unicode;
@@ -9,6 +10,9 @@ internal static unsafe class Arguments
 {
     private const long TimeoutMsMax = long.MaxValue / TimeSpan.TicksPerMillisecond;
     private const long StoreTimeout = -2;
+
+    /// <summary>No struct ever grows beyond that: a larger struct_size is not one.</summary>
+    private const int StructBytesMax = 4096;
 
     /// <summary>Characters of name and media type of one object, at most.</summary>
     internal const int TextCharsMax = PlasmaStore.NameBytesMax + PlasmaStore.ContentTypeBytesMax;
@@ -29,7 +33,7 @@ internal static unsafe class Arguments
         spin = TimeSpan.Zero;
         if (wait == null)
             return CancellationToken.None;
-        RequireSize(wait->StructSize, sizeof(FpWaitOptions), "fp_wait_options");
+        RequireOptions(wait, wait->StructSize, sizeof(FpWaitOptions), "fp_wait_options");
         if (wait->SpinUs < 0)
             throw new ArgumentException($"spin_us is {wait->SpinUs}; it cannot be negative.");
         spin = new TimeSpan(Math.Min(wait->SpinUs, long.MaxValue / TimeSpan.TicksPerMicrosecond) * TimeSpan.TicksPerMicrosecond);
@@ -72,10 +76,28 @@ internal static unsafe class Arguments
         return new Span<T>(items, (int)count);
     }
 
-    internal static void RequireSize(nuint structSize, int size, string name)
+    /// <summary>Refuses a struct that is smaller than its first version, or so large that its size was never set.</summary>
+    internal static void RequireSize(nuint structSize, int firstBytes, string name)
     {
-        if (structSize < (nuint)size)
-            throw new ArgumentException($"struct_size of {name} is {structSize}, this library needs {size}: set it with the struct's init function, or to sizeof.");
+        if (structSize < (nuint)firstBytes || structSize > StructBytesMax)
+            throw new ArgumentException($"struct_size of {name} is {structSize}, it can be {firstBytes} to {StructBytesMax}: set it with the struct's init function, or to sizeof.");
+    }
+
+    /// <summary>Refuses options that a later header has and this library does not know, unless they are 0, which is what init leaves there.</summary>
+    private static void RequireOptions(void* options, nuint structSize, int size, string name)
+    {
+        RequireSize(structSize, size, name);
+        if (structSize > (nuint)size && new ReadOnlySpan<byte>((byte*)options + size, (int)structSize - size).ContainsAnyExcept((byte)0))
+            throw new ArgumentException($"{name} has options beyond the {size} bytes that this library knows.");
+    }
+
+    /// <summary>Fills a caller's struct, whose size was required before, as far as it goes; both begin with their struct_size.</summary>
+    internal static void Give<T>(T* target, T value)
+        where T : unmanaged
+    {
+        nuint structSize = *(nuint*)target;
+        *(nuint*)&value = structSize;
+        Unsafe.CopyBlockUnaligned(target, &value, (uint)Math.Min(structSize, (nuint)sizeof(T)));
     }
 
     /// <summary>How an object is created; its texts are decoded into <paramref name="characters"/>, <see cref="TextCharsMax"/> of them.</summary>
@@ -83,7 +105,7 @@ internal static unsafe class Arguments
     {
         if (options == null)
             return default;
-        RequireSize(options->StructSize, sizeof(FpObjectOptions), "fp_object_options");
+        RequireOptions(options, options->StructSize, sizeof(FpObjectOptions), "fp_object_options");
         if (options->Retention is < -1 or > 1)
             throw new ArgumentException($"retention is {options->Retention}; it can be FP_KEEP, FP_EVICTABLE or FP_DEFAULT_RETENTION.");
         if (options->Reserved != 0)
@@ -111,7 +133,7 @@ internal static unsafe class Arguments
         logger = null;
         if (options == null)
             return new PlasmaOptions();
-        RequireSize(options->StructSize, sizeof(FpStoreOptions), "fp_store_options");
+        RequireOptions(options, options->StructSize, sizeof(FpStoreOptions), "fp_store_options");
         if (options->HugePages is < 0 or > 2)
             throw new ArgumentException($"huge_pages is {options->HugePages}; it can be FP_HUGE_PAGES_NEVER, FP_HUGE_PAGES_AUTO or FP_HUGE_PAGES_REQUIRE.");
         if (options->Access is < 0 or > 1)

@@ -18,6 +18,9 @@ internal static unsafe class Errors
         internal byte[]? Text;
 
         internal StoreFullReport? Report;
+
+        /// <summary>The report's reservation error, as Text.</summary>
+        internal byte[]? ReservationError;
     }
 
     private static Last Mine => t_last ??= new Last();
@@ -44,10 +47,18 @@ internal static unsafe class Errors
     internal static int Report(PlasmaStatus status) => status == PlasmaStatus.Ok ? 0 : Fail((Status)status);
 
     /// <summary>Remembers why a create found no memory.</summary>
-    internal static void Remember(StoreFullReport report) => Mine.Report = report;
+    internal static void Remember(StoreFullReport report)
+    {
+        Last last = Mine;
+        last.ReservationError = report.ReservationError is { } text ? Pinned(text) : null;
+        last.Report = report;
+    }
 
     /// <summary>The numbers of this thread's last full store, or null.</summary>
     internal static StoreFullReport? LastReport => t_last?.Report;
+
+    /// <summary>Its reservation error as C text, or null.</summary>
+    internal static byte* LastReservationError => t_last?.ReservationError is { } text ? Address(text) : null;
 
     /// <summary>Remembers an exception as a failure.</summary>
     [MethodImpl(MethodImplOptions.NoInlining)]
@@ -58,12 +69,20 @@ internal static unsafe class Errors
             if (e is StoreFullException full)
                 Remember(full.Report);
             Status status = StatusOf(e, store);
-            return Fail(status, status == Status.Internal ? e.ToString() : TextOf(e));
+            return Fail(status, status == Status.Internal ? Bug(e) : TextOf(e));
         }
         catch (OutOfMemoryException)
         {
             return (int)Status.NoMemory; // No memory even for the message.
         }
+    }
+
+    /// <summary>One line: which failure that nobody foresaw, and where. Its cause if it was wrapped, for a wrapper says nothing.</summary>
+    private static string Bug(Exception e)
+    {
+        Exception cause = e.GetBaseException();
+        string frame = cause.StackTrace is { } trace ? ' ' + trace.AsSpan().TrimStart().ToString().Split('\n')[0].TrimEnd() : "";
+        return $"A bug of FastPlasma: {cause.GetType().Name}: {cause.Message.ReplaceLineEndings(" ")}{frame}";
     }
 
     /// <summary>The message without what .NET adds to it: names of parameters and classes that C callers do not see.</summary>
@@ -104,12 +123,15 @@ internal static unsafe class Errors
         get
         {
             Last? last = t_last;
-            // SAFETY: literals lie in the image and end with NUL; the array is on the pinned heap, and this thread's object keeps it until the next failure.
+            // SAFETY: literals lie in the image and end with NUL.
             return last?.Text is { } text
-                ? (byte*)Unsafe.AsPointer(ref MemoryMarshal.GetArrayDataReference(text))
+                ? Address(text)
                 : (byte*)Unsafe.AsPointer(ref MemoryMarshal.GetReference(StatusText.MessageOf(last?.Status ?? Status.Ok)));
         }
     }
+
+    // SAFETY: the array is on the pinned heap, and this thread's object keeps it until the next failure.
+    private static byte* Address(byte[] pinned) => (byte*)Unsafe.AsPointer(ref MemoryMarshal.GetArrayDataReference(pinned));
 
     private static byte[] Pinned(string message)
     {

@@ -48,6 +48,51 @@ internal static unsafe partial class Exports
         }
     }
 
+    [UnmanagedCallersOnly(EntryPoint = "fpm_fp_list_holders")]
+    internal static int ListHolders(nint store, ObjectId* id, delegate* unmanaged<void*, FpPinHolder*, int> each, void* context)
+    {
+        if (!Attachment.TryUse(store, out PlasmaStore found, out int failure))
+            return failure;
+        try
+        {
+            if (each == null)
+                return Null("each");
+            foreach (ObjectInfo info in found.List())
+                if ((id == null || info.Id == *id) && !Tell(info, each, context))
+                    break;
+            return 0;
+        }
+        catch (Exception e)
+        {
+            return Errors.From(e, found);
+        }
+    }
+
+    /// <summary>False when the caller wants no more.</summary>
+    private static bool Tell(ObjectInfo info, delegate* unmanaged<void*, FpPinHolder*, int> each, void* context)
+    {
+        foreach (PinHolder holder in info.Holders)
+        {
+            fixed (byte* name = Terminated(holder.ProcessName))
+            {
+                FpPinHolder copy = new()
+                {
+                    StructSize = (nuint)sizeof(FpPinHolder),
+                    ProcessId = holder.ProcessId,
+                    Incarnation = info.Incarnation,
+                    SinceNs = Arguments.UnixNs(holder.Since),
+                    PinCount = holder.Pins,
+                    OtherPidNamespace = holder.OtherPidNamespace ? 1 : 0,
+                    ProcessName = name,
+                };
+                *(ObjectId*)&copy.Id = info.Id;
+                if (each(context, &copy) != 0)
+                    return false;
+            }
+        }
+        return true;
+    }
+
     [UnmanagedCallersOnly(EntryPoint = "fpm_fp_list_participants")]
     internal static int ListParticipants(nint store, delegate* unmanaged<void*, FpParticipantInfo*, int> each, void* context)
     {
@@ -97,11 +142,10 @@ internal static unsafe partial class Exports
         {
             if (stats == null)
                 return Null("stats");
-            Arguments.RequireSize(stats->StructSize, sizeof(FpStoreStats), "fp_store_stats");
+            Arguments.RequireSize(stats->StructSize, FpStoreStats.FirstSizeBytes, "fp_store_stats");
             StoreStats s = found.Stats();
-            *stats = new FpStoreStats
+            FpStoreStats copy = new()
             {
-                StructSize = stats->StructSize,
                 CapacityBytes = s.CapacityBytes,
                 BackedBytes = s.BackedBytes,
                 MetaBytes = s.MetaBytes,
@@ -121,8 +165,12 @@ internal static unsafe partial class Exports
                 HugePages = (int)s.HugePagesAsked,
                 Process = Counts(s.Process),
                 Store = Counts(s.Store),
+                PopulateTargetBytes = s.PopulateTargetBytes,
+                PopulatedBytes = s.PopulatedBytes,
+                MetaBytesPerObject = s.MetaBytesPerObject,
             };
-            s.Uuid.TryWriteBytes(new Span<byte>(stats->Uuid, 16), bigEndian: true, out _);
+            s.Uuid.TryWriteBytes(new Span<byte>(copy.Uuid, 16), bigEndian: true, out _);
+            Arguments.Give(stats, copy);
             return 0;
         }
         catch (Exception e)
@@ -152,7 +200,7 @@ internal static unsafe partial class Exports
 
     [UnmanagedCallersOnly(EntryPoint = "fpm_fp_verify")]
     internal static int Verify(
-        nint store, int checksums, delegate* unmanaged<void*, double, void> progress, delegate* unmanaged<void*, int, byte*, void> finding, void* context, FpVerifyReport* report)
+        nint store, int checksums, delegate* unmanaged<void*, double, int> progress, delegate* unmanaged<void*, int, byte*, void> finding, void* context, FpVerifyReport* report)
     {
         if (!Attachment.TryUse(store, out PlasmaStore found, out int failure))
             return failure;
@@ -168,15 +216,14 @@ internal static unsafe partial class Exports
             }
             if (report != null)
             {
-                *report = new FpVerifyReport
+                Arguments.Give(report, new FpVerifyReport
                 {
-                    StructSize = report->StructSize,
                     Objects = verified.Objects,
                     ChecksumsVerified = verified.ChecksumsVerified,
                     PayloadBytes = verified.PayloadBytes,
                     ProblemCount = verified.Problems.Count,
                     NoteCount = verified.Notes.Count,
-                };
+                });
             }
             return 0;
         }
@@ -193,8 +240,12 @@ internal static unsafe partial class Exports
                 finding(context, isProblem, utf8);
     }
 
-    private sealed class Progress(delegate* unmanaged<void*, double, void> callback, void* context) : IProgress<double>
+    private sealed class Progress(delegate* unmanaged<void*, double, int> callback, void* context) : IProgress<double>
     {
-        public void Report(double value) => callback(context, value);
+        public void Report(double value)
+        {
+            if (callback(context, value) != 0)
+                throw new OperationCanceledException("The progress callback has stopped the walk.");
+        }
     }
 }

@@ -71,14 +71,13 @@ internal static unsafe partial class Exports
                 return Null("details");
             Arguments.RequireSize(details->StructSize, sizeof(FpObjectDetails), "fp_object_details");
             ulong? checksum = pin.Checksum;
-            *details = new FpObjectDetails
+            Arguments.Give(details, new FpObjectDetails
             {
-                StructSize = details->StructSize,
                 Incarnation = pin.Incarnation,
                 Checksum = checksum ?? 0,
                 SealedAtNs = Arguments.UnixNs(new DateTimeOffset(pin.SealedAt)),
                 HasChecksum = checksum is null ? 0 : 1,
-            };
+            });
             return 0;
         }
         catch (Exception e)

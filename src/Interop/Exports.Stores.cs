@@ -71,6 +71,29 @@ internal static unsafe partial class Exports
         }
     }
 
+    [UnmanagedCallersOnly(EntryPoint = "fpm_fp_store_details_get")]
+    internal static int StoreDetailsGet(nint store, FpStoreDetails* details)
+    {
+        if (!Attachment.TryUse(store, out PlasmaStore found, out int failure))
+            return failure;
+        try
+        {
+            if (details == null)
+                return Null("details");
+            Arguments.RequireSize(details->StructSize, sizeof(FpStoreDetails), "fp_store_details");
+            found.ThrowIfClosing();
+            FpStoreDetails copy = new() { CapacityBytes = found.CapacityBytes, ObjectCountMax = found.ObjectCountMax, Access = (int)found.Access };
+            found.Uuid.TryWriteBytes(new Span<byte>(copy.Uuid, 16), bigEndian: true, out _);
+            Encoding.UTF8.GetBytes(found.Name, new Span<byte>(copy.Name, FpStoreDetails.NameSizeBytes - 1));
+            Arguments.Give(details, copy);
+            return 0;
+        }
+        catch (Exception e)
+        {
+            return Errors.From(e, found);
+        }
+    }
+
     [UnmanagedCallersOnly(EntryPoint = "fpm_fp_destroy")]
     internal static int Destroy(byte* name, byte* directory)
     {

@@ -1,4 +1,5 @@
 using System.Runtime.InteropServices;
+using FastPlasma.Copying;
 
 namespace FastPlasma.Interop;
 
@@ -73,6 +74,8 @@ internal static unsafe partial class Exports
             TimeSpan timeout = Arguments.Time(timeoutMs, "timeout_ms");
             CancellationToken token = Arguments.Wait(wait, out _);
             found.ThrowIfClosing();
+            if (ParallelCopy.PoolRefuses)
+                return Errors.Fail(Status.NoMemory, "The system once refused this process a thread for asynchronous gets; there are none any more until it is started again.");
             new Delivery(store, found, done, context).Await(found.GetAsync(*id, timeout, token));
             return 0;
         }

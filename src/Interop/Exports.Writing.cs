@@ -96,7 +96,13 @@ internal static unsafe partial class Exports
         PlasmaStore? store = null;
         try
         {
-            return TryWriter(writer, out store, out ObjectWriter open, out int failure) ? Errors.Report(open.TrySeal()) : failure;
+            if (!TryWriter(writer, out store, out ObjectWriter open, out int failure))
+                return failure;
+
+            // A caller may have moved data while it wrote, or cut size short: what it means is not what would be sealed.
+            if (writer->Data != open.Base || writer->Size != open.Length)
+                return Errors.Fail(Status.InvalidArgument, $"data or size of the writer were changed: fp_create gave {open.Length} bytes at 0x{(nuint)open.Base:x}. It is still open.");
+            return Errors.Report(open.TrySeal());
         }
         catch (Exception e)
         {
@@ -165,7 +171,7 @@ internal static unsafe partial class Exports
         }
         if (!Attachment.TryUse((nint)(writer->Internal[0] ^ WriterMark), out store, out failure))
             return false;
-        if (store.TryRestore((uint)writer->Internal[1], writer->Data, writer->Size, (long)writer->Internal[4], (uint)writer->Internal[2], (long)writer->Internal[3], out open))
+        if (store.TryRestore((uint)writer->Internal[1], (uint)writer->Internal[2], (long)writer->Internal[3], out open))
             return true;
         failure = Errors.Fail(Status.Closed, "The object was sealed or aborted before.");
         return false;

@@ -33,6 +33,19 @@ internal unsafe struct FpStoreOptions
 }
 
 [StructLayout(LayoutKind.Sequential)]
+internal unsafe struct FpStoreDetails
+{
+    internal const int NameSizeBytes = 129;
+
+    internal nuint StructSize;
+    internal fixed byte Uuid[16];
+    internal long CapacityBytes;
+    internal int ObjectCountMax;
+    internal int Access;
+    internal fixed byte Name[NameSizeBytes];
+}
+
+[StructLayout(LayoutKind.Sequential)]
 internal unsafe struct FpObjectOptions
 {
     internal nuint StructSize;
@@ -122,6 +135,19 @@ internal unsafe struct FpObjectInfo
 }
 
 [StructLayout(LayoutKind.Sequential)]
+internal unsafe struct FpPinHolder
+{
+    internal nuint StructSize;
+    internal FpId Id;
+    internal int ProcessId;
+    internal ulong Incarnation;
+    internal long SinceNs;
+    internal int PinCount;
+    internal int OtherPidNamespace;
+    internal byte* ProcessName;
+}
+
+[StructLayout(LayoutKind.Sequential)]
 internal struct FpOperationCounts
 {
     internal long Gets;
@@ -144,6 +170,9 @@ internal struct FpOperationCounts
 [StructLayout(LayoutKind.Sequential)]
 internal unsafe struct FpStoreStats
 {
+    /// <summary>Without what came later: from PopulateTargetBytes on.</summary>
+    internal const int FirstSizeBytes = 376;
+
     internal nuint StructSize;
     internal fixed byte Uuid[16];
     internal long CapacityBytes;
@@ -165,6 +194,9 @@ internal unsafe struct FpStoreStats
     internal int HugePages;
     internal FpOperationCounts Process;
     internal FpOperationCounts Store;
+    internal long PopulateTargetBytes;
+    internal long PopulatedBytes;
+    internal double MetaBytesPerObject;
 }
 
 [StructLayout(LayoutKind.Sequential)]
@@ -186,8 +218,11 @@ internal unsafe struct FpParticipantInfo
 }
 
 [StructLayout(LayoutKind.Sequential)]
-internal struct FpFullReport
+internal unsafe struct FpFullReport
 {
+    /// <summary>Without what came later: from ReservationError on.</summary>
+    internal const int FirstSizeBytes = 72;
+
     internal nuint StructSize;
     internal long RequestedBytes;
     internal long CapacityBytes;
@@ -197,6 +232,22 @@ internal struct FpFullReport
     internal long CondemnedBytes;
     internal long CreatingBytes;
     internal long LargestFreeRunBytes;
+    internal byte* ReservationError;
+}
+
+[StructLayout(LayoutKind.Sequential)]
+internal unsafe struct FpMemoryHolder
+{
+    internal nuint StructSize;
+    internal int Creates;
+    internal int ProcessId;
+    internal int ObjectCount;
+    internal int PinCount;
+    internal long Bytes;
+    internal long SinceNs;
+    internal int Stopped;
+    internal int OtherPidNamespace;
+    internal byte* ProcessName;
 }
 
 [StructLayout(LayoutKind.Sequential)]

@@ -17,7 +17,7 @@ internal static unsafe partial class Libc
     internal const int MADV_DONTFORK = 10, MADV_HUGEPAGE = 14, MADV_DONTDUMP = 16, MADV_WIPEONFORK = 18, MADV_POPULATE_READ = 22, MADV_POPULATE_WRITE = 23, MADV_COLLAPSE = 25;
     internal const int FALLOC_FL_KEEP_SIZE = 1, FALLOC_FL_PUNCH_HOLE = 2;
     internal const uint MFD_CLOEXEC = 1;
-    internal const int F_OFD_GETLK = 36, F_OFD_SETLK = 37;
+    internal const int F_OFD_GETLK = 36, F_OFD_SETLK = 37, F_DUPFD_CLOEXEC = 1030;
     internal const short F_RDLCK = 0, F_WRLCK = 1, F_UNLCK = 2;
     internal const int FUTEX_WAIT = 0, FUTEX_WAKE = 1;
     internal const int EINTR = 4, EAGAIN = 11, ENOMEM = 12, EACCES = 13, EEXIST = 17, EINVAL = 22, EFBIG = 27, ERANGE = 34, ENOSPC = 28, ENOENT = 2, EPERM = 1, ELOOP = 40, ENODATA = 61, ETIMEDOUT = 110, EOPNOTSUPP = 95;
@@ -109,6 +109,9 @@ internal static unsafe partial class Libc
 
     [LibraryImport(Name, SetLastError = true)]
     internal static partial int fcntl(int fd, int command, Flock* argument);
+
+    [LibraryImport(Name, SetLastError = true)]
+    internal static partial int fcntl(int fd, int command, nint argument);
 
     [LibraryImport(Name, SetLastError = true)]
     internal static partial nint pread(int fd, void* buffer, nuint count, long offset);

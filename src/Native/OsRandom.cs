@@ -19,4 +19,14 @@ internal static unsafe class OsRandom
             }
         }
     }
+
+    /// <summary>A random (version 4) Guid, as <see cref="Guid.NewGuid"/>, which needs a descriptor for /dev/urandom.</summary>
+    internal static Guid NewGuid()
+    {
+        Span<byte> bytes = stackalloc byte[16];
+        Fill(bytes);
+        bytes[6] = (byte)(bytes[6] & 0x0F | 0x40);
+        bytes[8] = (byte)(bytes[8] & 0x3F | 0x80);
+        return new Guid(bytes, bigEndian: true);
+    }
 }

@@ -16,12 +16,25 @@ internal sealed unsafe class SharedFile : IDisposable
     /// <summary>Reserving in pieces of this size keeps one fallocate call short, so that a signal cannot make it start all over again for ever.</summary>
     private const long ReservePieceBytes = 64L << 20;
 
+    private const int StandardErrorDescriptor = 2;
+
     private readonly SafeFileHandle _handle;
 
     private SharedFile(int fd, string path)
     {
-        _handle = new SafeFileHandle(fd, ownsHandle: true);
         Path = path;
+        _handle = new SafeFileHandle(AboveStandard(fd), ownsHandle: true);
+    }
+
+    /// <summary>The descriptor, or another for the same file: in a process that has closed its standard input, output or error this one would take its place, and a message of anybody there would be written into the store.</summary>
+    private int AboveStandard(int fd)
+    {
+        if (fd > StandardErrorDescriptor)
+            return fd;
+        int above = Libc.fcntl(fd, Libc.F_DUPFD_CLOEXEC, StandardErrorDescriptor + 1);
+        OsException? refused = above < 0 ? OsException.FromLastError("fcntl", Path) : null;
+        _ = Libc.close(fd);
+        return refused is null ? above : throw refused;
     }
 
     internal string Path { get; }

@@ -114,13 +114,12 @@ public sealed unsafe partial class PlasmaStore
     public void AdmitReader(string user)
     {
         RequireWriter();
-        if (Name.Length == 0)
-            throw new InvalidOperationException("An anonymous store has no readers outside its process.");
-        uint uid = OsIdentity.UidOf(user);
-        BeginSlowCall();
+        BeginSlowCall(); // First: a store that is closed says that and nothing else.
         try
         {
-            uint owner = _memory.Header->OwnerUid;
+            if (Name.Length == 0)
+                throw new InvalidOperationException("An anonymous store has no readers outside its process.");
+            uint uid = OsIdentity.UidOf(user), owner = _memory.Header->OwnerUid;
             if (uid == owner)
                 throw new ArgumentException($"User {user} owns the store.", nameof(user));
             if (OsIdentity.EffectiveUid is var self && self != 0 && self != owner)

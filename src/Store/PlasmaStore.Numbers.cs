@@ -41,21 +41,17 @@ public sealed unsafe partial class PlasmaStore
         return true;
     }
 
-    /// <summary>Makes an open writer from its numbers; false when they are no writer's, or it was sealed or aborted.</summary>
-    /// <param name="entry">Its record.</param>
-    /// <param name="payload">Where it writes: checked to lie inside the mapping.</param>
-    /// <param name="length">Length of the payload.</param>
-    /// <param name="tailBytes">Length of what follows the payload.</param>
-    /// <param name="slot">Its slot.</param>
-    /// <param name="sequence">The sequence that the slot has while it is open.</param>
-    /// <param name="writer">The writer.</param>
-    internal bool TryRestore(uint entry, byte* payload, long length, long tailBytes, uint slot, long sequence, out ObjectWriter writer)
+    /// <summary>Makes an open writer from its numbers; false when they are no writer's, or it was sealed or aborted. Its place and lengths are those of the record.</summary>
+    internal bool TryRestore(uint entry, uint slot, long sequence, out ObjectWriter writer)
     {
         writer = default;
-        if (!IsHeld(entry, slot, sequence) || length < 0 || tailBytes < 0 || length > _capacity || tailBytes > _capacity
-            || !StoreMemory.IsInside(payload - _memory.WritablePayload, ObjectEntry.BytesNeeded(length, tailBytes), _capacity))
+        if (!IsHeld(entry, slot, sequence))
             return false;
-        writer = new ObjectWriter(this, _entries + entry, payload, length, tailBytes, (int)slot, sequence);
+        ObjectEntry* record = _entries + entry;
+        long offset = record->DataOffset, bytes = record->PayloadBytes, tailBytes = record->TailBytes;
+        if (bytes < 0 || tailBytes < 0 || bytes > _capacity || tailBytes > _capacity || !StoreMemory.IsInside(offset, ObjectEntry.BytesNeeded(bytes, tailBytes), _capacity))
+            return false;
+        writer = new ObjectWriter(this, record, _memory.WritablePayload + offset, bytes, tailBytes, (int)slot, sequence);
         return true;
     }
 

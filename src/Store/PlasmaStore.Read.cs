@@ -257,8 +257,30 @@ public sealed unsafe partial class PlasmaStore
     internal void Release(int slot, long sequence, ObjectEntry* entry)
     {
         long* place = _sequences + slot;
-        if (!SlotTable.TryBeginRelease(place, sequence))
-            return;
+        if (SlotTable.TryBeginRelease(place, sequence))
+            ReleaseBegun(place, slot, sequence, entry);
+        else
+            ReleaseKept(slot, sequence, entry);
+    }
+
+    /// <summary>The address of a pin was given to an API: the pin stays until it is given back, or nothing is to be done at all.</summary>
+    [MethodImpl(MethodImplOptions.NoInlining)]
+    private void ReleaseKept(int slot, long sequence, ObjectEntry* entry)
+    {
+        if (_slots.TryBeginReleaseKept(slot, sequence))
+            ReleaseBegun(_sequences + slot, slot, sequence, entry);
+    }
+
+    /// <summary>Gives back what <see cref="SlotTable.TryKeep"/> has kept.</summary>
+    internal void EndKeeping(int slot, long sequence, ObjectEntry* entry)
+    {
+        if (_slots.EndKeeping(slot, sequence))
+            ReleaseBegun(_sequences + slot, slot, sequence, entry);
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private void ReleaseBegun(long* place, int slot, long sequence, ObjectEntry* entry)
+    {
         PinSlot* pin = _slots.Slot(slot);
         var word = new SlotWord(pin->Word);
         Volatile.Write(ref pin->Word, 0);

@@ -175,6 +175,7 @@ public sealed unsafe partial class PlasmaStore
             Checksum = state.HasChecksum ? entry->Checksum : 0,
             HasChecksum = state.HasChecksum,
             IsEvictable = state.IsEvictable,
+            IsReplica = state.IsReplica,
             CreatedAtTicks = entry->CreatedAt,
         };
         if (image.UserBytes < 0 || !StoreMemory.IsInside(address - _payload, image.ImageBytes, _capacity)) // Another writer may have damaged them since the pin's own check.

@@ -30,6 +30,9 @@ public sealed unsafe partial class PlasmaStore : IDisposable
     [ThreadStatic]
     private static List<ThreadSlots>? t_all;
 
+    /// <summary>Longest time that Dispose waits for each of the store's own threads.</summary>
+    private const int OwnThreadsMs = 1000;
+
     private readonly PlasmaOptions _options;
     private readonly StoreFiles _files;
     private readonly StoreMemory _memory;
@@ -64,6 +67,9 @@ public sealed unsafe partial class PlasmaStore : IDisposable
     private int _slowCalls;
     private int _mayDetach;
     private int _detached;
+
+    /// <summary>Held by the background thread while it is busy with this store, and by Dispose while it detaches.</summary>
+    private readonly Lock _maintenance = new();
 
     private PlasmaStore(StoreFiles files, PlasmaOptions options)
     {
@@ -253,7 +259,7 @@ public sealed unsafe partial class PlasmaStore : IDisposable
     public static IReadOnlyList<string> ListStores(string? directory = null) => StoreFiles.List(directory);
 
     /// <summary>Detaches. Handles that are still open keep their bytes; the last one that is disposed ends the attachment. A second call does nothing.</summary>
-    /// <remarks>In a forked child of the process that opened the store only the child's copies of the descriptors are closed; the attachment is the parent's.</remarks>
+    /// <remarks>When no handle is open and no call of another thread in progress, the attachment has ended when this returns, so the process may end at once and leaves nothing to recover. In a forked child of the process that opened the store only the child's copies of the descriptors are closed; the attachment is the parent's.</remarks>
     public void Dispose()
     {
         if (IsForked)
@@ -274,7 +280,32 @@ public sealed unsafe partial class PlasmaStore : IDisposable
         Volatile.Write(ref _mayDetach, 1);
         if (_slots.AnyInUse() || Volatile.Read(ref _slowCalls) > 1)
             WakeOwnWaiters();
-        EndSlowCall();
+
+        // The process may end right after this call, and its background threads at whatever they do: a detaching that they had begun would leave a dead participant. What they do with the store ends first,
+        // within milliseconds. Not waited for without end: they call the logger, which may wait for the caller; then they detach later.
+        Volatile.Read(ref _asyncWaiters)?.Join(OwnThreadsMs);
+        bool alone = _maintenance.TryEnter(OwnThreadsMs);
+        try
+        {
+            EndSlowCall();
+        }
+        finally
+        {
+            if (alone)
+                _maintenance.Exit();
+        }
+    }
+
+    /// <summary>The background thread's turn: maintains an open store; of a closed one it ends the attachment once the last call or handle is gone, because a hot call that was under way at Dispose does not look itself.</summary>
+    internal void MaintainInBackground()
+    {
+        lock (_maintenance)
+        {
+            if (IsClosing)
+                TryDetach();
+            else
+                Maintain();
+        }
     }
 
     /// <summary>A call that may use the hot path's thread-private state begins; ends with <see cref="Leave"/>.</summary>

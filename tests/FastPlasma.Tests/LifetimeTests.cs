@@ -1,7 +1,9 @@
+using Microsoft.Extensions.Logging;
+
 namespace FastPlasma.Tests;
 
 /// <summary>Promises about opening and closing stores.</summary>
-public sealed unsafe class LifetimeTests : StoreTest
+public sealed class LifetimeTests : StoreTest
 {
     [Theory]
     [InlineData(-1)]
@@ -40,7 +42,7 @@ public sealed unsafe class LifetimeTests : StoreTest
         Assert.Throws<ObjectDisposedException>(() => a.Id);
         Assert.Throws<ObjectDisposedException>(() => a.Metadata.Length);
         Assert.Throws<ObjectDisposedException>(() => a.CopyTo(new byte[100_000]));
-        Assert.Throws<ObjectDisposedException>(() => (nint)a.Pointer);
+        Assert.Throws<ObjectDisposedException>(() => AddressOf(a));
         Assert.Throws<ObjectDisposedException>(() => memory.Span.Length);
         Assert.Throws<InvalidOperationException>(() => writer.Span.Length);
         Assert.Throws<ObjectDisposedException>(() => writer.TrySeal());
@@ -75,6 +77,8 @@ public sealed unsafe class LifetimeTests : StoreTest
         Assert.Equal((16L << 20, ""), (store.CapacityBytes, store.Name));
     }
 
+    private static unsafe nint AddressOf(PlasmaObject obj) => (nint)obj.Pointer;
+
     private static void EveryCallThrows(PlasmaStore store)
     {
         Assert.Throws<ObjectDisposedException>(() => store.TryGet(Id("a"), out _));
@@ -95,6 +99,8 @@ public sealed unsafe class LifetimeTests : StoreTest
         Assert.Throws<ObjectDisposedException>(store.Stats);
         Assert.Throws<ObjectDisposedException>(() => store.Verify());
         Assert.Throws<ObjectDisposedException>(store.Subscribe);
+        Assert.Throws<ObjectDisposedException>(() => store.AdmitReader("65534"));
+        Assert.Throws<ObjectDisposedException>(() => store.AdmitReader("nobody-of-that-name"));
     }
 
     [Fact]
@@ -118,6 +124,75 @@ public sealed unsafe class LifetimeTests : StoreTest
         Assert.Equal(PlasmaStatus.Ok, status);
         Assert.True(other.Contains(Id("a")));
         Eventually.True(() => other.Stats().Participants.Count == 1, "the closed attachment has ended");
+    }
+
+    /// <summary>A process that ends right after Dispose kills its background threads at whatever they do; then nothing may be left to them.</summary>
+    [Fact]
+    public async Task After_Dispose_the_attachment_has_ended_although_a_get_was_awaited()
+    {
+        PlasmaStore other = Named(out string name);
+        for (int round = 0; round < 20; round++)
+        {
+            PlasmaStore store = Open(name);
+            Task<PlasmaObject> pending = store.GetAsync(Id("never"), Timeout.InfiniteTimeSpan).AsTask();
+            store.Dispose();
+            Assert.Single(other.Stats().Participants);
+            await Assert.ThrowsAsync<ObjectDisposedException>(() => pending);
+        }
+    }
+
+    [Fact]
+    public void Dispose_waits_for_the_background_thread_and_not_without_end()
+    {
+        string name = NewName();
+        foreach (bool holds in (bool[])[false, true])
+        {
+            using var logger = new HoldingLogger();
+            PlasmaStore store = Keep(PlasmaStore.OpenOrCreate(name, Small with { Logger = logger }));
+            using PlasmaStore other = PlasmaStore.Open(name, new PlasmaOptions { Access = StoreAccess.ReadOnly }); // Recovers nobody.
+            WorkerProcess worker = StartWorker(name);
+            worker.Kill();
+            Assert.True(logger.Entered.Wait(Eventually.Patience));
+            Eventually.Run closer = Eventually.Start(store.Dispose);
+            Eventually.True(() => closer.IsWaiting, "Dispose waits");
+            if (holds)
+            {
+                closer.Join(); // Waits no longer than it is willing to.
+                Assert.Equal(2, other.Stats().Participants.Count);
+                logger.Release.Set();
+                Eventually.True(() => other.Stats().Participants.Count == 1, "the background thread has detached");
+                continue;
+            }
+            Assert.False(closer.HasEnded);
+            logger.Release.Set();
+            closer.Join();
+            Assert.Single(other.Stats().Participants);
+        }
+    }
+
+    /// <summary>Holds up the first thread that logs a recovery.</summary>
+    private sealed class HoldingLogger : ILogger, IDisposable
+    {
+        internal ManualResetEventSlim Entered { get; } = new();
+
+        internal ManualResetEventSlim Release { get; } = new();
+
+        public IDisposable? BeginScope<TState>(TState state)
+            where TState : notnull => null;
+
+        public bool IsEnabled(LogLevel logLevel) => true;
+
+        public void Log<TState>(LogLevel logLevel, EventId eventId, TState state, Exception? exception, Func<TState, Exception?, string> formatter)
+        {
+            Entered.Set();
+            Assert.True(Release.Wait(Eventually.Patience));
+        }
+
+        public void Dispose()
+        {
+            Entered.Dispose();
+            Release.Dispose();
+        }
     }
 
     [Fact]

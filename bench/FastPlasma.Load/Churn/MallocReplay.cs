@@ -18,22 +18,7 @@ internal sealed class MallocReplay : IDisposable
     internal static MallocReplay? TryCompile(string folder, CancellationToken cancellation, out string reason)
     {
         string program = Path.Combine(folder, "replay");
-        try
-        {
-            Run("gcc", ["-O2", "-o", program, Path.Combine(AppContext.BaseDirectory, "Churn", "replay.c")], preload: null, started: null, cancellation);
-        }
-        catch (System.ComponentModel.Win32Exception)
-        {
-            reason = "gcc is not installed (Debian: apt-get install gcc libc6-dev)";
-            return null;
-        }
-        catch (ReplayException e)
-        {
-            reason = e.Message;
-            return null;
-        }
-        reason = "";
-        return new MallocReplay(program, cancellation);
+        return Tool.TryCompile([Path.Combine(AppContext.BaseDirectory, "Churn", "replay.c"), "-o", program], cancellation, out reason) ? new MallocReplay(program, cancellation) : null;
     }
 
     /// <summary>Where a library of the system lies, or null.</summary>
@@ -48,9 +33,9 @@ internal sealed class MallocReplay : IDisposable
     {
         try
         {
-            return Run(_program, [trace, curve, touches ? "touch" : "plain"], preload, process => _running = process, _cancellation);
+            return Tool.Run(_program, [trace, curve, touches ? "touch" : "plain"], preload, process => _running = process, _cancellation);
         }
-        catch (ReplayException e)
+        catch (ToolException e)
         {
             throw new PeerException(e.Message, isLimit: false);
         }
@@ -61,22 +46,4 @@ internal sealed class MallocReplay : IDisposable
     }
 
     public void Dispose() => _running?.Kill();
-
-    private static string Run(string program, IEnumerable<string> arguments, string? preload, Action<Process>? started, CancellationToken cancellation)
-    {
-        var start = new ProcessStartInfo(program) { RedirectStandardOutput = true, RedirectStandardError = true };
-        foreach (string argument in arguments)
-            start.ArgumentList.Add(argument);
-        if (preload is not null)
-            start.Environment["LD_PRELOAD"] = preload;
-        using Process process = Process.Start(start) ?? throw new ReplayException($"{program} did not start.");
-        started?.Invoke(process);
-        using CancellationTokenRegistration kill = cancellation.Register(process.Kill);
-        Task<string> output = process.StandardOutput.ReadToEndAsync(CancellationToken.None), errors = process.StandardError.ReadToEndAsync(CancellationToken.None);
-        process.WaitForExit();
-        cancellation.ThrowIfCancellationRequested();
-        return process.ExitCode == 0 ? output.Result : throw new ReplayException($"{Path.GetFileName(program)} ended with {process.ExitCode}: {errors.Result.Trim()}");
-    }
-
-    private sealed class ReplayException(string message) : Exception(message);
 }

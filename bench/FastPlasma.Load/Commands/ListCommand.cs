@@ -19,7 +19,7 @@ internal static class ListCommand
     {
         console.MarkupLine("[bold]Scenarios[/]");
         foreach (IScenario scenario in ScenarioList.All)
-            Entry(console, scenario.Name, scenario.Question);
+            Entry(console, scenario.Name, scenario.Question + (scenario.Missing is { } missing ? $" Cannot run here: {missing}" : ""));
         console.MarkupLine("\n[bold]Peers[/]");
         foreach (IPeer peer in PeerList.All)
             Entry(console, peer.Name, peer.Description + (peer.IsShared ? "" : " Threads of one process only.") + (peer.Missing is { } missing ? $" Cannot run here: {missing}" : ""));

@@ -12,7 +12,6 @@ namespace FastPlasma.Load.Commands;
 internal static class RunCommand
 {
     internal const int CancelledExitCode = 130;
-    private const string SolutionName = "FastPlasma.sln";
 
     internal static Command Create()
     {
@@ -132,12 +131,6 @@ internal static class RunCommand
     }
 
     /// <summary>bench/results of the repository that this was started in or built from, or results in the current folder.</summary>
-    private static string ResultsDirectory()
-    {
-        foreach (string start in (string[])[Directory.GetCurrentDirectory(), AppContext.BaseDirectory])
-            for (DirectoryInfo? folder = new(start); folder is not null; folder = folder.Parent)
-                if (File.Exists(Path.Combine(folder.FullName, SolutionName)))
-                    return Path.Combine(folder.FullName, "bench", "results");
-        return Path.Combine(Directory.GetCurrentDirectory(), "results");
-    }
+    private static string ResultsDirectory() =>
+        Checkout.Folder is { } folder ? Path.Combine(folder, "bench", "results") : Path.Combine(Directory.GetCurrentDirectory(), "results");
 }

@@ -25,10 +25,15 @@ internal sealed class WorkerProcess : IDisposable
     }
 
     private WorkerProcess(string label, CancellationToken cancellation, params ReadOnlySpan<string> arguments)
+        : this(label, ChildProcess.InfoOfSelf(arguments), cancellation)
+    {
+    }
+
+    private WorkerProcess(string label, ProcessStartInfo program, CancellationToken cancellation)
     {
         _cancellation = cancellation;
         cancellation.ThrowIfCancellationRequested();
-        _process = ChildProcess.Start(label, arguments);
+        _process = ChildProcess.Start(label, program);
     }
 
     /// <summary>Its process id.</summary>
@@ -37,6 +42,10 @@ internal sealed class WorkerProcess : IDisposable
     /// <summary>Starts a process that plays one part of a scenario (<see cref="Parts.IPart"/>).</summary>
     internal static WorkerProcess StartPart(LoadContext context, string part, params ReadOnlySpan<string> arguments) =>
         new(part, context.Cancellation, [PartCommand.Name, context.Folder.Path, part, .. arguments]);
+
+    /// <summary>Starts another program, which answers as a part does: by lines that are a <see cref="WorkResult"/> each. It ends with its standard input.</summary>
+    internal static WorkerProcess StartProgram(LoadContext context, string label, ProcessStartInfo program) =>
+        new(label, program, context.Cancellation);
 
     /// <summary>Says a line to it.</summary>
     internal void Say(string line) => _process.Send(line);

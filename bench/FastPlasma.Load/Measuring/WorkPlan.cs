@@ -100,6 +100,7 @@ internal sealed record WorkPlan
 }
 
 /// <summary>What a worker found.</summary>
+/// <remarks>Arrays that a line of JSON leaves out, as those of clients in other languages do, arrive as null and become what they are by default.</remarks>
 internal sealed record WorkResult
 {
     public long Operations { get; init; }
@@ -114,12 +115,12 @@ internal sealed record WorkResult
     public int Batch { get; init; } = 1;
 
     /// <summary>Values and counts of <see cref="Latencies"/>.</summary>
-    public long[] Pairs { get; init; } = [];
+    public long[] Pairs { get; init => field = value ?? []; } = [];
 
     public long AllocatedBytes { get; init; }
 
     /// <summary>Garbage collections of the process meanwhile, by generation.</summary>
-    public int[] Collections { get; init; } = [0, 0, 0];
+    public int[] Collections { get; init => field = value ?? [0, 0, 0]; } = [0, 0, 0];
 
     /// <summary>Why there is no figure.</summary>
     public string? Error { get; init; }
@@ -128,7 +129,7 @@ internal sealed record WorkResult
     public bool IsLimit { get; init; }
 
     /// <summary>Further figures, for parts that know what they mean.</summary>
-    public double[] Figures { get; init; } = [];
+    public double[] Figures { get; init => field = value ?? []; } = [];
 
     /// <summary>Says why there is no figure.</summary>
     internal static WorkResult Failed(Exception e) => new() { Error = $"{e.GetType().Name}: {e.Message}", IsLimit = e is NotSupportedException };

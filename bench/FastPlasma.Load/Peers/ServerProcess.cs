@@ -96,7 +96,8 @@ internal sealed class ServerProcess : IDisposable
         return Encoding.ASCII.GetString(buffer, 0, socket.Receive(buffer)).StartsWith(answer, StringComparison.Ordinal);
     };
 
-    private static string? Find(string program) =>
+    /// <summary>Path of a program, or null.</summary>
+    internal static string? Find(string program) =>
         Path.IsPathRooted(program) ? program
         : (Environment.GetEnvironmentVariable("PATH") ?? "").Split(':', StringSplitOptions.RemoveEmptyEntries).Concat(s_systemFolders)
             .Select(folder => Path.Combine(folder, program)).FirstOrDefault(File.Exists);

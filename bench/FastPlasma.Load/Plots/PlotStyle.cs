@@ -18,7 +18,7 @@ internal static class PlotStyle
     ];
 
     // The product first. What is no peer has the colours of peers that stand in no plot beside it.
-    private static readonly List<string> s_names = [.. PeerList.All.Select(static peer => peer.Name), .. FragmentationScenario.SeriesNames, .. MallocChurnScenario.AllocatorNames];
+    private static readonly List<string> s_names = [.. PeerList.All.Select(static peer => peer.Name), .. FragmentationScenario.SeriesNames, .. MallocChurnScenario.AllocatorNames, .. ClientPutGetScenario.PeerNames, DataTypesScenario.PeerName];
 
     /// <summary>Rules for all plots; the ground is that of the page.</summary>
     internal static string Css { get; } = CreateCss();

@@ -76,7 +76,10 @@ internal sealed class ScenarioResult(IScenario scenario)
             _plots.Add(plot);
     }
 
-    internal void AddRemark(IPeer peer, string text) => _remarks.Add(new Remark(peer.Name, text, IsFailure: false));
+    internal void AddRemark(IPeer peer, string text) => AddRemark(peer.Name, text);
+
+    /// <summary>Says something about what is no peer.</summary>
+    internal void AddRemark(string name, string text) => _remarks.Add(new Remark(name, text, IsFailure: false));
 
     internal void AddFailure(IPeer peer, string which, string text) => _remarks.Add(new Remark(peer.Name, which.Length == 0 ? text : $"{which}: {text}", IsFailure: true));
 

@@ -15,6 +15,9 @@ internal interface IScenario
     /// <summary>How it is measured and what the ceiling is, for the report.</summary>
     string Method { get; }
 
+    /// <summary>What of the machine is missing for parts of it (a program, with the Debian package that has it), or null when all of it can run.</summary>
+    string? Missing => null;
+
     /// <summary>Measures the ceiling and every peer.</summary>
     ScenarioResult Run(LoadContext context);
 }

@@ -1,5 +1,4 @@
 using System.Diagnostics;
-using System.Runtime;
 using FastPlasma.Load.Measuring;
 using FastPlasma.Load.Peers;
 
@@ -12,9 +11,7 @@ internal sealed class WorkThread : IDisposable
     private const int BatchNsMin = 2500;
     private const int SamplesMin = 3;
 
-    // The runtime compiles hot code anew in the background, in two steps: it begins to count calls after 100 ms without new code.
-    // A busy machine takes longer, so the steps go on until one has passed in which nothing was compiled.
-    private const int WarmStepsMin = 3, WarmStepsMax = 25, WarmRunMs = 30, WarmPauseMs = 120, ShortWarmMs = 20, CalibrationRuns = 5, CalibrationBatch = 8;
+    private const int ShortWarmMs = 20, CalibrationRuns = 5, CalibrationBatch = 8;
     private const double CalibrationNsMax = 1e7;
 
     private readonly WorkPlan _plan;
@@ -96,15 +93,7 @@ internal sealed class WorkThread : IDisposable
         if (_plan.Kind == WorkKind.PutFresh)
             return Math.Max(1, _plan.Batch); // Every run would use up memory that nobody has touched; PutRecycled has run the same code before.
         if (_plan.Warm)
-        {
-            long compiled = -1;
-            for (int step = 0; step < WarmStepsMin || (step < WarmStepsMax && JitInfo.GetCompiledMethodCount() != compiled); step++)
-            {
-                compiled = JitInfo.GetCompiledMethodCount();
-                RunFor(operation, WarmRunMs);
-                Thread.Sleep(WarmPauseMs);
-            }
-        }
+            FinalForm.Reach(milliseconds => RunFor(operation, milliseconds));
 
         RunFor(operation, ShortWarmMs);
         return _plan.Batch > 0 ? _plan.Batch : BatchOf(operation);

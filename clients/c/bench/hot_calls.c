@@ -1,8 +1,15 @@
 /*
- * What the C interface costs: fp_try_get + fp_release of a hot object, and fp_put and fp_get + reading one byte of 1 KB, 1 MB and 100 MB. Prints JSON, times in nanoseconds per operation:
- * the median and the least of the rounds (15). The ceiling of a put is memcpy of the same size, that of a get is no time at all: compare with "fastplasma bench".
+ * What the C interface costs: the C third of the load driver's scenarios client-calls and client-put-get, which compile, start and ask it (docs/benchmarks.md):
  *
- *     cc -O2 hot_calls.c $(pkg-config --cflags --libs fastplasma) -o hot_calls && ./hot_calls [ROUNDS]
+ *     cc -O2 hot_calls.c $(pkg-config --cflags --libs fastplasma) -o hot_calls && ./hot_calls STORE DIRECTORY
+ *
+ * Reads lines "WHAT SIZE OPERATIONS [NAME]" and answers each with a line of JSON, whose Pairs are one value: picoseconds per operation and 1. It ends with its input or after "exit".
+ *
+ *     empty, empty-pair          the ceiling: one or two calls of fp_last_error, which does nothing but enter managed code
+ *     get-release, contains      fp_try_get + fp_release, or fp_contains, of the object named "hot"
+ *     put, get, delete           SIZE bytes under OPERATIONS new ids; fp_get + reading one byte + fp_release; and their deletion
+ *     copy                       the ceiling of a put: memcpy of SIZE bytes to OPERATIONS places that were used before
+ *     give, take                 puts SIZE bytes of a pattern under NAME; checks that they are there. Not timed.
  */
 #define _POSIX_C_SOURCE 200809L
 #include <fastplasma.h>
@@ -12,16 +19,30 @@
 #include <string.h>
 #include <time.h>
 
-enum { ROUNDS_MAX = 1001 };
+static const int64_t OPERATIONS_MAX = 100000000;
 
-static int rounds_count = 15;
+static fp_store *store;
+static fp_id *ids; /* Of the last put. */
+static int64_t id_count;
+static uint8_t *payload, *copy;
+static int64_t capacity, copy_capacity;
+static volatile uint8_t sink;
+static const char *volatile text_sink;
+
+static void fail(const char *what, const char *why)
+{
+    printf("{\"Error\": \"%s: ", what);
+    for (; *why; why++)
+        if ((unsigned char)*why >= ' ' && *why != '"' && *why != '\\')
+            putchar(*why);
+    printf("\"}\n");
+    exit(1);
+}
 
 static void must(fp_status status)
 {
-    if (status == FP_OK)
-        return;
-    fprintf(stderr, "%s: %s\n", fp_status_name(status), fp_last_error());
-    exit(1);
+    if (status != FP_OK)
+        fail(fp_status_name(status), fp_last_error());
 }
 
 static double now_ns(void)
@@ -31,93 +52,154 @@ static double now_ns(void)
     return (double)t.tv_sec * 1e9 + (double)t.tv_nsec;
 }
 
-static int by_value(const void *left, const void *right)
+static void answer(int64_t operations, double ns)
 {
-    double l = *(const double *)left, r = *(const double *)right;
-    return (l > r) - (l < r);
+    double each = ns / (double)operations;
+    printf("{\"Operations\": %" PRId64 ", \"Seconds\": %.9f, \"OperationsPerSecond\": %.3f, \"Batch\": %" PRId64 ", \"Pairs\": [%.0f, 1]}\n",
+        operations, ns / 1e9, 1e9 / (each > 0.001 ? each : 0.001), operations, each * 1000 + 0.5);
 }
 
-static int printed;
-
-static void report(const char *name, int64_t bytes, int64_t operations, double *rounds)
+static uint8_t pattern(int64_t i)
 {
-    qsort(rounds, (size_t)rounds_count, sizeof *rounds, by_value);
-    printf("%s  {\"name\": \"%s\", \"bytes\": %" PRId64 ", \"operations\": %" PRId64 ", \"median_ns\": %.1f, \"least_ns\": %.1f}", printed++ ? ",\n" : "", name, bytes, operations, rounds[rounds_count / 2], rounds[0]);
+    return (uint8_t)(i * 7 + (i >> 8));
 }
 
-static volatile uint8_t sink;
+static void reserve(int64_t size)
+{
+    if (size <= capacity)
+        return;
+    free(payload);
+    payload = malloc((size_t)size);
+    if (payload == NULL)
+        fail("malloc", "no memory");
+    for (int64_t i = 0; i < size; i++)
+        payload[i] = pattern(i);
+    capacity = size;
+}
+
+static void reserve_copy(int64_t size)
+{
+    if (size <= copy_capacity)
+        return;
+    free(copy);
+    copy = malloc((size_t)size);
+    if (copy == NULL)
+        fail("malloc", "no memory");
+    memset(copy, 1, (size_t)size);
+    copy_capacity = size;
+}
+
+static void get_release(const fp_id *id)
+{
+    fp_object object;
+    must(fp_try_get(store, id, &object));
+    must(fp_release(&object));
+}
+
+static void give(const char *name, int64_t size)
+{
+    fp_id id;
+    reserve(size);
+    must(fp_id_from_name(name, strlen(name), &id));
+    must(fp_put(store, &id, payload, size, NULL));
+}
+
+static void take(const char *name, int64_t size)
+{
+    fp_id id;
+    fp_object object;
+    must(fp_id_from_name(name, strlen(name), &id));
+    must(fp_try_get(store, &id, &object));
+    if (object.size != size)
+        fail(name, "it has another size than was put");
+    for (int64_t i = 0; i < size; i++)
+        if (object.data[i] != pattern(i))
+            fail(name, "it has other bytes than were put");
+    must(fp_release(&object));
+}
+
+/* Returns the time, of as many operations. */
+static double act(const char *what, int64_t size, int64_t operations, const char *name)
+{
+    fp_id hot;
+    fp_object object;
+    must(fp_id_from_name("hot", 3, &hot));
+    if (strcmp(what, "put") == 0) {
+        reserve(size);
+        ids = realloc(ids, (size_t)operations * sizeof *ids);
+        if (ids == NULL)
+            fail("realloc", "no memory");
+        id_count = operations;
+        for (int64_t i = 0; i < operations; i++)
+            must(fp_id_random(&ids[i]));
+    } else if (strcmp(what, "copy") == 0) {
+        reserve(size);
+        reserve_copy(size * operations);
+    } else if ((strcmp(what, "get") == 0 || strcmp(what, "delete") == 0) && operations != id_count) {
+        fail(what, "not as many objects were put before");
+    }
+
+    double start = now_ns();
+    if (strcmp(what, "empty") == 0)
+        for (int64_t i = 0; i < operations; i++)
+            text_sink = fp_last_error();
+    else if (strcmp(what, "empty-pair") == 0)
+        for (int64_t i = 0; i < operations; i++) {
+            text_sink = fp_last_error();
+            text_sink = fp_last_error();
+        }
+    else if (strcmp(what, "get-release") == 0)
+        for (int64_t i = 0; i < operations; i++)
+            get_release(&hot);
+    else if (strcmp(what, "contains") == 0)
+        for (int64_t i = 0; i < operations; i++)
+            must(fp_contains(store, &hot));
+    else if (strcmp(what, "put") == 0)
+        for (int64_t i = 0; i < operations; i++)
+            must(fp_put(store, &ids[i], payload, size, NULL));
+    else if (strcmp(what, "get") == 0)
+        for (int64_t i = 0; i < operations; i++) {
+            must(fp_get(store, &ids[i], 0, NULL, &object));
+            sink = object.data[size / 2];
+            must(fp_release(&object));
+        }
+    else if (strcmp(what, "delete") == 0)
+        for (int64_t i = 0; i < operations; i++)
+            must(fp_delete(store, &ids[i]));
+    else if (strcmp(what, "copy") == 0)
+        for (int64_t i = 0; i < operations; i++) {
+            memcpy(copy + i * size, payload, (size_t)size);
+            sink = copy[i * size + size / 2];
+        }
+    else if (strcmp(what, "give") == 0)
+        give(name, size);
+    else if (strcmp(what, "take") == 0)
+        take(name, size);
+    else
+        fail(what, "there is no such work");
+    return now_ns() - start;
+}
 
 int main(int count, char **arguments)
 {
-    if (count > 1 && ((rounds_count = atoi(arguments[1])) < 1 || rounds_count > ROUNDS_MAX))
+    if (count != 3) {
+        fprintf(stderr, "usage: %s STORE DIRECTORY\n", arguments[0]);
         return 2;
-    static const int64_t sizes[] = { 1 << 10, 1 << 20, 100 << 20 };
+    }
+    setvbuf(stdout, NULL, _IOLBF, 0);
     fp_store_options options;
     fp_store_options_init(&options);
-    options.capacity_bytes = 1ll << 30;
-    fp_store *store;
-    must(fp_create_anonymous(&options, &store));
-    uint8_t *payload = malloc(100 << 20), *copy = malloc(100 << 20);
-    if (payload == NULL || copy == NULL)
-        return 1;
-    memset(payload, 7, 100 << 20);
-    memset(copy, 1, 100 << 20);
-    double rounds[ROUNDS_MAX];
-    printf("[\n");
-
-    fp_id id;
-    fp_object object;
-    must(fp_id_random(&id));
-    must(fp_put(store, &id, payload, 1 << 10, NULL));
-    const int64_t pairs = 1000000;
-    for (int r = 0; r < rounds_count; r++) {
-        double start = now_ns();
-        for (int64_t i = 0; i < pairs; i++) {
-            must(fp_try_get(store, &id, &object));
-            must(fp_release(&object));
-        }
-        rounds[r] = (now_ns() - start) / (double)pairs;
+    options.directory = arguments[2];
+    must(fp_open(arguments[1], &options, &store));
+    char line[256], what[32], name[128];
+    while (fgets(line, sizeof line, stdin) != NULL && strcmp(line, "exit\n") != 0) {
+        int64_t size, operations;
+        name[0] = 0;
+        if (sscanf(line, "%31s %" SCNd64 " %" SCNd64 " %127s", what, &size, &operations, name) < 3 || size < 0 || operations < 1 || operations > OPERATIONS_MAX)
+            fail("input", line);
+        answer(operations, act(what, size, operations, name));
     }
-    report("try_get_release", 1 << 10, pairs, rounds);
-
-    for (size_t s = 0; s < sizeof sizes / sizeof sizes[0]; s++) {
-        int64_t size = sizes[s], operations = size <= 1 << 10 ? 20000 : size <= 1 << 20 ? 200 : 2;
-        fp_id *ids = malloc((size_t)operations * sizeof *ids);
-        if (ids == NULL)
-            return 1;
-        double puts[ROUNDS_MAX], gets[ROUNDS_MAX], deletes[ROUNDS_MAX];
-        for (int r = 0; r < rounds_count; r++) {
-            for (int64_t i = 0; i < operations; i++)
-                must(fp_id_random(&ids[i]));
-            double start = now_ns();
-            for (int64_t i = 0; i < operations; i++)
-                must(fp_put(store, &ids[i], payload, size, NULL));
-            puts[r] = (now_ns() - start) / (double)operations;
-            start = now_ns();
-            for (int64_t i = 0; i < operations; i++) {
-                must(fp_get(store, &ids[i], 0, NULL, &object));
-                sink = object.data[size / 2];
-                must(fp_release(&object));
-            }
-            gets[r] = (now_ns() - start) / (double)operations;
-            start = now_ns();
-            for (int64_t i = 0; i < operations; i++)
-                must(fp_delete(store, &ids[i]));
-            deletes[r] = (now_ns() - start) / (double)operations;
-            start = now_ns();
-            for (int64_t i = 0; i < operations; i++) {
-                memcpy(copy, payload, (size_t)size);
-                sink = copy[size / 2];
-            }
-            rounds[r] = (now_ns() - start) / (double)operations;
-        }
-        report("put", size, operations, puts);
-        report("get", size, operations, gets);
-        report("delete", size, operations, deletes);
-        report("memcpy", size, operations, rounds);
-        free(ids);
-    }
-    printf("\n]\n");
+    free(ids);
     free(payload);
     free(copy);
     must(fp_close(store));

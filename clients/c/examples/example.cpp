@@ -23,6 +23,9 @@ int main(int count, char **arguments)
         fastplasma::store store = fastplasma::store::open_or_create(arguments[1]);
         fastplasma::subscription events = store.subscribe();
 
+        // Asked for now, waited for later.
+        std::future<fastplasma::object> own = store.get_async(fastplasma::id::from_name("from-cpp"), 10s);
+
         // One copy.
         const std::string text = "hello from C++";
         fastplasma::put_options options;
@@ -38,6 +41,8 @@ int main(int count, char **arguments)
             std::iota(writer.begin(), writer.end(), std::uint8_t{0});
             writer.seal();
         }
+
+        std::cout << "got: " << own.get().view() << "\n";
 
         // No copy, and no lock: the bytes of whoever put them, until the object is destroyed.
         if (std::optional<fastplasma::object> object = store.get(fastplasma::id::from_name("from-elsewhere"), 10s)) {
@@ -57,7 +62,7 @@ int main(int count, char **arguments)
         std::cout << "copied by gets: " << store.stats().process.get_copied_bytes << " bytes\n";
         return 0;
     } catch (const fastplasma::error &e) {
-        std::cerr << fp_status_name(e.status()) << ": " << e.what() << "\n";
+        std::cerr << e.status_name() << ": " << e.what() << "\n";
         return 1;
     }
 }

@@ -9,14 +9,15 @@
 Needs the C library (libfastplasma.so), which the first call loads; see docs/python.md.
 """
 
+from ._async import CallbackSubscription, EventStream
 from ._copies import CopyCounts
 from ._errors import (
-    AccessDenied, AlreadySealed, BadFormat, Cancelled, Closed, Exists, FastPlasmaError, Forked, FullReport, InternalError, InvalidArgument, IoError, LibraryNotFound, NoMemory, NoStore,
+    AccessDenied, AlreadySealed, BadFormat, Cancelled, Closed, Exists, FastPlasmaError, Forked, FullReport, InternalError, InvalidArgument, IoError, LibraryNotFound, MemoryHolder, NoMemory, NoStore,
     NotFound, NotOwner, NotSealed, PickleRefused, Status, StoreFull, Timeout, TooLarge, TooManyObjects, TooManyPins, Unsupported,
 )
 from ._events import Event, EventKind, Subscription
 from ._ids import IdLike, ObjectId
-from ._inspect import ObjectInfo, ObjectState, OperationCounts, ParticipantInfo, StoreStats, VerifyReport
+from ._inspect import ObjectInfo, ObjectState, OperationCounts, ParticipantInfo, PinHolder, StoreDetails, StoreStats, VerifyReport
 from ._objects import ObjectDetails, PlasmaObject
 from ._options import Access, HugePages, LogLevel, ObjectOptions, Retention, StoreOptions
 from ._store import Store, destroy, library_version, list_stores
@@ -26,9 +27,9 @@ from ._writers import ArrayWriter, ObjectWriter
 __version__ = "0.1.0"
 
 __all__ = [
-    "AccessDenied", "Access", "AlreadySealed", "ArrayWriter", "BadFormat", "Cancellation", "Cancelled", "Closed", "CopyCounts", "Event", "EventKind", "Exists", "FastPlasmaError",
-    "Forked", "FullReport", "HugePages", "IdLike", "InternalError", "InvalidArgument", "IoError", "LibraryNotFound", "LogLevel", "NoMemory", "NoStore", "NotFound", "NotOwner",
+    "AccessDenied", "Access", "AlreadySealed", "ArrayWriter", "BadFormat", "CallbackSubscription", "Cancellation", "Cancelled", "Closed", "CopyCounts", "Event", "EventKind", "EventStream", "Exists", "FastPlasmaError",
+    "Forked", "FullReport", "HugePages", "IdLike", "InternalError", "InvalidArgument", "IoError", "LibraryNotFound", "LogLevel", "MemoryHolder", "NoMemory", "NoStore", "NotFound", "NotOwner",
     "NotSealed", "ObjectDetails", "ObjectId", "ObjectInfo", "ObjectOptions", "ObjectState", "ObjectWriter", "OperationCounts", "ParticipantInfo", "PickleRefused",
-    "PlasmaObject", "Retention", "Status", "Store", "StoreFull", "StoreOptions", "StoreStats", "Subscription", "Timeout", "TooLarge", "TooManyObjects", "TooManyPins", "Unsupported", "VerifyReport",
+    "PinHolder", "PlasmaObject", "Retention", "Status", "Store", "StoreDetails", "StoreFull", "StoreOptions", "StoreStats", "Subscription", "Timeout", "TooLarge", "TooManyObjects", "TooManyPins", "Unsupported", "VerifyReport",
     "destroy", "library_version", "list_stores",
 ]

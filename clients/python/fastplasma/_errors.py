@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import enum
 from dataclasses import dataclass
-from typing import Optional
+from typing import List, Optional
 
 
 class Status(enum.IntEnum):
@@ -71,8 +71,28 @@ class NotOwner(FastPlasmaError):
 
 
 @dataclass(frozen=True)
+class MemoryHolder:
+    """One attachment that keeps memory of a full store from being freed."""
+
+    creates: bool
+    """Whether it is creating the objects; else it pins them."""
+    process_id: int
+    process_name: str
+    object_count: int
+    pin_count: int
+    size: int
+    """Memory of the objects, in bytes."""
+    since_ns: int
+    """When the oldest pin or create began, since 1970, UTC; to 0.1 s."""
+    stopped: bool
+    """The process stands still (SIGSTOP, a debugger)."""
+    other_pid_namespace: bool
+    """``process_id`` means nothing here."""
+
+
+@dataclass(frozen=True)
 class FullReport:
-    """The numbers behind a store that is full, in bytes."""
+    """The numbers behind a store that is full, in bytes, and who held what: those that pin, then those that create, who holds most first."""
 
     requested_bytes: int
     capacity_bytes: int
@@ -82,10 +102,16 @@ class FullReport:
     condemned_bytes: int
     creating_bytes: int
     largest_free_run_bytes: int
+    reservation_error: Optional[str]
+    """Why the system refused memory, if it did."""
+    holders: List[MemoryHolder]
+
+
+FULL_REPORT_NUMBERS = tuple(FullReport.__dataclass_fields__)[:-2]
 
 
 class StoreFull(FastPlasmaError):
-    """No memory, also after eviction and waiting. ``report`` has the numbers; the message also says who holds what."""
+    """No memory, also after eviction and waiting. ``report`` has the numbers, and who holds what."""
 
     status = Status.STORE_FULL
     report: Optional[FullReport] = None

@@ -35,6 +35,11 @@ class Event:
     """Rises from event to event."""
 
 
+def event(native: Any) -> Event:
+    """From fp_event."""
+    return Event(ObjectId(bytes(native.id)), EventKind(native.kind), native.payload_size, native.metadata_size, native.sequence)
+
+
 class Subscription:
     """A place in the store's order of events, from its creation on. Iterating waits for events until somebody closes the subscription or the store.
 
@@ -49,15 +54,15 @@ class Subscription:
 
     def next(self, timeout: Optional[float] = None) -> Event:
         """The next event. ``Timeout`` if there is none within so many seconds (0: now), ``Closed`` after ``close`` or the store's."""
-        event = _native.FpEvent()
+        native = _native.FpEvent()
         with self._reading:
             handle = self._open()
-            status = wait(timeout, 0, self._closing, lambda ms, options: _native.lib().fp_next_event(handle, ms, options, ctypes.byref(event)))
+            status = wait(timeout, 0, self._closing, lambda ms, options: _native.lib().fp_next_event(handle, ms, options, ctypes.byref(native)))
             try:
                 _native.check(status)
             except Cancelled:
                 raise Closed("The subscription was closed.") from None
-        return Event(ObjectId(bytes(event.id)), EventKind(event.kind), event.payload_size, event.metadata_size, event.sequence)
+        return event(native)
 
     @property
     def lost(self) -> int:

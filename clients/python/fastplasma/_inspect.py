@@ -41,9 +41,38 @@ class ObjectInfo:
     pin_count: int
     """By all processes."""
     holder_count: int
-    """Processes that pin it."""
+    """Attachments that pin it; ``Store.holders`` says which."""
     name: str
     content_type: str
+
+
+@dataclass(frozen=True)
+class PinHolder:
+    """One attachment that pins an object."""
+
+    id: ObjectId
+    process_id: int
+    incarnation: int
+    """Which creation of the id, as in ``ObjectInfo``."""
+    since_ns: int
+    """When the oldest of the pins began, since 1970, UTC; to 0.1 s."""
+    pin_count: int
+    other_pid_namespace: bool
+    """``process_id`` means nothing here."""
+    process_name: str
+
+
+@dataclass(frozen=True)
+class StoreDetails:
+    """What an attachment is."""
+
+    name: str
+    """Empty of a store without one."""
+    uuid: uuid.UUID
+    """Of this store: another one after destroying and creating."""
+    capacity_bytes: int
+    object_count_max: int
+    access: Access
 
 
 @dataclass(frozen=True)
@@ -115,6 +144,11 @@ class StoreStats:
     """Of this attachment."""
     store: OperationCounts
     """Of all processes since the store was created."""
+    populate_target_bytes: int
+    """What is being populated ahead; 0: nothing."""
+    populated_bytes: int
+    meta_bytes_per_object: float
+    """Of the store's own memory, per possible object."""
 
 
 @dataclass(frozen=True)
@@ -131,14 +165,26 @@ class VerifyReport:
 def object_info(native: Any) -> ObjectInfo:
     """From fp_object_info."""
     values = {name: getattr(native, name) for name in ObjectInfo.__dataclass_fields__}
-    values.update(id=ObjectId(bytes(native.id)), retention=Retention(native.retention), name=_text(native.name), content_type=_text(native.content_type))
+    values.update(id=ObjectId(bytes(native.id)), retention=Retention(native.retention), name=_native.text_of(native.name), content_type=_native.text_of(native.content_type))
     return ObjectInfo(**values)
+
+
+def pin_holder(native: Any) -> PinHolder:
+    """From fp_pin_holder."""
+    values = {name: getattr(native, name) for name in PinHolder.__dataclass_fields__}
+    values.update(id=ObjectId(bytes(native.id)), other_pid_namespace=bool(native.other_pid_namespace), process_name=_native.text_of(native.process_name))
+    return PinHolder(**values)
+
+
+def store_details(native: Any) -> StoreDetails:
+    """From fp_store_details."""
+    return StoreDetails(_native.text_of(native.name), uuid.UUID(bytes=bytes(native.uuid)), native.capacity_bytes, native.object_count_max, Access(native.access))
 
 
 def participant_info(native: Any) -> ParticipantInfo:
     """From fp_participant_info."""
     values = {name: getattr(native, name) for name in ParticipantInfo.__dataclass_fields__}
-    values.update(access=Access(native.access), process_name=_text(native.process_name))
+    values.update(access=Access(native.access), process_name=_native.text_of(native.process_name))
     for name in ("alive", "token_kept", "other_pid_namespace"):
         values[name] = bool(values[name])
     return ParticipantInfo(**values)
@@ -153,7 +199,3 @@ def store_stats(native: _native.FpStoreStats) -> StoreStats:
 
 def _counts(native: Any) -> OperationCounts:
     return OperationCounts(**{name: getattr(native, name) for name in OperationCounts.__dataclass_fields__})
-
-
-def _text(raw: "bytes | None") -> str:
-    return (raw or b"").decode("utf-8", "replace")

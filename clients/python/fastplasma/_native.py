@@ -9,11 +9,11 @@ import ctypes
 import os
 import sys
 import threading
-from ctypes import CFUNCTYPE, POINTER, Structure, byref, c_char_p, c_double, c_int, c_int32, c_int64, c_size_t, c_uint8, c_uint32, c_uint64, c_void_p
+from ctypes import CFUNCTYPE, POINTER, Structure, byref, c_char, c_char_p, c_double, c_int, c_int32, c_int64, c_size_t, c_uint8, c_uint32, c_uint64, c_void_p
 from pathlib import Path
 from typing import Any, NoReturn, Union
 
-from ._errors import CLASS_OF_STATUS, FastPlasmaError, Forked, FullReport, LibraryNotFound, Status, StoreFull, TooLarge
+from ._errors import CLASS_OF_STATUS, FULL_REPORT_NUMBERS, FastPlasmaError, Forked, FullReport, LibraryNotFound, MemoryHolder, Status, StoreFull, TooLarge
 
 FILE = "libfastplasma.so"
 SONAME = "libfastplasma.so.0"
@@ -21,7 +21,7 @@ VARIABLE = "FASTPLASMA_LIBRARY"
 VERSION = (0, 1)  # Major and minor of the header that this module follows.
 ID_BYTES = 28
 INFINITE = -1
-OPTIONS_ROOM_BYTES = 1024  # A later library's *_init may fill more than the struct that this one knows.
+STORE_NAME_SIZE = 129
 
 
 class FpStoreOptions(Structure):
@@ -30,6 +30,12 @@ class FpStoreOptions(Structure):
         ("default_retention", c_int32), ("group", c_char_p), ("populate_ahead_bytes", c_int64), ("event_capacity", c_int32), ("access", c_int32),
         ("directory", c_char_p), ("full_timeout_ms", c_int64), ("quota_bytes", c_int64), ("copy_threads", c_int32), ("reserved", c_int32),
         ("log", c_void_p), ("log_context", c_void_p),
+    ]
+
+
+class FpStoreDetails(Structure):
+    _fields_ = [
+        ("struct_size", c_size_t), ("uuid", c_uint8 * 16), ("capacity_bytes", c_int64), ("object_count_max", c_int32), ("access", c_int32), ("name", c_char * STORE_NAME_SIZE),
     ]
 
 
@@ -75,6 +81,13 @@ class FpObjectInfo(Structure):
     ]
 
 
+class FpPinHolder(Structure):
+    _fields_ = [
+        ("struct_size", c_size_t), ("id", c_uint8 * ID_BYTES), ("process_id", c_int32), ("incarnation", c_uint64), ("since_ns", c_int64), ("pin_count", c_int32),
+        ("other_pid_namespace", c_int32), ("process_name", c_char_p),
+    ]
+
+
 class FpOperationCounts(Structure):
     _fields_ = [
         (name, c_int64)
@@ -91,6 +104,7 @@ class FpStoreStats(Structure):
         ("object_bytes", c_int64), ("slab_free_bytes", c_int64), ("largest_free_run_bytes", c_int64), ("condemned_bytes", c_int64), ("evictable_bytes", c_int64),
         ("creating_bytes", c_int64), ("huge_page_bytes", c_int64), ("sealed_count", c_int32), ("creating_count", c_int32), ("condemned_count", c_int32),
         ("object_count_max", c_int32), ("participant_count", c_int32), ("huge_pages", c_int32), ("process", FpOperationCounts), ("store", FpOperationCounts),
+        ("populate_target_bytes", c_int64), ("populated_bytes", c_int64), ("meta_bytes_per_object", c_double),
     ]
 
 
@@ -103,7 +117,14 @@ class FpParticipantInfo(Structure):
 
 
 class FpFullReport(Structure):
-    _fields_ = [("struct_size", c_size_t)] + [(name, c_int64) for name in FullReport.__dataclass_fields__]
+    _fields_ = [("struct_size", c_size_t)] + [(name, c_int64) for name in FULL_REPORT_NUMBERS] + [("reservation_error", c_char_p)]
+
+
+class FpMemoryHolder(Structure):
+    _fields_ = [
+        ("struct_size", c_size_t), ("creates", c_int32), ("process_id", c_int32), ("object_count", c_int32), ("pin_count", c_int32), ("bytes", c_int64), ("since_ns", c_int64),
+        ("stopped", c_int32), ("other_pid_namespace", c_int32), ("process_name", c_char_p),
+    ]
 
 
 class FpVerifyReport(Structure):
@@ -114,26 +135,33 @@ LogCallback = CFUNCTYPE(None, c_void_p, c_int, c_char_p)
 NameCallback = CFUNCTYPE(c_int, c_void_p, c_char_p)
 ObjectInfoCallback = CFUNCTYPE(c_int, c_void_p, POINTER(FpObjectInfo))
 ParticipantCallback = CFUNCTYPE(c_int, c_void_p, POINTER(FpParticipantInfo))
-ProgressCallback = CFUNCTYPE(None, c_void_p, c_double)
+PinHolderCallback = CFUNCTYPE(c_int, c_void_p, POINTER(FpPinHolder))
+MemoryHolderCallback = CFUNCTYPE(c_int, c_void_p, POINTER(FpMemoryHolder))
+GetCallback = CFUNCTYPE(None, c_void_p, c_int, POINTER(FpObject))
+EventCallback = CFUNCTYPE(None, c_void_p, POINTER(FpEvent), c_int64)
+ProgressCallback = CFUNCTYPE(c_int, c_void_p, c_double)
 FindingCallback = CFUNCTYPE(None, c_void_p, c_int, c_char_p)
 
 # Pointers to ids, buffers and structs are c_void_p: bytes, byref() and addresses all pass.
 _P, _S = c_void_p, c_char_p
 _FUNCTIONS: "dict[str, list[Any]]" = {
-    "fp_store_options_init": [_P], "fp_object_options_init": [_P], "fp_wait_options_init": [_P],
+    "fp_store_options_init_sized": [_P, c_size_t], "fp_object_options_init_sized": [_P, c_size_t], "fp_wait_options_init_sized": [_P, c_size_t],
     "fp_open": [_S, _P, _P], "fp_create_store": [_S, _P, _P], "fp_open_or_create": [_S, _P, _P], "fp_create_anonymous": [_P, _P], "fp_close": [_P],
-    "fp_destroy": [_S, _S], "fp_list_stores": [_S, NameCallback, _P], "fp_admit_reader": [_P, _S], "fp_maintain": [_P, _P],
+    "fp_store_details_get": [_P, _P], "fp_destroy": [_S, _S], "fp_list_stores": [_S, NameCallback, _P], "fp_admit_reader": [_P, _S], "fp_maintain": [_P, _P],
     "fp_evict": [_P, c_int64, _P], "fp_trim": [_P, _P],
     "fp_put": [_P, _P, _P, c_int64, _P], "fp_put_many": [_P, _P, _P, c_size_t, _P, _P, _P], "fp_create": [_P, _P, c_int64, _P, _P],
     "fp_seal": [_P], "fp_abort": [_P], "fp_abort_id": [_P, _P], "fp_delete": [_P, _P],
     "fp_try_get": [_P, _P, _P], "fp_get": [_P, _P, c_int64, _P, _P], "fp_get_many": [_P, _P, c_size_t, c_size_t, c_int64, _P, _P, _P],
     "fp_get_into": [_P, _P, c_int64, _P, _P, c_int64, _P], "fp_release": [_P], "fp_release_many": [_P, c_size_t], "fp_contains": [_P, _P],
+    "fp_get_async": [_P, _P, c_int64, _P, GetCallback, _P],
     "fp_wait": [_P, _P, c_size_t, c_size_t, c_int64, _P, _P, _P],
     "fp_object_id": [_P, _P], "fp_object_metadata": [_P, _P, _P], "fp_object_name": [_P, _P, _P], "fp_object_content_type": [_P, _P, _P],
     "fp_object_details_get": [_P, _P], "fp_object_verify": [_P, _P],
     "fp_cancellation_new": [_P], "fp_cancel": [_P], "fp_cancellation_free": [_P],
     "fp_subscribe": [_P, _P], "fp_next_event": [_P, c_int64, _P, _P], "fp_lost_events": [_P, _P], "fp_unsubscribe": [_P],
-    "fp_list": [_P, ObjectInfoCallback, _P], "fp_stats": [_P, _P], "fp_list_participants": [_P, ParticipantCallback, _P], "fp_last_full_report": [_P],
+    "fp_subscribe_callback": [_P, EventCallback, _P, _P],
+    "fp_list": [_P, ObjectInfoCallback, _P], "fp_stats": [_P, _P], "fp_list_participants": [_P, ParticipantCallback, _P],
+    "fp_list_holders": [_P, _P, PinHolderCallback, _P], "fp_last_full_report": [_P], "fp_last_full_holders": [MemoryHolderCallback, _P],
     "fp_verify": [_P, c_int32, ProgressCallback, FindingCallback, _P, _P],
 }
 
@@ -221,7 +249,7 @@ def _declare(library: ctypes.CDLL) -> ctypes.CDLL:
     for name, arguments in _FUNCTIONS.items():
         function = getattr(library, name)
         function.argtypes = arguments
-        function.restype = None if name.endswith("_init") else c_int
+        function.restype = None if name.endswith("_init_sized") else c_int
     return library
 
 
@@ -240,19 +268,47 @@ def error(status: int) -> FastPlasmaError:
     if isinstance(made, (StoreFull, TooLarge)):
         report = FpFullReport(struct_size=ctypes.sizeof(FpFullReport))
         if lib().fp_last_full_report(byref(report)) == Status.OK:
-            made.report = FullReport(*(getattr(report, name) for name in FullReport.__dataclass_fields__))
+            made.report = _full_report(report)
     return made
+
+
+def _full_report(native: FpFullReport) -> FullReport:
+    """With who held what, which the library remembers for this thread until its next full store."""
+    found: "list[MemoryHolder]" = []
+    failures: "list[BaseException]" = []
+
+    def each(context: object, holder: Any) -> int:
+        try:
+            info = holder.contents
+            found.append(MemoryHolder(
+                bool(info.creates), info.process_id, text_of(info.process_name), info.object_count, info.pin_count, info.bytes, info.since_ns, bool(info.stopped),
+                bool(info.other_pid_namespace)))
+            return 0
+        except BaseException as e:  # Must not reach the library.
+            failures.append(e)
+            return 1
+
+    status = lib().fp_last_full_holders(MemoryHolderCallback(each), None)
+    if failures:
+        raise failures[0]
+    check(status)
+    reason = native.reservation_error
+    numbers = {name: getattr(native, name) for name in FULL_REPORT_NUMBERS}
+    return FullReport(**numbers, reservation_error=None if reason is None else text_of(reason), holders=found)
+
+
+def text_of(raw: "bytes | None") -> str:
+    """Text of the library."""
+    return (raw or b"").decode("utf-8", "replace")
 
 
 def filled(kind: "type[Structure]", init: str) -> Any:
     """A struct with the library's defaults."""
     defaults = _defaults.get(init)
     if defaults is None:
-        room = bytearray(OPTIONS_ROOM_BYTES)
-        struct: Any = kind.from_buffer(room)
-        getattr(lib(), init)(byref(struct))
-        struct.struct_size = ctypes.sizeof(kind)
-        defaults = _defaults[init] = bytes(room[: ctypes.sizeof(kind)])
+        struct = kind()
+        getattr(lib(), init)(byref(struct), ctypes.sizeof(kind))
+        defaults = _defaults[init] = bytes(struct)
     return kind.from_buffer_copy(defaults)
 
 

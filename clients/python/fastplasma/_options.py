@@ -104,7 +104,7 @@ def milliseconds(seconds: Optional[float]) -> int:
 
 def native_store_options(options: StoreOptions, log: Any) -> Any:
     """fp_store_options; ``log`` is the LogCallback, or None."""
-    native = _native.filled(_native.FpStoreOptions, "fp_store_options_init")
+    native = _native.filled(_native.FpStoreOptions, "fp_store_options_init_sized")
     for name in ("capacity_bytes", "object_count_max", "huge_pages", "mode", "default_retention", "populate_ahead_bytes", "event_capacity", "quota_bytes", "copy_threads"):
         value = getattr(options, name)
         if value is not None:
@@ -121,7 +121,7 @@ def native_store_options(options: StoreOptions, log: Any) -> Any:
 
 def native_object_options(options: ObjectOptions) -> Any:
     """fp_object_options."""
-    native = _native.filled(_native.FpObjectOptions, "fp_object_options_init")
+    native = _native.filled(_native.FpObjectOptions, "fp_object_options_init_sized")
     name, content_type = options.name.encode(), options.content_type.encode()
     native.metadata, native.metadata_size = options.metadata, len(options.metadata)
     native.name, native.name_size = name, len(name)

@@ -9,10 +9,11 @@ import weakref
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Callable, Iterable, List, Mapping, Optional, Sequence, Tuple, Type, TypeVar, Union
 
-from . import _arrays, _inspect, _native, _pickling
+from . import _arrays, _async, _inspect, _native, _pickling
+from ._async import CallbackSubscription, EventStream
 from ._copies import CopyCounts, Copies
 from ._errors import Closed, FastPlasmaError, PickleRefused, Status
-from ._events import Subscription
+from ._events import Event, Subscription
 from ._ids import ID_BYTES, IdLike, ObjectId, object_id, raw_id
 from ._memory import Buffer, Contiguous, bytes_type
 from ._objects import Pin, PlasmaObject
@@ -78,6 +79,7 @@ class Store:
         store._options = options
         store._log = log
         store._copies = Copies()
+        store._streams = weakref.WeakSet()
         store._closed = False
         _open_stores.add(store)
         return store
@@ -87,6 +89,7 @@ class Store:
     _options: StoreOptions
     _log: Any
     _copies: Copies
+    _streams: "weakref.WeakSet[EventStream]"
     _closed: bool
 
     def close(self) -> None:
@@ -97,6 +100,8 @@ class Store:
         status = _native.lib().fp_close(self._handle)
         if status != Status.CLOSED:  # By another thread.
             _native.check(status)
+        for stream in list(self._streams):
+            stream.close()
 
     @property
     def name(self) -> Optional[str]:
@@ -241,6 +246,14 @@ class Store:
         """
         return self._value(self.pin(key, timeout, spin=spin, cancellation=cancellation))
 
+    async def get_async(self, key: IdLike, timeout: Optional[float] = None) -> Any:
+        """As ``get`` for asyncio: waits without a thread until the object is sealed. ``NotFound`` with timeout 0, else ``Timeout``; ``Closed``, ``TooManyPins``; at
+        most 4,095 wait at once (``NoMemory``).
+
+        A task that is cancelled (``asyncio.wait_for`` too) ends the wait, and leaves nothing pinned.
+        """
+        return self._value(await self.pin_async(key, timeout))
+
     def get_many(self, keys: Iterable[IdLike], needed: Optional[int] = None, timeout: Optional[float] = 0, *, missing: Any = None,
                  cancellation: Optional[Cancellation] = None) -> List[Any]:
         """The values of several objects, ``missing`` in place of those that are not there. Waits until ``needed`` of them (None: all) are there, or the time is over."""
@@ -283,6 +296,17 @@ class Store:
         if status == Status.NOT_FOUND and timeout != 0:
             status = wait(timeout, spin, cancellation, lambda ms, options: _native.lib().fp_get(self._open(), raw, ms, options, native))
         _native.check(status)
+        return PlasmaObject(pin, made)
+
+    async def pin_async(self, key: IdLike, timeout: Optional[float] = None) -> PlasmaObject:
+        """As ``pin`` for asyncio, and as ``get_async``: the object itself."""
+        made = object_id(key)
+        pin = Pin()
+        status = _native.lib().fp_try_get(self._open(), made._raw, ctypes.byref(pin.native))  # What is there needs no other thread.
+        if status == Status.NOT_FOUND and timeout != 0:
+            pin = await _async.pin(self, self._handle, made, timeout)
+        else:
+            _native.check(status)
         return PlasmaObject(pin, made)
 
     def pin_many(self, keys: Iterable[IdLike], needed: Optional[int] = None, timeout: Optional[float] = 0, *,
@@ -363,9 +387,29 @@ class Store:
         _native.check(_native.lib().fp_subscribe(self._open(), ctypes.byref(handle)))
         return Subscription(handle.value or 0, self)
 
+    def subscribe_callback(self, each: Callable[[Event], object]) -> CallbackSubscription:
+        """Calls ``each`` with every seal, delete and eviction from now on, by a thread of the library, until the subscription is closed or nobody refers to it."""
+        return CallbackSubscription(self, each)
+
+    def events(self, capacity: int = 4096) -> EventStream:
+        """Seals, deletes and evictions from now on for asyncio: ``async for event in store.events()``. In the event loop that reads it."""
+        return EventStream(self, capacity)
+
+    @property
+    def details(self) -> _inspect.StoreDetails:
+        """What this attachment is, without a look at the store."""
+        native = _native.sized(_native.FpStoreDetails)
+        _native.check(_native.lib().fp_store_details_get(self._open(), ctypes.byref(native)))
+        return _inspect.store_details(native)
+
     def list(self) -> "List[_inspect.ObjectInfo]":
         """All objects, each as it is when it is looked at."""
         return _walk(_native.ObjectInfoCallback, _inspect.object_info, lambda each: _native.lib().fp_list(self._open(), each, None))
+
+    def holders(self, key: Optional[IdLike] = None) -> "List[_inspect.PinHolder]":
+        """Who pins the objects of an id (None: all objects). A walk over everything in both cases."""
+        raw = None if key is None else raw_id(key)
+        return _walk(_native.PinHolderCallback, _inspect.pin_holder, lambda each: _native.lib().fp_list_holders(self._open(), raw, each, None))
 
     def participants(self) -> "List[_inspect.ParticipantInfo]":
         """All attachments of all processes."""
@@ -383,7 +427,8 @@ class Store:
         return self._copies.taken()
 
     def verify(self, checksums: bool = False, progress: Optional[Callable[[float], None]] = None) -> _inspect.VerifyReport:
-        """Walks everything and checks it, with ``checksums`` also the bytes of objects that have one. ``progress`` is called with 0 to 1."""
+        """Walks everything and checks it, with ``checksums`` also the bytes of objects that have one. ``progress`` is called with 0 to 1; what it raises stops the walk and is
+        raised here."""
         problems: List[str] = []
         notes: List[str] = []
 
@@ -392,17 +437,20 @@ class Store:
 
         failures: List[BaseException] = []
 
-        def tell(context: object, done: float) -> None:
+        def tell(context: object, done: float) -> int:
             try:
-                if progress is not None and not failures:
+                if progress is not None:
                     progress(done)
+                return 0
             except BaseException as e:
                 failures.append(e)
+                return 1
 
         report = _native.sized(_native.FpVerifyReport)
-        _native.check(_native.lib().fp_verify(self._open(), int(checksums), _native.ProgressCallback(tell), _native.FindingCallback(found), None, ctypes.byref(report)))
+        status = _native.lib().fp_verify(self._open(), int(checksums), _native.ProgressCallback(tell), _native.FindingCallback(found), None, ctypes.byref(report))
         if failures:
             raise failures[0]
+        _native.check(status)
         return _inspect.VerifyReport(report.objects, report.checksums_verified, report.payload_bytes, problems, notes)
 
     # ---- keeping house -------------------------------------------------------------------------------------------------------------
@@ -509,5 +557,4 @@ def _array_options(options: ObjectOptions, metadata: bytes) -> ObjectOptions:
 def _close_all() -> None:
     """Before the interpreter ends: no thread of the library may call into it later."""
     _native.ending = True
-    for store in list(_open_stores):
-        store.close()
+    _async.end_all(list(_open_stores))

@@ -53,7 +53,7 @@ def wait(timeout: Optional[float], spin: float, cancellation: Optional[Cancellat
     total_ms = milliseconds(timeout)
     options = None
     if cancellation is not None or spin > 0:
-        options = _native.filled(_native.FpWaitOptions, "fp_wait_options_init")
+        options = _native.filled(_native.FpWaitOptions, "fp_wait_options_init_sized")
         options.spin_us = int(spin * 1e6)
         options.cancellation = cancellation._handle if cancellation is not None else None
     pointer = ctypes.byref(options) if options is not None else None

@@ -4,7 +4,11 @@ import array
 import ctypes
 import gc
 import mmap
+import os
 import random
+import subprocess
+import sys
+import time
 import unittest
 
 import fastplasma
@@ -12,7 +16,7 @@ from fastplasma import (
     AlreadySealed, Closed, Exists, InvalidArgument, NotFound, NotSealed, ObjectId, ObjectOptions, Retention, Status, Store, StoreFull, StoreOptions, Timeout, TooLarge,
 )
 
-from .support import SMALL, StoreCase
+from .support import PACKAGE, SMALL, StoreCase, eventually
 
 
 class ObjectsTests(StoreCase):
@@ -188,9 +192,16 @@ class ObjectsTests(StoreCase):
         assert report is not None
         self.assertEqual((16 << 20, 64 << 20), (report.requested_bytes, report.capacity_bytes))
         self.assertGreaterEqual(report.pinned_bytes, 7 * (8 << 20))
-        with self.assertRaises(TooLarge) as too_large:
+        self.assertIsNone(report.reservation_error)
+        self.assertEqual([(False, os.getpid(), 7, 7)], [(h.creates, h.process_id, h.object_count, h.pin_count) for h in report.holders])
+        holder = report.holders[0]
+        self.assertEqual((report.pinned_bytes, False, False, True), (holder.size, holder.stopped, holder.other_pid_namespace, holder.process_name.startswith("python")))
+        self.assertAlmostEqual(time.time(), holder.since_ns / 1e9, delta=60)
+        with self.store.create("half", 1 << 20), self.assertRaises(TooLarge) as too_large:
             self.store.put("never", bytes(100 << 20))
-        self.assertIsNotNone(too_large.exception.report)
+        report = too_large.exception.report
+        assert report is not None
+        self.assertEqual([False, True], [h.creates for h in report.holders])
         del held
 
     def test_evictable_objects_make_room(self) -> None:
@@ -242,6 +253,7 @@ class ObjectsTests(StoreCase):
             fastplasma.destroy(name)
         with Store.create_anonymous(SMALL) as anonymous:
             self.assertIsNone(anonymous.name)
+            self.assertEqual("", anonymous.details.name)
             self.assertEqual(b"x", anonymous.get(anonymous.put("a", b"x")))
 
     def test_a_read_only_attachment_reads_and_does_not_write(self) -> None:
@@ -260,9 +272,17 @@ class ObjectsTests(StoreCase):
         info = infos[ObjectId.from_name("a")]
         self.assertEqual(("shown", "text/plain", 5, 1, fastplasma.ObjectState.SEALED), (info.name, info.content_type, info.payload_size, info.metadata_size, info.state))
         self.assertEqual((1, 1), (info.pin_count, info.holder_count))
+        holders = self.store.holders("a")
+        self.assertEqual([(info.id, info.incarnation, os.getpid(), 1, False)], [(h.id, h.incarnation, h.process_id, h.pin_count, h.other_pid_namespace) for h in holders])
+        self.assertAlmostEqual(time.time(), holders[0].since_ns / 1e9, delta=60)
+        self.assertEqual((holders, []), (self.store.holders(), self.store.holders("b")))
+        details = self.store.details
+        self.assertEqual((self.name, 64 << 20, 4096, fastplasma.Access.READ_WRITE), (details.name, details.capacity_bytes, details.object_count_max, details.access))
         self.assertEqual(fastplasma.ObjectState.CREATING, infos[ObjectId.from_name("b")].state)
         stats = self.store.stats()
         self.assertEqual((1, 1, 1, 64 << 20), (stats.sealed_count, stats.creating_count, stats.participant_count, stats.capacity_bytes))
+        self.assertEqual((details.uuid, 0, 0), (stats.uuid, stats.populate_target_bytes, stats.populated_bytes))
+        self.assertGreater(stats.meta_bytes_per_object, 128)
         participants = self.store.participants()
         self.assertEqual([(True, 1, 1)], [(p.alive, p.pin_count, p.creating_count) for p in participants])
         progress: "list[float]" = []
@@ -295,11 +315,27 @@ class ObjectsTests(StoreCase):
 
     def test_log_lines_reach_python(self) -> None:
         lines: "list[tuple[fastplasma.LogLevel, str]]" = []
-        with Store.create_store(self.new_name(), StoreOptions(capacity_bytes=16 << 20, log=lambda level, line: lines.append((level, line)))) as store:
-            store.put("a", b"x")
-        for level, line in lines:
-            self.assertIsInstance(level, fastplasma.LogLevel)
-            self.assertTrue(line)
+        self.store.put("a", b"x")
+        source = (
+            "import sys, time, fastplasma\nstore = fastplasma.Store.open(sys.argv[1])\nheld, writer = store.pin('a'), store.create('half', 10)\n"
+            "print('ready', flush=True)\ntime.sleep(1000)"
+        )
+        child = subprocess.Popen([sys.executable, "-c", source, self.name], env=dict(os.environ, PYTHONPATH=str(PACKAGE)), stdout=subprocess.PIPE, text=True)
+        try:
+            assert child.stdout is not None
+            self.assertEqual("ready\n", child.stdout.readline())
+            self.store.close()  # So that nobody else recovers it.
+            store = Store.open(self.name, StoreOptions(log=lambda level, line: lines.append((level, line))))
+        finally:
+            child.kill()
+            child.communicate()
+        store.maintain()
+        recovered = f"(process {child.pid}, dead): 1 unfinished objects removed, 1 pins released."
+        eventually(lambda: any(recovered in line for _, line in lines), "the recovery was logged")
+        store.admit_reader("nobody")
+        self.assertIn("as reader of store " + self.name, lines[-1][1])
+        self.assertEqual([fastplasma.LogLevel.INFORMATION] * 2, [level for level, _ in lines])
+        store.close()
 
     def test_a_deadline_that_passes_is_a_timeout_error(self) -> None:
         with self.assertRaises(Timeout) as caught:

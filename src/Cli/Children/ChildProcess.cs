@@ -3,7 +3,7 @@ using System.Text;
 
 namespace FastPlasma.Cli.Children;
 
-/// <summary>One more process of this executable, spoken to by lines over its standard streams.</summary>
+/// <summary>One more process, most often of this executable, spoken to by lines over its standard streams.</summary>
 /// <remarks>
 /// The child ends when its standard input closes (<see cref="ParentPipe"/>), so it cannot outlive a killed parent; <see cref="Dispose"/> closes that
 /// pipe, gives the child a moment and then kills exactly this process.
@@ -35,24 +35,26 @@ internal sealed class ChildProcess : IDisposable
     internal int Id { get; }
 
     /// <summary>Starts this executable again with the given arguments.</summary>
-    internal static ChildProcess Start(string label, params ReadOnlySpan<string> arguments)
+    internal static ChildProcess Start(string label, params ReadOnlySpan<string> arguments) => Start(label, InfoOfSelf(arguments));
+
+    /// <summary>Starts another program, which must speak by lines too and end when its standard input closes.</summary>
+    /// <param name="label">What it is called in messages.</param>
+    /// <param name="program">Program, arguments and environment; the streams are set here.</param>
+    internal static ChildProcess Start(string label, ProcessStartInfo program)
+    {
+        UTF8Encoding utf8 = new(encoderShouldEmitUTF8Identifier: false);
+        program.RedirectStandardInput = program.RedirectStandardOutput = program.RedirectStandardError = true;
+        program.StandardInputEncoding = program.StandardOutputEncoding = utf8;
+        program.UseShellExecute = false;
+        Process process = Process.Start(program) ?? throw new InvalidOperationException($"'{program.FileName}' was not started.");
+        return new ChildProcess(label, process);
+    }
+
+    /// <summary>How this executable is started again, for <see cref="Start(string, ProcessStartInfo)"/>.</summary>
+    internal static ProcessStartInfo InfoOfSelf(params ReadOnlySpan<string> arguments)
     {
         (string path, string[] all) = CommandOfSelf(arguments);
-        UTF8Encoding utf8 = new(encoderShouldEmitUTF8Identifier: false);
-        ProcessStartInfo start = new(path)
-        {
-            RedirectStandardInput = true,
-            RedirectStandardOutput = true,
-            RedirectStandardError = true,
-            StandardInputEncoding = utf8,
-            StandardOutputEncoding = utf8,
-            UseShellExecute = false,
-        };
-
-        foreach (string argument in all)
-            start.ArgumentList.Add(argument);
-        Process process = Process.Start(start) ?? throw new InvalidOperationException($"'{path}' was not started.");
-        return new ChildProcess(label, process);
+        return new ProcessStartInfo(path, all);
     }
 
     /// <summary>Path and arguments with which this executable is started again.</summary>

@@ -30,18 +30,16 @@ public static class ArrowExtensions
         ArgumentNullException.ThrowIfNull(store);
         ArgumentNullException.ThrowIfNull(schema);
         ArgumentNullException.ThrowIfNull(batches);
-        var needs = new ArrowTypes.Needs();
-        foreach (Field field in schema.FieldsList)
-            needs.Add(field.DataType, ArrowMetadata.Version5); // Says what is not supported before anything is written.
+        ArrowTypes.RequireSupported(schema); // Before anything is written.
         foreach (RecordBatch batch in batches)
             RequireColumns(batch, schema);
 
-        var count = new ArrowStreamLayout();
+        var count = new ArrowStreamLayout(schema);
         Write(count, schema, batches);
         if (count.LaidOut > int.MaxValue)
             throw new NotSupportedException($"The Arrow stream would have {count.LaidOut} bytes; Apache.Arrow reads at most {int.MaxValue} in one piece. Put the batches as several objects.");
         using ObjectWriter writer = store.Create(id, count.LaidOut, options.ContentType.IsEmpty ? options with { ContentType = ContentType } : options);
-        var target = new ArrowStreamLayout(writer);
+        var target = new ArrowStreamLayout(schema, writer);
         Write(target, schema, batches);
         if (target.LaidOut != count.LaidOut)
             throw new InvalidOperationException($"The record batches were changed while they were written: {count.LaidOut} bytes at first, {target.LaidOut} then.");

@@ -84,7 +84,7 @@ internal static class ArrowMetadata
     internal static void VerifyBatch(FlatTable batch, IEnumerable<IArrowType> types, short version, long bodyBytes)
     {
         if (batch.Has(BatchCompression))
-            throw new NotSupportedException("The Arrow stream is compressed, so nothing of it can be read in place.");
+            throw new NotSupportedException($"The Arrow stream is compressed ({batch.Table(BatchCompression).Byte(0) switch { 0 => "LZ4", 1 => "ZSTD", var codec => $"codec {codec}" }}), so nothing of it can be read in place.");
         RequireCount("rows", batch.Long(BatchLength), int.MaxValue);
         int variadicFirst = batch.Vector(BatchVariadicCounts, sizeof(long), out int variadicCount);
         var needed = new ArrowTypes.Needs();

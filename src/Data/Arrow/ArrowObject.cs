@@ -38,6 +38,7 @@ public sealed class ArrowObject : IDisposable
             // Without the mark at the end, which the reader takes for a message cut short when nothing follows it.
             using var reader = new ArrowStreamReader(_memory.Memory[..end]);
             Schema = reader.Schema;
+            ArrowTypes.RequireSupported(Schema);
             VerifyBatches(obj.Span, schemaBytes, messages);
             var batches = new List<RecordBatch>();
             while (reader.ReadNextRecordBatch() is { } batch) // Ends with the stream.

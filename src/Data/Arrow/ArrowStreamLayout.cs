@@ -1,4 +1,6 @@
 using System.Buffers.Binary;
+using Apache.Arrow;
+using Apache.Arrow.Types;
 
 namespace FastPlasma.Data;
 
@@ -9,6 +11,7 @@ namespace FastPlasma.Data;
 /// <remarks>
 /// An IPC message is: -1, length of metadata, metadata (a FlatBuffers table), body. Metadata may be padded at will, and buffers may lie anywhere in the body, so the new stream is as valid as the old:
 /// https://arrow.apache.org/docs/format/Columnar.html#encapsulated-message-format. Of the metadata the offsets of buffers and the length of the body are changed.
+/// Of a part without elements Apache.Arrow's writer writes the offset at which it was cut out of a longer one, though none of the values: such buffers become zeroes.
 /// </remarks>
 internal sealed class ArrowStreamLayout : Stream
 {
@@ -16,12 +19,16 @@ internal sealed class ArrowStreamLayout : Stream
 
     private const int PrefixBytes = 8, Continuation = -1;
 
+    private readonly Schema _schema;
+    private readonly IArrowType[] _columns;
     private readonly ObjectWriter _target;
     private readonly bool _writes;
     private readonly byte[] _prefix = new byte[PrefixBytes];
     private byte[] _metadata = [];
     private int _prefixFill, _metadataFill, _metadataBytes;
+    private Dictionary<long, IArrowType> _dictionaries = [];
     private long[] _from = [], _length = [], _to = [];
+    private bool[] _isEmpty = [];
     private int _buffer;
     private long _bodyBytes, _bodyRead, _bodyTo, _newBodyBytes;
     private State _state;
@@ -34,11 +41,14 @@ internal sealed class ArrowStreamLayout : Stream
         Body,
     }
 
-    internal ArrowStreamLayout()
+    internal ArrowStreamLayout(Schema schema)
     {
+        _schema = schema;
+        _columns = [.. schema.FieldsList.Select(static field => field.DataType)];
     }
 
-    internal ArrowStreamLayout(ObjectWriter target)
+    internal ArrowStreamLayout(Schema schema, ObjectWriter target)
+        : this(schema)
     {
         _target = target;
         _writes = true;
@@ -139,14 +149,26 @@ internal sealed class ArrowStreamLayout : Stream
         _newBodyBytes = 0;
         byte kind = message.Byte(ArrowMetadata.MessageHeaderType);
         int count = 0, first = 0;
+        List<int> nodeOf = [];
+        List<long> nodeLengths = [];
+        if (kind == ArrowMetadata.HeaderSchema)
+            _dictionaries = ArrowMetadata.DictionariesOf(metadata, _schema);
         if (kind is ArrowMetadata.HeaderBatch or ArrowMetadata.HeaderDictionary)
         {
             FlatTable batch = message.Table(ArrowMetadata.MessageHeader);
+            IArrowType[] types = _columns;
             if (kind == ArrowMetadata.HeaderDictionary)
+            {
+                types = [_dictionaries[batch.Long(ArrowMetadata.DictionaryId)]];
                 batch = batch.Table(ArrowMetadata.DictionaryData);
+            }
+            nodeOf = ArrowTypes.NodesOfBuffers(types, Numbers(batch, ArrowMetadata.BatchVariadicCounts, sizeof(long)));
+            nodeLengths = Numbers(batch, ArrowMetadata.BatchNodes, ArrowMetadata.PairBytes);
             first = batch.Vector(ArrowMetadata.BatchBuffers, ArrowMetadata.PairBytes, out count);
         }
-        (_from, _length, _to) = (new long[count], new long[count], new long[count]);
+        if (nodeOf.Count != count)
+            throw new InvalidDataException($"The Arrow stream has a batch of {count} buffers, {nodeOf.Count} are what its columns need.");
+        (_from, _length, _to, _isEmpty) = (new long[count], new long[count], new long[count], [.. nodeOf.Select(node => nodeLengths[node] == 0)]);
         for (int i = 0; i < count; i++)
         {
             Span<byte> place = metadata.Slice(first + i * ArrowMetadata.PairBytes, ArrowMetadata.PairBytes);
@@ -158,6 +180,16 @@ internal sealed class ArrowStreamLayout : Stream
             BinaryPrimitives.WriteInt64LittleEndian(metadata[message.PositionOf(ArrowMetadata.MessageBodyBytes, sizeof(long))..], _newBodyBytes);
     }
 
+    /// <summary>The first number of each element of a vector.</summary>
+    private static List<long> Numbers(FlatTable table, int field, int elementBytes)
+    {
+        int first = table.Vector(field, elementBytes, out int count);
+        var numbers = new List<long>(count);
+        for (int i = 0; i < count; i++)
+            numbers.Add(table.LongAt(first + i * elementBytes));
+        return numbers;
+    }
+
     private int TakeBody(ReadOnlySpan<byte> bytes)
     {
         while (_buffer < _from.Length && _bodyRead >= _from[_buffer] + _length[_buffer])
@@ -167,7 +199,10 @@ internal sealed class ArrowStreamLayout : Stream
         if (_buffer < _from.Length && _bodyRead >= _from[_buffer]) // Else what lies between two buffers, which is left out.
         {
             EmitZeros(_bodyTo + _to[_buffer] + (_bodyRead - _from[_buffer]) - LaidOut);
-            Emit(bytes[..taken]);
+            if (_isEmpty[_buffer])
+                EmitZeros(taken);
+            else
+                Emit(bytes[..taken]);
             BufferBytes += taken;
         }
         _bodyRead += taken;

@@ -21,38 +21,76 @@ internal static class ArrowTypes
         internal void Add(IArrowType type, short version)
         {
             type = StorageOf(type);
+            if (type.TypeId == ArrowTypeId.Union && version < ArrowMetadata.Version5)
+                throw new NotSupportedException("The Arrow stream has a union in metadata version 4, which is not read.");
+            if (BuffersOf(type, out bool isVariadic) is not (int buffers and >= 0))
+                throw new NotSupportedException($"Arrow columns of type {type.Name} are not supported here.");
             Nodes++;
-            switch (type.TypeId)
-            {
-                case ArrowTypeId.Null:
-                    break;
-                case ArrowTypeId.Union when version < ArrowMetadata.Version5:
-                    throw new NotSupportedException("The Arrow stream has a union in metadata version 4, which is not read.");
-                case ArrowTypeId.Union:
-                    Buffers += ((UnionType)type).Mode == UnionMode.Dense ? 2 : 1;
-                    break;
-                case ArrowTypeId.Struct or ArrowTypeId.FixedSizeList:
-                    Buffers += 1;
-                    break;
-                case ArrowTypeId.String or ArrowTypeId.Binary or ArrowTypeId.LargeString or ArrowTypeId.LargeBinary or ArrowTypeId.ListView:
-                    Buffers += 3;
-                    break;
-                case ArrowTypeId.StringView or ArrowTypeId.BinaryView:
-                    Buffers += 2;
-                    Variadics++;
-                    break;
-                case ArrowTypeId.List or ArrowTypeId.LargeList or ArrowTypeId.Map or ArrowTypeId.Dictionary:
-                    Buffers += 2;
-                    break;
-                case var _ when type is FixedWidthType:
-                    Buffers += 2;
-                    break;
-                default:
-                    throw new NotSupportedException($"Arrow columns of type {type.Name} are not supported here.");
-            }
+            Buffers += buffers;
+            Variadics += isVariadic ? 1 : 0;
             if (type is NestedType nested)
                 foreach (Field field in nested.Fields)
                     Add(field.DataType, version);
+        }
+    }
+
+    /// <summary>Buffers of one node of a type, without those of its parts; -1 when the type is not supported.</summary>
+    /// <param name="type">The type.</param>
+    /// <param name="isVariadic">Whether there are any number of data buffers besides, as many as the batch says.</param>
+    private static int BuffersOf(IArrowType type, out bool isVariadic)
+    {
+        isVariadic = type.TypeId is ArrowTypeId.StringView or ArrowTypeId.BinaryView;
+        return type.TypeId switch
+        {
+            ArrowTypeId.Null => 0,
+            ArrowTypeId.Union => ((UnionType)type).Mode == UnionMode.Dense ? 2 : 1,
+            ArrowTypeId.Struct or ArrowTypeId.FixedSizeList => 1,
+            ArrowTypeId.String or ArrowTypeId.Binary or ArrowTypeId.LargeString or ArrowTypeId.LargeBinary or ArrowTypeId.ListView => 3,
+            ArrowTypeId.StringView or ArrowTypeId.BinaryView or ArrowTypeId.List or ArrowTypeId.LargeList or ArrowTypeId.Map or ArrowTypeId.Dictionary => 2,
+            _ => type is FixedWidthType ? 2 : -1,
+        };
+    }
+
+    /// <summary>For each buffer of a batch the number of the node that it belongs to.</summary>
+    /// <param name="types">Types of the columns, all of them supported.</param>
+    /// <param name="variadicCounts">Data buffers of each column that has any number of them.</param>
+    internal static List<int> NodesOfBuffers(IEnumerable<IArrowType> types, IReadOnlyList<long> variadicCounts)
+    {
+        var nodes = new List<int>();
+        int node = 0, variadic = 0;
+        foreach (IArrowType type in types)
+            Walk(StorageOf(type));
+        return nodes;
+
+        void Walk(IArrowType type)
+        {
+            int own = node++;
+            long buffers = BuffersOf(type, out bool isVariadic) + (isVariadic ? variadicCounts[variadic++] : 0);
+            for (long i = 0; i < buffers; i++)
+                nodes.Add(own);
+            if (type is NestedType nested)
+                foreach (Field field in nested.Fields)
+                    Walk(StorageOf(field.DataType));
+        }
+    }
+
+    /// <summary>Whether all columns have types that are supported, with all their parts.</summary>
+    /// <exception cref="NotSupportedException">One has not; the message has its name and the type.</exception>
+    internal static void RequireSupported(Schema schema)
+    {
+        foreach (Field field in schema.FieldsList)
+            Require(field.DataType, field.Name);
+
+        static void Require(IArrowType type, string column)
+        {
+            type = StorageOf(type);
+            if (BuffersOf(type, out _) < 0)
+                throw new NotSupportedException($"The Arrow column '{column}' is of type {type.Name}, which is not supported here.");
+            if (type is DictionaryType dictionary)
+                Require(dictionary.ValueType, column);
+            if (type is NestedType nested)
+                foreach (Field field in nested.Fields)
+                    Require(field.DataType, $"{column}.{field.Name}");
         }
     }
 

@@ -28,8 +28,10 @@
  * Threads. Every function may be called by any thread, at the same time as any other, on the same store, unless it says otherwise. Handles may be used and
  * given back by other threads than the one that got them.
  *
- * Structs with a first member struct_size grow at their end in later versions. Fill options with their *_init function, which sets it; set it to sizeof before a call that
- * fills the struct. A struct_size that is too small is FP_INVALID_ARGUMENT.
+ * Structs with a first member struct_size grow at their end in later versions; it says how much of one the caller knows. Fill options with their *_init function, which sets it; set it to
+ * sizeof before a call that fills the struct. The library touches no byte beyond it, so a program that was compiled with an earlier header goes on with a later library: what it does not
+ * know has its default, or is not told. With a later header and an earlier library, options beyond those that the library knows must be 0, as *_init leaves them there. Anything else,
+ * also a struct_size below the struct's first version, is FP_INVALID_ARGUMENT.
  *
  * Fork. A process that forks after the first call of the library keeps what it has; in the child every fp_status is FP_FORKED and nothing changes, until the child execs.
  * The library's own threads do not exist in the child, so it cannot open a store again either (FP_FORKED); fork before the first call, or exec.
@@ -59,6 +61,11 @@ extern "C" {
 #define FP_ID_TEXT_SIZE 57  /* its hexadecimal text with the NUL */
 #define FP_INFINITE (-1)    /* as timeout_ms */
 
+#define FP_STORE_NAME_SIZE 129           /* bytes of a store's name with the NUL, at most */
+#define FP_METADATA_SIZE_MAX 16777216    /* bytes of an object's metadata, name and media type */
+#define FP_NAME_SIZE_MAX 4096
+#define FP_CONTENT_TYPE_SIZE_MAX 255
+
 /* ---- results ------------------------------------------------------------------------------------------------------------------- */
 
 typedef enum fp_status {
@@ -83,7 +90,7 @@ typedef enum fp_status {
     FP_CANCELLED = 106,        /* fp_cancel was called */
     FP_NO_MEMORY = 107,        /* this process has no memory left, or too many handles of one kind (4,095) */
     FP_UNSUPPORTED = 108,      /* the processor lacks instructions that the library is compiled with; of every call then */
-    FP_INTERNAL = 199          /* a bug of the library; the message says more */
+    FP_INTERNAL = 199          /* a bug of the library; the message is one line with the kind of failure and where it was */
 } fp_status;
 
 /* "0.1.0" of the library that is loaded. */
@@ -125,7 +132,8 @@ enum { FP_HUGE_PAGES_NEVER = 0, FP_HUGE_PAGES_AUTO = 1, FP_HUGE_PAGES_REQUIRE = 
 enum { FP_KEEP = 0, FP_EVICTABLE = 1, FP_DEFAULT_RETENTION = -1 };           /* retention */
 enum { FP_LOG_DEBUG = 1, FP_LOG_INFORMATION = 2, FP_LOG_WARNING = 3, FP_LOG_ERROR = 4 };
 
-/* Called by any thread of the library, never during fp_close's return or later. text ends with NUL and is valid during the call. */
+/* Called with what is recovered, removed, admitted or fails in the background: one line after the other, by a thread of the library or by one that is inside a call (fp_maintain,
+ * fp_create_store), never after fp_close has returned. text ends with NUL and is valid during the call. */
 typedef void (*fp_log_callback)(void *context, int level, const char *text);
 
 /* How a store is opened. capacity to event_capacity count only when it is created. */
@@ -149,7 +157,9 @@ typedef struct fp_store_options {
     void *log_context;
 } fp_store_options;
 
-void fp_store_options_init(fp_store_options *options);
+/* Sets the defaults. The function with a size is for languages without headers: it sets so many bytes and no more. */
+void fp_store_options_init_sized(fp_store_options *options, size_t struct_size);
+static inline void fp_store_options_init(fp_store_options *options) { fp_store_options_init_sized(options, sizeof(fp_store_options)); }
 
 /* Attach: FP_NO_STORE, FP_EXISTS, FP_ACCESS_DENIED, FP_BAD_FORMAT, FP_IO_ERROR, FP_INVALID_ARGUMENT. options may be NULL. name: 1 to 128 letters, digits,
  * '.', '_', '-'. *store is to be closed with fp_close. A process may attach several times. */
@@ -163,6 +173,18 @@ fp_status fp_create_anonymous(const fp_store_options *options, fp_store **store)
 /* Detaches. Objects and writers that are still open keep their bytes, and the attachment ends with the last of them. Waits in other threads end with
  * FP_CLOSED. Closing a store again, or using it later, is FP_CLOSED and harmless. NULL is FP_OK. A writer can be aborted after it, but not sealed. */
 fp_status fp_close(fp_store *store);
+
+/* What an attachment is, without a look at the store. FP_CLOSED after fp_close. */
+typedef struct fp_store_details {
+    size_t struct_size;
+    uint8_t uuid[16];              /* of this store, in the order of its text: another one after destroying and creating */
+    int64_t capacity_bytes;
+    int32_t object_count_max;
+    int32_t access;                /* FP_READ_WRITE or FP_READ_ONLY */
+    char name[FP_STORE_NAME_SIZE]; /* ends with NUL; "" of a store without a name */
+} fp_store_details;
+
+fp_status fp_store_details_get(fp_store *store, fp_store_details *details);
 
 /* Removes a store's files. FP_NO_STORE if there were none. Processes that have it open keep what they have. directory as in the options. */
 fp_status fp_destroy(const char *name, const char *directory);
@@ -189,11 +211,11 @@ fp_status fp_trim(fp_store *store, int64_t *trimmed_bytes);
 
 typedef struct fp_object_options {
     size_t struct_size;
-    const void *metadata;      /* read apart from the payload; at most 16 MiB */
+    const void *metadata;      /* read apart from the payload; at most FP_METADATA_SIZE_MAX */
     size_t metadata_size;
-    const char *name;          /* to show, at most 4,096 bytes; need not belong to the id */
+    const char *name;          /* to show, at most FP_NAME_SIZE_MAX; need not belong to the id */
     size_t name_size;
-    const char *content_type;  /* a media type to show, at most 255 bytes */
+    const char *content_type;  /* a media type to show, at most FP_CONTENT_TYPE_SIZE_MAX */
     size_t content_type_size;
     int32_t retention;         /* FP_DEFAULT_RETENTION: the store's */
     int32_t alignment;         /* 0: 64, and 4,096 from 32 KiB on; or 64, 4,096, 2,097,152 */
@@ -202,7 +224,8 @@ typedef struct fp_object_options {
     int64_t timeout_ms;        /* for memory; -2: the store's full_timeout_ms */
 } fp_object_options;
 
-void fp_object_options_init(fp_object_options *options);
+void fp_object_options_init_sized(fp_object_options *options, size_t struct_size);
+static inline void fp_object_options_init(fp_object_options *options) { fp_object_options_init_sized(options, sizeof(fp_object_options)); }
 
 /* Copies data into a new sealed object: one copy. options may be NULL; data may be NULL if size is 0.
  * FP_EXISTS, FP_STORE_FULL, FP_TOO_MANY_OBJECTS, FP_TOO_MANY_PINS, FP_TOO_LARGE, FP_ACCESS_DENIED. */
@@ -255,7 +278,8 @@ typedef struct fp_wait_options {
     fp_cancellation *cancellation; /* or NULL */
 } fp_wait_options;
 
-void fp_wait_options_init(fp_wait_options *options);
+void fp_wait_options_init_sized(fp_wait_options *options, size_t struct_size);
+static inline void fp_wait_options_init(fp_wait_options *options) { fp_wait_options_init_sized(options, sizeof(fp_wait_options)); }
 
 /* Pins an object if it is sealed now: FP_NOT_FOUND, FP_TOO_MANY_PINS. Wait-free. */
 fp_status fp_try_get(fp_store *store, const fp_id *id, fp_object *object);
@@ -279,7 +303,7 @@ fp_status fp_release_many(fp_object *objects, size_t count);
 fp_status fp_contains(fp_store *store, const fp_id *id);
 
 /* Called once, by a thread of the library, with FP_OK and the pin, which the callee or somebody later releases, or with FP_TIMEOUT, FP_CANCELLED, FP_CLOSED, FP_TOO_MANY_PINS and
- * NULL. The struct is the callee's during the call: copy it to keep it. */
+ * NULL; fp_last_error then has the message. The struct is the callee's during the call: copy it to keep it. */
 typedef void (*fp_get_callback)(void *context, fp_status status, fp_object *object);
 
 /* As fp_get without waiting here. If this returns anything but FP_OK the callback is not called. */
@@ -350,10 +374,12 @@ fp_status fp_unsubscribe(fp_subscription *subscription);
 
 /* ---- looking in ---------------------------------------------------------------------------------------------------------------- */
 
+enum { FP_STATE_CREATING = 3, FP_STATE_SEALED = 4, FP_STATE_CONDEMNED = 5 }; /* being created, sealed, deleted but still read */
+
 typedef struct fp_object_info {
     size_t struct_size;
     fp_id id;
-    int32_t state;                /* 3 being created, 4 sealed, 5 deleted but still read */
+    int32_t state;                /* one of FP_STATE_... */
     int64_t payload_size;
     int64_t metadata_size;
     int64_t block_size;           /* memory that it takes */
@@ -363,7 +389,7 @@ typedef struct fp_object_info {
     int32_t retention;            /* FP_KEEP or FP_EVICTABLE */
     int32_t creator_process_id;
     int32_t pin_count;            /* by all processes */
-    int32_t holder_count;         /* processes that pin it */
+    int32_t holder_count;         /* attachments that pin it; fp_list_holders says which */
     const char *name;             /* valid during the callback, ends with NUL */
     const char *content_type;
 } fp_object_info;
@@ -373,6 +399,23 @@ typedef int (*fp_object_info_callback)(void *context, const fp_object_info *info
 
 /* All objects, each as it is when it is looked at. */
 fp_status fp_list(fp_store *store, fp_object_info_callback each, void *context);
+
+/* One attachment that pins an object. */
+typedef struct fp_pin_holder {
+    size_t struct_size;
+    fp_id id;                     /* the object, */
+    int32_t process_id;
+    uint64_t incarnation;         /* and which creation of its id: as in fp_object_info */
+    int64_t since_ns;             /* when the oldest of the pins began, since 1970, UTC; to 0.1 s */
+    int32_t pin_count;
+    int32_t other_pid_namespace;  /* process_id means nothing here */
+    const char *process_name;     /* valid during the callback, ends with NUL */
+} fp_pin_holder;
+
+typedef int (*fp_pin_holder_callback)(void *context, const fp_pin_holder *holder);
+
+/* Who pins the objects of an id, or all objects if id is NULL. A walk over everything in both cases. */
+fp_status fp_list_holders(fp_store *store, const fp_id *id, fp_pin_holder_callback each, void *context);
 
 typedef struct fp_operation_counts {
     int64_t gets, get_misses, get_bytes, get_copied_bytes;
@@ -388,7 +431,7 @@ typedef struct fp_store_stats {
     int64_t backed_bytes;             /* payload memory that has pages */
     int64_t meta_bytes;
     int64_t used_bytes;               /* in blocks */
-    int64_t object_bytes;             /* payload and metadata in them */
+    int64_t object_bytes;             /* payload and metadata in them; the rest of used_bytes is waste */
     int64_t slab_free_bytes;
     int64_t largest_free_run_bytes;
     int64_t condemned_bytes, evictable_bytes, creating_bytes;
@@ -397,6 +440,9 @@ typedef struct fp_store_stats {
     int32_t participant_count, huge_pages;
     fp_operation_counts process;      /* of this attachment */
     fp_operation_counts store;        /* of all processes since the store was created */
+    int64_t populate_target_bytes;    /* what is being populated ahead, 0: nothing */
+    int64_t populated_bytes;          /* and how much of it is */
+    double meta_bytes_per_object;     /* of the store's own memory, per possible object */
 } fp_store_stats;
 
 fp_status fp_stats(fp_store *store, fp_store_stats *stats);
@@ -421,22 +467,42 @@ typedef int (*fp_participant_callback)(void *context, const fp_participant_info 
 
 fp_status fp_list_participants(fp_store *store, fp_participant_callback each, void *context);
 
-/* The numbers behind the last FP_STORE_FULL or FP_TOO_LARGE of this thread; FP_NOT_FOUND if there was none. The message of fp_last_error also names who holds what. */
+/* The numbers behind the last FP_STORE_FULL or FP_TOO_LARGE of this thread; FP_NOT_FOUND if there was none. */
 typedef struct fp_full_report {
     size_t struct_size;
     int64_t requested_bytes, capacity_bytes, used_bytes, pinned_bytes, keep_bytes, condemned_bytes, creating_bytes, largest_free_run_bytes;
+    const char *reservation_error; /* why the system refused memory, or NULL; valid until this thread's next such failure, or its end */
 } fp_full_report;
 
 fp_status fp_last_full_report(fp_full_report *report);
 
+/* One attachment that keeps memory from being freed. */
+typedef struct fp_memory_holder {
+    size_t struct_size;
+    int32_t creates;              /* 0: it pins the objects; 1: it is creating them */
+    int32_t process_id;
+    int32_t object_count;
+    int32_t pin_count;
+    int64_t bytes;                /* memory of the objects */
+    int64_t since_ns;             /* when the oldest pin or create began, since 1970, UTC; to 0.1 s */
+    int32_t stopped;              /* the process stands still (SIGSTOP, a debugger) */
+    int32_t other_pid_namespace;  /* process_id means nothing here */
+    const char *process_name;     /* valid during the callback, ends with NUL */
+} fp_memory_holder;
+
+typedef int (*fp_memory_holder_callback)(void *context, const fp_memory_holder *holder);
+
+/* Who held what then: those that pin, then those that create, who holds most first. Also FP_NOT_FOUND if there was none. */
+fp_status fp_last_full_holders(fp_memory_holder_callback each, void *context);
+
 typedef struct fp_verify_report {
     size_t struct_size;
-    int64_t objects, checksums_verified, payload_bytes;
+    int64_t objects, checksums_verified, payload_bytes; /* what was read; 0 without checksums */
     int64_t problem_count, note_count;
 } fp_verify_report;
 
-/* done is 0 to 1. */
-typedef void (*fp_progress_callback)(void *context, double done);
+/* done is 0 to 1. Return 0 to go on, anything else to stop: fp_verify then is FP_CANCELLED. */
+typedef int (*fp_progress_callback)(void *context, double done);
 typedef void (*fp_finding_callback)(void *context, int is_problem, const char *text);
 
 /* Walks everything and checks it; with checksums not 0 also the bytes of objects that have one. Callbacks may be NULL. FP_OK also when there are problems: look at problem_count. */

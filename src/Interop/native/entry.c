@@ -12,7 +12,14 @@
 /* Why managed code may not run here. */
 static fp_status refusal(void)
 {
-    return fp_host_state == FP_HOST_TOO_OLD ? FP_UNSUPPORTED : FP_FORKED;
+    switch (fp_host_state) {
+    case FP_HOST_TOO_OLD:
+        return FP_UNSUPPORTED;
+    case FP_HOST_FORKED:
+        return FP_FORKED;
+    default:
+        return FP_NO_MEMORY;
+    }
 }
 
 #define MANAGED(name, parameters, arguments) \
@@ -33,6 +40,7 @@ MANAGED(fp_create_store, (const char *name, const fp_store_options *options, fp_
 MANAGED(fp_open_or_create, (const char *name, const fp_store_options *options, fp_store **store), (name, options, store))
 MANAGED(fp_create_anonymous, (const fp_store_options *options, fp_store **store), (options, store))
 MANAGED(fp_close, (fp_store *store), (store))
+MANAGED(fp_store_details_get, (fp_store *store, fp_store_details *details), (store, details))
 MANAGED(fp_destroy, (const char *name, const char *directory), (name, directory))
 MANAGED(fp_list_stores, (const char *directory, fp_name_callback each, void *context), (directory, each, context))
 MANAGED(fp_admit_reader, (fp_store *store, const char *user), (store, user))
@@ -87,7 +95,9 @@ MANAGED(fp_unsubscribe, (fp_subscription *subscription), (subscription))
 MANAGED(fp_list, (fp_store *store, fp_object_info_callback each, void *context), (store, each, context))
 MANAGED(fp_stats, (fp_store *store, fp_store_stats *stats), (store, stats))
 MANAGED(fp_list_participants, (fp_store *store, fp_participant_callback each, void *context), (store, each, context))
+MANAGED(fp_list_holders, (fp_store *store, const fp_id *id, fp_pin_holder_callback each, void *context), (store, id, each, context))
 MANAGED(fp_last_full_report, (fp_full_report *report), (report))
+MANAGED(fp_last_full_holders, (fp_memory_holder_callback each, void *context), (each, context))
 MANAGED(fp_verify,
     (fp_store *store, int32_t checksums, fp_progress_callback progress, fp_finding_callback finding, void *context, fp_verify_report *report),
     (store, checksums, progress, finding, context, report))
@@ -141,38 +151,42 @@ API const char *fp_last_error(void)
 {
     if (fp_host_may_enter())
         return managed_fp_last_error();
-    return refusal() == FP_UNSUPPORTED ? "This processor lacks AVX2, BMI2 or FMA (level x86-64-v3), which FastPlasma is compiled for."
-                                       : "The library was called before a fork, and this is the forked child, where it cannot be used until exec.";
+    switch (refusal()) {
+    case FP_UNSUPPORTED:
+        return "This processor lacks AVX2, BMI2 or FMA (level x86-64-v3), which FastPlasma is compiled for.";
+    case FP_FORKED:
+        return "The library was called before a fork, and this is the forked child, where it cannot be used until exec.";
+    default:
+        return "The system refused the process a thread, which the library needs one of: memory is short, or RLIMIT_NPROC or pids.max is reached.";
+    }
 }
 
-API void fp_store_options_init(fp_store_options *options)
+/* Defaults as far as the caller's struct goes; what it has beyond this library's is 0. */
+static void fill(void *options, size_t struct_size, const void *defaults, size_t size)
 {
-    if (options == NULL)
+    if (options == NULL || struct_size < sizeof struct_size)
         return;
-    memset(options, 0, sizeof *options);
-    options->struct_size = sizeof *options;
-    options->capacity_bytes = (int64_t)1 << 30;
-    options->huge_pages = FP_HUGE_PAGES_AUTO;
-    options->mode = 0600;
-    options->populate_ahead_bytes = -1;
-    options->event_capacity = 4096;
-    options->quota_bytes = -1;
+    memset(options, 0, struct_size);
+    memcpy(options, defaults, struct_size < size ? struct_size : size);
+    memcpy(options, &struct_size, sizeof struct_size);
 }
 
-API void fp_object_options_init(fp_object_options *options)
+API void fp_store_options_init_sized(fp_store_options *options, size_t struct_size)
 {
-    if (options == NULL)
-        return;
-    memset(options, 0, sizeof *options);
-    options->struct_size = sizeof *options;
-    options->retention = FP_DEFAULT_RETENTION;
-    options->timeout_ms = -2;
+    static const fp_store_options defaults = {
+        .capacity_bytes = (int64_t)1 << 30, .huge_pages = FP_HUGE_PAGES_AUTO, .mode = 0600, .populate_ahead_bytes = -1, .event_capacity = 4096, .quota_bytes = -1,
+    };
+    fill(options, struct_size, &defaults, sizeof defaults);
 }
 
-API void fp_wait_options_init(fp_wait_options *options)
+API void fp_object_options_init_sized(fp_object_options *options, size_t struct_size)
 {
-    if (options == NULL)
-        return;
-    memset(options, 0, sizeof *options);
-    options->struct_size = sizeof *options;
+    static const fp_object_options defaults = { .retention = FP_DEFAULT_RETENTION, .timeout_ms = -2 };
+    fill(options, struct_size, &defaults, sizeof defaults);
+}
+
+API void fp_wait_options_init_sized(fp_wait_options *options, size_t struct_size)
+{
+    static const fp_wait_options defaults = { .spin_us = 0 };
+    fill(options, struct_size, &defaults, sizeof defaults);
 }

@@ -6,7 +6,7 @@
 #include <stdint.h>
 
 enum fp_host_state {
-    FP_HOST_UNUSED,  /* no function was called: a fork makes no difference */
+    FP_HOST_UNUSED,  /* no function was called, or no thread was to be had: a fork makes no difference */
     FP_HOST_RUNNING, /* the runtime has started, or is about to */
     FP_HOST_FORKED,  /* a child of a process in which it had */
     FP_HOST_TOO_OLD  /* the processor lacks instructions that the library is compiled with */

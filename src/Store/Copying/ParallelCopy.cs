@@ -33,6 +33,13 @@ internal sealed unsafe class ParallelCopy : IThreadPoolWorkItem
         _partCount = (int)(bytes / PartBytes); // The last part has the rest as well.
     }
 
+    /// <summary>Whether the pool was refused a thread. It counts that thread as one that works, for good: what is queued from then on may never be run.</summary>
+    internal static bool PoolRefuses
+    {
+        get => s_poolRefuses;
+        set => s_poolRefuses = value;
+    }
+
     /// <summary>How many threads copy when nobody says: half of the processors or two, whichever is more, but four at most and no more than there are.</summary>
     internal static int DefaultThreadCount { get; } = Math.Min(Environment.ProcessorCount, Math.Clamp(Environment.ProcessorCount / 2, 2, 4));
 

@@ -130,7 +130,7 @@ internal sealed unsafe class StoreFiles : IDisposable
         if (System.IO.File.Exists(SharedFile.Combine(directory, StoreNames.Meta(name))))
             return null;
         RemoveOrphans(directory, dataDirectory, name, options.Logger);
-        Guid uuid = Guid.NewGuid();
+        Guid uuid = OsRandom.NewGuid();
         uint mode = (uint)options.Mode;
         uint? gid = options.Group is null ? null : OsIdentity.GidOf(options.Group);
         string newName = StoreNames.New(name, uuid);
@@ -209,21 +209,24 @@ internal sealed unsafe class StoreFiles : IDisposable
         if (options.Directory is not null)
             throw new ArgumentException("An anonymous store has no directory.", nameof(options));
         StoreGeometry geometry = StoreGeometry.From(options);
-        Guid uuid = Guid.NewGuid();
+        Guid uuid = OsRandom.NewGuid();
         string label = $"{StoreNames.Prefix}{uuid:N}";
-        SharedFile meta = SharedFile.CreateAnonymous(label + ".meta"), data = SharedFile.CreateAnonymous(label + ".data");
-        SharedFile pins = SharedFile.CreateAnonymous(label + ".pins"), locks = SharedFile.CreateAnonymous(label + ".lock");
+        SharedFile? meta = null, data = null, pins = null, locks = null;
         try
         {
+            meta = SharedFile.CreateAnonymous(label + ".meta");
+            data = SharedFile.CreateAnonymous(label + ".data");
+            pins = SharedFile.CreateAnonymous(label + ".pins");
+            locks = SharedFile.CreateAnonymous(label + ".lock");
             Build(meta, data, pins, geometry, uuid, options, "");
             return new StoreFiles("", "", meta, data, geometry, uuid) { Pins = pins, Lock = locks, Domain = 0, Access = StoreAccess.ReadWrite };
         }
         catch
         {
-            meta.Dispose();
-            data.Dispose();
-            pins.Dispose();
-            locks.Dispose();
+            meta?.Dispose();
+            data?.Dispose();
+            pins?.Dispose();
+            locks?.Dispose();
             throw;
         }
     }

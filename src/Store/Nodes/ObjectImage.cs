@@ -25,6 +25,9 @@ internal readonly record struct ObjectImage
 
     internal bool IsEvictable { get; init; }
 
+    /// <summary>Whether this is a copy of another store's object; of the local copy, not of what is to be made.</summary>
+    internal bool IsReplica { get; init; }
+
     /// <summary>UTC ticks.</summary>
     internal long CreatedAtTicks { get; init; }
 

@@ -2,7 +2,7 @@ using System.Buffers;
 
 namespace FastPlasma;
 
-/// <summary>A part of a pinned payload as <see cref="ReadOnlyMemory{T}"/>. Each access checks the handle, so memory that outlives it throws instead of showing other bytes.</summary>
+/// <summary>A part of a pinned payload as <see cref="ReadOnlyMemory{T}"/>. Each access checks the handle, so memory that outlives it throws instead of showing other bytes; who pins the memory keeps the object's pin.</summary>
 internal sealed unsafe class PinnedMemory(PlasmaObject obj, long offset, int length) : MemoryManager<byte>
 {
     /// <summary>Longest segment of a sequence.</summary>
@@ -32,12 +32,10 @@ internal sealed unsafe class PinnedMemory(PlasmaObject obj, long offset, int len
     public override MemoryHandle Pin(int elementIndex = 0)
     {
         ArgumentOutOfRangeException.ThrowIfGreaterThan((uint)elementIndex, (uint)length);
-        return new MemoryHandle(obj.Pointer + offset + elementIndex);
+        return new MemoryHandle(obj.Keep() + offset + elementIndex, default, this);
     }
 
-    public override void Unpin()
-    {
-    }
+    public override void Unpin() => obj.EndKeeping();
 
     protected override void Dispose(bool disposing)
     {

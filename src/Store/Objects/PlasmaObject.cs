@@ -49,7 +49,7 @@ public unsafe struct PlasmaObject : IDisposable
     }
 
     /// <summary>Whether this handle pins an object now.</summary>
-    public readonly bool IsValid => _store is not null && _store.Slots!.IsHeld(_slot, _sequence);
+    public readonly bool IsValid => _store is not null && (_store.Slots!.IsHeld(_slot, _sequence) || _store.Slots.IsKept(_slot, _sequence));
 
     /// <summary>Length of the payload in bytes.</summary>
     public readonly long Length
@@ -201,6 +201,7 @@ public unsafe struct PlasmaObject : IDisposable
     }
 
     /// <summary>The payload as memory for APIs that want it; access after <see cref="Dispose"/> throws. Allocates one small object.</summary>
+    /// <remarks>Pinning the memory (<see cref="ReadOnlyMemory{T}.Pin"/>, as asynchronous input and output does) keeps the object's pin until the <see cref="MemoryHandle"/> is disposed, also beyond <see cref="Dispose"/>: the address stays good.</remarks>
     /// <exception cref="InvalidOperationException">It is longer than 2 GiB; use <see cref="AsSequence"/>.</exception>
     public readonly ReadOnlyMemory<byte> AsMemory()
     {
@@ -247,12 +248,30 @@ public unsafe struct PlasmaObject : IDisposable
     private readonly void ThrowIfReleased()
     {
         if (_store is null || !_store.Slots!.IsHeld(_slot, _sequence) || _store.IsDisposed)
-            Throw(_store);
-
-        static void Throw(PlasmaStore? store) => throw (store is { IsForked: true }
-            ? new InvalidOperationException(store.ForkedMessage)
-            : new ObjectDisposedException(nameof(PlasmaObject), store is null ? "The handle is empty." : store.IsClosing ? "The store is closed in this process." : "The object has been released."));
+            ThrowUnlessKept(_store, _slot, _sequence);
     }
+
+    [MethodImpl(MethodImplOptions.NoInlining)]
+    private static void ThrowUnlessKept(PlasmaStore? store, int slot, long sequence)
+    {
+        if (store is null || store.IsDisposed || !store.Slots!.IsKept(slot, sequence))
+            throw store is { IsForked: true }
+                ? new InvalidOperationException(store.ForkedMessage)
+                : new ObjectDisposedException(nameof(PlasmaObject), store is null ? "The handle is empty." : store.IsClosing ? "The store is closed in this process." : "The object has been released.");
+    }
+
+    /// <summary>Address of the payload, which stays what it is beyond the release of the handle, until <see cref="EndKeeping"/> as often as this.</summary>
+    /// <exception cref="ObjectDisposedException">The handle was released.</exception>
+    internal readonly byte* Keep()
+    {
+        ThrowIfReleased();
+        if (!_store!.Slots!.TryKeep(_slot, _sequence))
+            ThrowUnlessKept(_store, _slot, _sequence); // Released in this very moment.
+        return _payload;
+    }
+
+    /// <summary>The opposite of <see cref="Keep"/>: ends the pin if the handle was released meanwhile.</summary>
+    internal readonly void EndKeeping() => _store!.EndKeeping(_slot, _sequence, _entry);
 
     private readonly void ThrowTooLong() => throw new InvalidOperationException($"The payload has {_length} bytes, more than one span can hold; use GetSpan(offset, length), AsSequence or OpenStream.");
 }

@@ -24,12 +24,13 @@ internal static class Maintainer
                 s_stores.Clear();
                 s_running = false;
             }
+            if (!s_running)
+            {
+                CoarseClock.Advance();
+                new Thread(Run) { IsBackground = true, Name = "fastplasma" }.Start(); // The system may refuse it: then nothing is registered.
+                s_running = true;
+            }
             s_stores.Add(new WeakReference<PlasmaStore>(store));
-            if (s_running)
-                return;
-            s_running = true;
-            CoarseClock.Advance();
-            new Thread(Run) { IsBackground = true, Name = "fastplasma" }.Start();
         }
     }
 
@@ -72,10 +73,7 @@ internal static class Maintainer
     {
         try
         {
-            if (store.IsClosing)
-                store.TryDetach(); // Waits for its last call or handle; a hot call that was under way at Dispose does not look itself.
-            else
-                store.Maintain();
+            store.MaintainInBackground();
         }
         catch (ObjectDisposedException)
         {

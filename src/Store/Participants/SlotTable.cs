@@ -40,7 +40,8 @@ internal sealed unsafe class ThreadSlots
 /// <summary>The slots of this participant: which are taken, by process-private sequences that make a second release do nothing.</summary>
 /// <remarks>
 /// A slot number is chunk * 64 + place. Its sequence: 4v+1 free, 4v+2 held, 4v+4 being released, 4v+5 free again; odd means free. Free → held by the thread that has the chunk; held →
-/// releasing by compare-exchange, so exactly one release wins; releasing → free by that one. A creation takes its slot as "being released", so that nobody can end it before it is handed out
+/// releasing by compare-exchange, so exactly one release wins; releasing → free by that one. A held slot whose memory is pinned for an API that wants an address is kept: the sequence has <see cref="KeptBit"/> besides,
+/// so that the fast looks at it fail and the slow ones decide; the release of its handle adds <see cref="EndedBit"/>, and whoever keeps it last releases it. A creation takes its slot as "being released", so that nobody can end it before it is handed out
 /// (held), or at all: a put keeps it to itself. A fork wipes the sequences in the child: there no slot is free, and no handle of the parent holds one,
 /// at no cost to the parent. The memory is used again for later attachments, whose versions go on rising: what a handle of an ended attachment carries never comes again.
 /// </remarks>
@@ -48,6 +49,7 @@ internal sealed unsafe class SlotTable
 {
     internal const int SlotsPerChunkStride = 64;
     internal const long FreeBit = 1, PhaseMask = 3, Held = 2, ToHeld = 1, ToReleasing = 2, ToFree = 3, FirstFree = 1;
+    internal const long KeptBit = 1L << 62, EndedBit = 1L << 61;
     internal const byte CheckStride = SlotsPerChunkStride >= SlotChunk.SlotCount ? 0 : -1;
 
     private const int ProbesBeforeGrowth = 16;
@@ -66,6 +68,7 @@ internal sealed unsafe class SlotTable
     private readonly int[] _chunkTaken = new int[ParticipantBlock.ChunkCountMax];
     private readonly List<(Thread Owner, ThreadSlots Slots)> _threads = [];
     private readonly Lock _growth = new();
+    private readonly Dictionary<int, int> _keepers = []; // How often each kept slot is kept; also the lock of kept slots' sequences.
     private int _chunkHigh; // The block's, kept where it can be read when the block is unmapped, and where others cannot damage it.
     private int _next;
 
@@ -152,6 +155,53 @@ internal sealed unsafe class SlotTable
     /// <inheritdoc cref="EndRelease(int, long)"/>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     internal static void EndRelease(long* place, long sequence) => Volatile.Write(ref *place, sequence + ToFree);
+
+    /// <summary>Whether a handle that was not released holds its slot, which is kept besides.</summary>
+    internal bool IsKept(int slot, long sequence) => Volatile.Read(ref _sequence[slot]) == (sequence | KeptBit);
+
+    /// <summary>Keeps a held slot beyond the release of its handle, until <see cref="EndKeeping"/> as often as this. False when the handle was released.</summary>
+    internal bool TryKeep(int slot, long sequence)
+    {
+        lock (_keepers)
+        {
+            if (!IsKept(slot, sequence) && Interlocked.CompareExchange(ref _sequence[slot], sequence | KeptBit, sequence) != sequence)
+                return false;
+            _keepers[slot] = _keepers.GetValueOrDefault(slot) + 1;
+            return true;
+        }
+    }
+
+    /// <summary>The opposite of <see cref="TryKeep"/>. True when this was the last and the handle was released meanwhile: the release has begun, and the caller ends it.</summary>
+    /// <exception cref="InvalidOperationException">It is not kept.</exception>
+    internal bool EndKeeping(int slot, long sequence)
+    {
+        lock (_keepers)
+        {
+            if (!_keepers.TryGetValue(slot, out int count) || (Volatile.Read(ref _sequence[slot]) & ~EndedBit) is var word && word != 0 && word != (sequence | KeptBit))
+                throw new InvalidOperationException("The memory is not pinned.");
+            if (count > 1)
+            {
+                _keepers[slot] = count - 1;
+                return false;
+            }
+            _keepers.Remove(slot);
+
+            // Neither succeeds in a forked child, whose sequences are wiped.
+            if (Interlocked.CompareExchange(ref _sequence[slot], sequence, sequence | KeptBit) == (sequence | KeptBit))
+                return false;
+            long ended = sequence | KeptBit | EndedBit;
+            return Interlocked.CompareExchange(ref _sequence[slot], sequence + ToReleasing, ended) == ended;
+        }
+    }
+
+    /// <summary>First half of a release that did not begin at once: of a handle that was released before nothing, of one that is kept only the mark. True when its keeping has just ended, and the release has begun after all.</summary>
+    internal bool TryBeginReleaseKept(int slot, long sequence)
+    {
+        if (!IsKept(slot, sequence) && !IsHeld(slot, sequence))
+            return false;
+        lock (_keepers)
+            return Interlocked.CompareExchange(ref _sequence[slot], sequence | KeptBit | EndedBit, sequence | KeptBit) != (sequence | KeptBit) && TryBeginRelease(slot, sequence);
+    }
 
     /// <summary>Gives a newcomer its chunk.</summary>
     /// <exception cref="PlasmaException">All slots are taken.</exception>

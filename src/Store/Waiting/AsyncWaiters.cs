@@ -8,6 +8,7 @@ internal sealed class AsyncWaiters(PlasmaStore store)
 {
     private readonly Lock _lock = new();
     private readonly Dictionary<ObjectId, List<Ticket>> _waiting = [];
+    private Thread? _thread;
     private bool _running;
 
     /// <summary>One asynchronous wait; disposing it takes it out.</summary>
@@ -49,16 +50,27 @@ internal sealed class AsyncWaiters(PlasmaStore store)
         var ticket = new Ticket(this, id, deadline);
         lock (_lock)
         {
+            if (!_running)
+            {
+                var thread = new Thread(Follow) { IsBackground = true, Name = "fastplasma-wait" };
+                thread.Start(); // The first thing: the system may refuse it. What it looks at waits for this lock.
+                _thread = thread;
+                _running = true;
+            }
             if (!_waiting.TryGetValue(id, out List<Ticket>? list))
                 _waiting[id] = list = [];
             list.Add(ticket);
-            if (!_running)
-            {
-                _running = true;
-                new Thread(Follow) { IsBackground = true, Name = "fastplasma-wait" }.Start();
-            }
         }
         return ticket;
+    }
+
+    /// <summary>Waits for the thread, if there is one, to notice that the store is closed.</summary>
+    internal void Join(int timeoutMs)
+    {
+        Thread? thread;
+        lock (_lock)
+            thread = _thread;
+        thread?.Join(timeoutMs);
     }
 
     private void Remove(ObjectId id, Ticket ticket)

@@ -10,7 +10,7 @@ internal unsafe interface IAskTarget
     TransferPriority Priority { get; }
 
     /// <summary>What to ask; the flags of an <see cref="AskRecord"/>, and how long the peer is to remember.</summary>
-    AskRecord ToRecord();
+    AskRecord ToRecord(Peer peer);
 
     /// <summary>The peer's answer, of any kind but Inline.</summary>
     void OnAnswer(Peer peer, in ObjectRecord record);

@@ -52,7 +52,7 @@ internal sealed unsafe class Peer : IDisposable
     private readonly Lock _lock = new();
 
     // All guarded by _lock.
-    private readonly Queue<IAskTarget>[] _waiting = [new(), new(), new()];
+    private readonly Queue<(IAskTarget Target, AskRecord Record)>[] _waiting = [new(), new(), new()];
     private readonly Dictionary<ulong, IAskTarget[]> _asked = [];
     private readonly List<DataLink> _links = [];
     private readonly HashSet<ILinkUser> _linkUsers = [];
@@ -114,12 +114,16 @@ internal sealed unsafe class Peer : IDisposable
     /// <summary>Asks about many, in as few frames as can be.</summary>
     internal void Ask(ReadOnlySpan<IAskTarget> targets)
     {
+        // Made before the lock is taken: no target is called under it.
+        var records = new AskRecord[targets.Length];
+        for (int i = 0; i < records.Length; i++)
+            records[i] = targets[i].ToRecord(this);
         lock (_lock)
         {
             if (!_disposed)
             {
-                foreach (IAskTarget target in targets)
-                    _waiting[(int)target.Priority].Enqueue(target);
+                for (int i = 0; i < targets.Length; i++)
+                    _waiting[(int)targets[i].Priority].Enqueue((targets[i], records[i]));
                 _usedAtMs = Environment.TickCount64;
                 PumpAsks();
                 targets = [];
@@ -425,11 +429,11 @@ internal sealed unsafe class Peer : IDisposable
         while (_asked.Count < AsksInFlightMax) // Ends: each round takes from the queues.
         {
             var batch = new List<IAskTarget>();
-            foreach (Queue<IAskTarget> queue in _waiting)
-                while (batch.Count < records.Length && queue.TryDequeue(out IAskTarget? target))
+            foreach (Queue<(IAskTarget, AskRecord)> queue in _waiting)
+                while (batch.Count < records.Length && queue.TryDequeue(out (IAskTarget Target, AskRecord Record) next))
                 {
-                    records[batch.Count] = target.ToRecord();
-                    batch.Add(target);
+                    records[batch.Count] = next.Record;
+                    batch.Add(next.Target);
                 }
             if (batch.Count == 0)
                 return;
@@ -447,9 +451,9 @@ internal sealed unsafe class Peer : IDisposable
             foreach (IAskTarget[] targets in _asked.Values)
                 failed.AddRange(targets);
             _asked.Clear();
-            foreach (Queue<IAskTarget> queue in _waiting)
+            foreach (Queue<(IAskTarget Target, AskRecord)> queue in _waiting)
             {
-                failed.AddRange(queue);
+                failed.AddRange(queue.Select(static next => next.Target));
                 queue.Clear();
             }
         }
@@ -483,8 +487,10 @@ internal sealed unsafe class Peer : IDisposable
         lock (_lock)
         {
             _linksDialing--;
-            if (link is not null && !_disposed)
+            if (link is not null)
                 _links.Add(link);
+            if (_disposed)
+                link?.Channel.Abort();
             users = [.. _linkUsers];
             none = _links.Count == 0 && _linksDialing == 0;
         }

@@ -21,8 +21,8 @@ internal static class PlantedBugsCommand
     [
         // Who dies between the two leaves an entry that nobody's slots name.
         new("announced-too-late", "seal-small", "TryOwnEntry",
-            ("Store/PlasmaStore.Write.cs", Announcement, ""),
-            ("Store/PlasmaStore.Write.cs", """FailPoint.Pass("entry-taken");""", $"""FailPoint.Pass("entry-taken"); {Announcement}""")),
+            ("Store/PlasmaStore.Create.cs", Announcement, ""),
+            ("Store/PlasmaStore.Create.cs", """FailPoint.Pass("entry-taken");""", $"""FailPoint.Pass("entry-taken"); {Announcement}""")),
 
         // What the dead one was creating stays for ever.
         new("creations-not-aborted", "recover", "RecoverUnderToken", ("Store/Participants/Recovery.cs", "creations += AbortCreation(index, word) ? 1 : 0;", "creations++;")),

@@ -30,8 +30,9 @@ public sealed class ArrowMetadataTests : StoreTest
         Refused<NotSupportedException>("metadata version 3", Message(Schema, [null, new object?[][] { Field(Int, [32, (byte)1]) }], 0, version: 2));
         Refused<NotSupportedException>("type number 200", SchemaOf(Field(200, [])));
         Refused<NotSupportedException>("type number 0", SchemaOf(Field(0, [])));
-        Refused<NotSupportedException>("not supported here", SchemaOf(Field(RunEndEncoded, [], Field(Int, [32, (byte)1]), Field(Int, [32, (byte)1]))), BatchOf(1, [(1, 0)], []));
-        Refused<NotSupportedException>("compressed", column, Message(Batch, [2L, Pairs((2, 0)), Pairs((0, 0), (0, 8)), new object?[] { (byte)0, (byte)0 }], 8));
+        Refused<NotSupportedException>("column 'a' is of type", SchemaOf(Field(RunEndEncoded, [], Field(Int, [32, (byte)1]), Field(Int, [32, (byte)1]))), BatchOf(1, [(1, 0)], []));
+        foreach ((byte codec, string name) in ((byte, string)[])[(0, "LZ4"), (1, "ZSTD"), (9, "codec 9")])
+            Refused<NotSupportedException>($"compressed ({name})", column, Message(Batch, [2L, Pairs((2, 0)), Pairs((0, 0), (0, 8)), new object?[] { codec, (byte)0 }], 8));
         Refused<NotSupportedException>("adds to its dictionary 7", SchemaOf(DictionaryField(7)), Message(Dictionary, [7L, new object?[] { 0L, Pairs((0, 0)), Pairs((0, 0), (0, 0), (0, 0)) }, (byte)1], 8));
         Refused<NotSupportedException>("union in metadata version 4", SchemaOf(Field(Union, [(short)0, (1, new byte[4])], Field(Int, [32, (byte)1]))), Message(Batch, [1L, Pairs((1, 0), (1, 0)), Pairs((0, 8), (0, 0), (0, 8))], 8, version: 3));
     }
@@ -107,9 +108,10 @@ public sealed class ArrowMetadataTests : StoreTest
     public void The_layout_takes_a_stream_in_any_pieces_and_nothing_after_its_end()
     {
         byte[] stream = Stream(SchemaOf(Field(Int, [32, (byte)1])), BatchOf(2, [(2, 0)], [(0, 0), (0, 8)]));
-        var whole = new ArrowStreamLayout();
+        var schema = new Schema([new Field("a", Int32Type.Default, true)], null);
+        var whole = new ArrowStreamLayout(schema);
         whole.Write(stream);
-        var pieces = new ArrowStreamLayout();
+        var pieces = new ArrowStreamLayout(schema);
         foreach (byte b in stream)
             pieces.Write([b], 0, 1);
         Assert.Equal((whole.LaidOut, 8L), (pieces.Length, pieces.BufferBytes));
@@ -121,6 +123,7 @@ public sealed class ArrowMetadataTests : StoreTest
         Assert.Throws<NotSupportedException>(() => whole.SetLength(0));
         Assert.Throws<NotSupportedException>(() => whole.ReadByte());
         whole.Flush();
+        Assert.Contains("batch of 2 buffers, 3 are", Assert.Throws<InvalidDataException>(() => new ArrowStreamLayout(new Schema([new Field("a", StringType.Default, true)], null)).Write(stream)).Message, StringComparison.Ordinal);
     }
 
     [Fact]
@@ -136,7 +139,15 @@ public sealed class ArrowMetadataTests : StoreTest
     public void A_column_type_that_could_not_be_read_is_not_written()
     {
         var type = new RunEndEncodedType(Int32Type.Default, Int32Type.Default);
-        Assert.Contains("not supported here", Assert.Throws<NotSupportedException>(() => _store.PutArrow(Id("ree"), new Schema([new Field("a", type, false)], null), [])).Message, StringComparison.Ordinal);
+        var views = new LargeListViewType(Int32Type.Default);
+        foreach ((IArrowType column, string said) in ((IArrowType, string)[])
+        [
+            (type, $"'a' is of type {type.Name},"), (views, $"'a' is of type {views.Name},"), (new ListType(new Field("item", type, true)), $"'a.item' is of type {type.Name},"),
+            (new StructType([new Field("x", Int32Type.Default, true), new Field("y", new ListType(new Field("z", views, true)), true)]), $"'a.y.z' is of type {views.Name},"),
+            (new DictionaryType(Int32Type.Default, type, false), $"'a' is of type {type.Name},"),
+        ])
+            Assert.Contains(said, Assert.Throws<NotSupportedException>(() => _store.PutArrow(Id("column"), new Schema([new Field("good", Int32Type.Default, false), new Field("a", column, false)], null), [])).Message, StringComparison.Ordinal);
+        Assert.Equal((0, 0), (_store.Stats().Process.Creates, _store.Stats().SealedCount));
         Assert.Contains("not supported here", Assert.Throws<NotSupportedException>(() => ArrowTypes.Verify(new ArrayData(type, 0, 0, 0, [ArrowBuffer.Empty]), isDeep: true)).Message, StringComparison.Ordinal);
     }
 

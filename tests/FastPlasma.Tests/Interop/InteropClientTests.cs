@@ -94,8 +94,22 @@ public sealed class InteropClientTests(CLibrary library) : StoreTest
     }
 
     [Fact]
-    public void Cpp_owners_give_back_what_they_hold() =>
-        CLibrary.Run(library.Build(Path.Combine(Repository.Folder, "tests", "FastPlasma.Tests", "Interop", "owners.cpp")));
+    public void Cpp_wraps_every_function_and_its_owners_give_back_what_they_hold() => CLibrary.Run(Owners, NewName());
+
+    [Theory]
+    [InlineData("event")]
+    [InlineData("get")]
+    public void Exception_that_leaves_a_cpp_callback_of_a_library_thread_ends_the_program(string callback) => Assert.Equal("terminated\n", CLibrary.Run(Owners, NewName(), callback));
+
+    [Fact]
+    public void Cpp_header_names_every_function_of_the_c_header()
+    {
+        string cpp = File.ReadAllText(Path.Combine(CLibrary.Clients, "include", "fastplasma.hpp"));
+        foreach (string function in InteropHeaderTests.Declared().Where(static f => !f.EndsWith("_init_sized", StringComparison.Ordinal) && f != "fp_release_many")) // Each object releases itself.
+            Assert.True(cpp.Contains(function, StringComparison.Ordinal), $"{function} is not in fastplasma.hpp.");
+    }
+
+    private string Owners => library.Build(Path.Combine(Repository.Folder, "tests", "FastPlasma.Tests", "Interop", "owners.cpp"));
 
     /// <summary>Instructions, not times, as in the counts of the .NET API: they are the same on a busy machine. The bound on times, four times, has room for what instructions do not show.</summary>
     [Fact]
@@ -117,7 +131,24 @@ public sealed class InteropClientTests(CLibrary library) : StoreTest
     }
 
     [Fact]
-    public void Benchmark_of_the_hot_calls_compiles() => library.Build(Path.Combine(CLibrary.Clients, "bench", "hot_calls.c"));
+    public void Benchmark_of_the_hot_calls_answers_each_line_and_finds_other_bytes_than_were_put()
+    {
+        string program = library.Build(Path.Combine(CLibrary.Clients, "bench", "hot_calls.c"));
+        PlasmaStore store = Named(out string name);
+        byte[] pattern = [.. Enumerable.Range(0, 1024).Select(static i => (byte)((i * 7) + (i >> 8)))];
+        store.Put(ObjectId.FromName("hot"), pattern);
+        store.Put(ObjectId.FromName("other"), pattern.AsSpan(0, 1023));
+        string[] asked = ["take 1024 1 hot", "empty 0 10", "empty-pair 0 10", "get-release 0 10", "contains 0 10", "put 1024 10", "get 1024 10", "delete 1024 10", "copy 1024 10", "give 4099 1 from-C"];
+        string[] answers = Ask([.. asked, "exit"], "").TrimEnd().Split('\n');
+        Assert.Equal(asked.Length, answers.Length);
+        Assert.All(answers, static answer => Assert.StartsWith("{\"Operations\": 1", answer, StringComparison.Ordinal));
+        using (PlasmaObject given = store.Get(ObjectId.FromName("from-C"), TimeSpan.Zero))
+            Assert.Equal(4099, given.Length);
+        Assert.StartsWith("{\"Error\": \"other: it has another size", Ask(["take 1024 1 other"], " || test $? = 1"), StringComparison.Ordinal);
+
+        string Ask(string[] lines, string after) =>
+            CLibrary.Run("sh", "-c", $"printf '%s\\n' {string.Join(' ', lines.Select(static line => $"'{line}'"))} | \"$0\" \"$1\" /dev/shm{after}", program, name);
+    }
 
     [Fact]
     public void Package_is_found_by_pkg_config_and_cmake_wherever_it_is_unpacked()

@@ -13,6 +13,12 @@ public sealed class InteropContractTests(CLibrary library) : StoreTest
     public void Stores_are_created_opened_listed_read_only_closed_and_destroyed() => Keeps("stores");
 
     [Fact]
+    public void Structs_of_earlier_and_later_headers_are_read_and_filled_to_their_size_and_no_further() => Keeps("sizes");
+
+    [Fact]
+    public void Log_tells_recoveries_admissions_and_leftovers_with_their_level_until_the_store_is_closed() => Keeps("log");
+
+    [Fact]
     public void Objects_are_put_created_sealed_aborted_and_deleted_with_all_their_options() => Keeps("writing");
 
     [Fact]
@@ -50,19 +56,36 @@ public sealed class InteropContractTests(CLibrary library) : StoreTest
     {
         PlasmaStore store = Named(out string name);
         store.Put(Id("a"), "hello"u8);
+        KeepsAsNobody("stranger", name);
+        CLibrary.Run(library.Program("contract"), "admit", name);
+        KeepsAsNobody("reader", name);
+    }
 
-        // Another user can read neither the working copy nor what is compiled there.
+    [Fact]
+    public void Leftover_that_is_not_ours_to_remove_is_a_warning_with_its_reason()
+    {
+        string name = NewName(), path = $"/dev/shm/fastplasma.{name}.00000000000040008000000000000001.data";
+        File.WriteAllText(path, "");
+        try
+        {
+            KeepsAsNobody("leftover", name);
+            Assert.True(File.Exists(path));
+        }
+        finally
+        {
+            File.Delete(path);
+        }
+    }
+
+    /// <summary>Another user can read neither the working copy nor what is compiled there.</summary>
+    private void KeepsAsNobody(string part, string name)
+    {
         string folder = NewFolder(), program = Path.Combine(folder, "contract"), shared = Path.Combine(folder, "libfastplasma.so.0");
         File.Copy(library.Program("contract"), program);
         File.Copy(CLibrary.SharedObject, shared);
         foreach (string path in (string[])[folder, program, shared])
             Assert.Equal(0, Syscall.chmod(path, (FilePermissions)0x1ED));
-        AsNobody("stranger");
-        CLibrary.Run(program, "admit", name);
-        AsNobody("reader");
-
-        void AsNobody(string part) =>
-            CLibrary.Run(new Dictionary<string, string> { ["LD_LIBRARY_PATH"] = folder }, "setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", program, part, name);
+        CLibrary.Run(new Dictionary<string, string> { ["LD_LIBRARY_PATH"] = folder }, "setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", program, part, name);
     }
 
     private void Keeps(string part) => CLibrary.Run(library.Program("contract"), part, NewName());

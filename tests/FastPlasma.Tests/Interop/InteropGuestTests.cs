@@ -24,7 +24,7 @@ public sealed class InteropGuestTests(CLibrary library)
         CLibrary.Run(
             "gcc", "-std=c11", "-O2", "-fPIC", "-shared", "-fvisibility=hidden", "-Wall", "-Wextra", "-Werror", "-DFP_HOST_PROCESSOR_IS_ENOUGH=0", "-o", shared,
             Path.Combine(native, "entry.c"), Path.Combine(native, "host.c"), Path.Combine(native, "sha256.c"),
-            "-Wl,--wrap=sigaction,--wrap=signal,--wrap=pthread_kill,--wrap=pthread_create,--wrap=atexit,--unresolved-symbols=ignore-all,-z,lazy");
+            "-Wl,--wrap=sigaction,--wrap=signal,--wrap=pthread_kill,--wrap=pthread_create,--wrap=atexit,--wrap=pthread_key_create,--wrap=srand48,--wrap=lrand48,--unresolved-symbols=ignore-all,-z,lazy");
         CLibrary.Run(library.Program("guest"), "old", shared);
     }
 
@@ -43,6 +43,23 @@ public sealed class InteropGuestTests(CLibrary library)
 
     [Fact]
     public void First_use_may_be_by_many_threads_at_once() => Behaves("first");
+
+    [Fact]
+    public void Ending_threads_may_call_the_library_and_end_in_a_forked_child() => Behaves("ends");
+
+    [Fact]
+    public void Random_sequence_of_the_program_goes_on() => Behaves("random");
+
+    [Fact]
+    public void Closed_standard_descriptors_are_not_taken_by_a_store() => Behaves("standard");
+
+    [Theory]
+    [InlineData("taken")]
+    [InlineData("reset")]
+    public void Realtime_signal_that_the_program_takes_later_is_not_sent(string part) => Behaves(part);
+
+    [Fact]
+    public void Threads_that_the_system_refuses_fail_the_call_and_nothing_later() => Behaves("refused");
 
     private void Behaves(string part) => CLibrary.Run(library.Program("guest"), part, CLibrary.SharedObject);
 }

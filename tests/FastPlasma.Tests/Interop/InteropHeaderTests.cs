@@ -14,14 +14,14 @@ public sealed partial class InteropHeaderTests(CLibrary library)
 {
     private static readonly Type[] s_structs =
     [
-        typeof(FpId), typeof(FpStoreOptions), typeof(FpObjectOptions), typeof(FpBuffer), typeof(FpWriter), typeof(FpObject), typeof(FpWaitOptions), typeof(FpObjectDetails), typeof(FpEvent),
-        typeof(FpObjectInfo), typeof(FpOperationCounts), typeof(FpStoreStats), typeof(FpParticipantInfo), typeof(FpFullReport), typeof(FpVerifyReport),
+        typeof(FpId), typeof(FpStoreOptions), typeof(FpStoreDetails), typeof(FpObjectOptions), typeof(FpBuffer), typeof(FpWriter), typeof(FpObject), typeof(FpWaitOptions), typeof(FpObjectDetails), typeof(FpEvent),
+        typeof(FpObjectInfo), typeof(FpPinHolder), typeof(FpOperationCounts), typeof(FpStoreStats), typeof(FpParticipantInfo), typeof(FpFullReport), typeof(FpMemoryHolder), typeof(FpVerifyReport),
     ];
 
     [Fact]
     public void Library_exports_what_the_header_declares_and_nothing_else()
     {
-        string[] declared = [.. FunctionPattern().Matches(Code()).Select(static m => m.Groups[1].Value).Order()];
+        string[] declared = Declared();
         string[] symbols = CLibrary.Run("nm", "-D", "--defined-only", CLibrary.SharedObject).Split('\n', StringSplitOptions.RemoveEmptyEntries);
         string[] exported = [.. symbols.Where(static s => s.Contains(" T ", StringComparison.Ordinal)).Select(static s => s.Split(' ')[2]).Order()];
         Assert.Equal([.. declared.Select(static name => name + "@@FASTPLASMA_0")], exported);
@@ -72,6 +72,9 @@ public sealed partial class InteropHeaderTests(CLibrary library)
         ("FP_READ_WRITE", (int)StoreAccess.ReadWrite), ("FP_READ_ONLY", (int)StoreAccess.ReadOnly), ("FP_HUGE_PAGES_NEVER", (int)HugePages.Never), ("FP_HUGE_PAGES_AUTO", (int)HugePages.Auto),
         ("FP_HUGE_PAGES_REQUIRE", (int)HugePages.Require), ("FP_KEEP", (int)Retention.Keep), ("FP_EVICTABLE", (int)Retention.Evictable), ("FP_DEFAULT_RETENTION", -1),
         ("FP_SEALED", (int)PlasmaEventKind.Sealed), ("FP_DELETED", (int)PlasmaEventKind.Deleted), ("FP_EVICTED", (int)PlasmaEventKind.Evicted),
+        ("FP_STATE_CREATING", (int)ObjectState.Creating), ("FP_STATE_SEALED", (int)ObjectState.Sealed), ("FP_STATE_CONDEMNED", (int)ObjectState.Condemned),
+        ("FP_STORE_NAME_SIZE", FpStoreDetails.NameSizeBytes), ("FP_METADATA_SIZE_MAX", PlasmaStore.MetadataBytesMax), ("FP_NAME_SIZE_MAX", PlasmaStore.NameBytesMax),
+        ("FP_CONTENT_TYPE_SIZE_MAX", PlasmaStore.ContentTypeBytesMax),
         ("FP_LOG_DEBUG", 1), ("FP_LOG_INFORMATION", 2), ("FP_LOG_WARNING", 3), ("FP_LOG_ERROR", 4),
     ];
 
@@ -97,6 +100,13 @@ public sealed partial class InteropHeaderTests(CLibrary library)
         Assert.Equal([.. s_structs.Select(static t => SnakeCase(t.Name)).Order()], StructPattern().Matches(Code()).Select(static m => m.Groups[1].Value).Order());
     }
 
+    [Fact]
+    public void Structs_that_have_grown_are_taken_with_their_first_size()
+    {
+        Assert.Equal(FpStoreStats.FirstSizeBytes, Marshal.OffsetOf<FpStoreStats>(nameof(FpStoreStats.PopulateTargetBytes)));
+        Assert.Equal(FpFullReport.FirstSizeBytes, Marshal.OffsetOf<FpFullReport>(nameof(FpFullReport.ReservationError)));
+    }
+
     [Theory]
     [InlineData("header.c", "-std=c99")]
     [InlineData("header.c", "-std=c17")]
@@ -116,6 +126,9 @@ public sealed partial class InteropHeaderTests(CLibrary library)
         return type.IsPointer || type.IsFunctionPointer || type.IsUnmanagedFunctionPointer ? IntPtr.Size : Marshal.SizeOf(type);
     }
 
+    /// <summary>The functions that the header declares.</summary>
+    internal static string[] Declared() => [.. FunctionPattern().Matches(Code()).Select(static m => m.Groups[1].Value).Order()];
+
     /// <summary>The header without its comments.</summary>
     private static string Code() => CommentPattern().Replace(File.ReadAllText(CLibrary.Header), "");
 
@@ -124,7 +137,7 @@ public sealed partial class InteropHeaderTests(CLibrary library)
     [GeneratedRegex(@"/\*.*?\*/", RegexOptions.Singleline)]
     private static partial Regex CommentPattern();
 
-    [GeneratedRegex(@"^[a-z][a-z_ ]*\*?\s*\*?(fp_[a-z_]+)\([^;]*\);", RegexOptions.Multiline)]
+    [GeneratedRegex(@"^(?!static )[a-z][a-z_ ]*\*?\s*\*?(fp_[a-z_]+)\([^;]*\);", RegexOptions.Multiline)]
     private static partial Regex FunctionPattern();
 
     [GeneratedRegex(@"\b(FP_[A-Z_]+)\s*=?\s*\(?(-?\d+)")]

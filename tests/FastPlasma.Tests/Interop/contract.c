@@ -2,10 +2,13 @@
 #define _GNU_SOURCE
 #include <fastplasma.h>
 #include <pthread.h>
+#include <signal.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -63,6 +66,13 @@ static int64_t now_ms(void)
     return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
 }
 
+static int no_memory_holder(void *context, const fp_memory_holder *holder)
+{
+    (void)context;
+    (void)holder;
+    return 0;
+}
+
 /* ---- library and ids ------------------------------------------------------------------------------------------------------------ */
 
 static void part_ids(const char *name)
@@ -75,6 +85,8 @@ static void part_ids(const char *name)
     fp_full_report report = { .struct_size = sizeof report };
     IS(FP_NOT_FOUND, fp_last_full_report(&report));
     IS(FP_INVALID_ARGUMENT, fp_last_full_report(NULL));
+    IS(FP_NOT_FOUND, fp_last_full_holders(no_memory_holder, NULL));
+    IS(FP_INVALID_ARGUMENT, fp_last_full_holders(NULL, NULL));
 
     fp_id id, other;
     char text[FP_ID_TEXT_SIZE];
@@ -115,6 +127,104 @@ static void part_ids(const char *name)
     fp_wait_options_init(NULL);
 }
 
+/* ---- structs of other versions -------------------------------------------------------------------------------------------------- */
+
+/* A struct at the end of so many bytes of 0xEE, of which the library may touch none. */
+enum { ROOM = 2048, BEFORE = 512, UNTOUCHED = 0xEE };
+static _Alignas(16) uint8_t room[ROOM];
+
+static void *in_room(void)
+{
+    memset(room, UNTOUCHED, sizeof room);
+    return room + BEFORE;
+}
+
+static int kept_beyond(size_t size)
+{
+    for (size_t i = 0; i < sizeof room; i++)
+        if ((i < BEFORE || i >= BEFORE + size) && room[i] != UNTOUCHED)
+            return 0;
+    return 1;
+}
+
+static void part_sizes(const char *name)
+{
+    (void)name;
+    fp_store *store = anonymous(), *second = NULL;
+    fp_id id = id_of("a");
+    fp_object object;
+
+    /* Programs with an earlier header: no byte beyond their struct is touched. */
+#define INIT_KEEPS_TO_SIZES(kind, init) \
+    do { \
+        for (size_t size = 0; size <= sizeof(kind); size++) { \
+            kind *options = in_room(), whole; \
+            memset(&whole, 0xff, sizeof whole); \
+            init##_init(&whole); \
+            init##_init_sized(options, size); \
+            CHECK(whole.struct_size == sizeof whole && kept_beyond(size < sizeof(size_t) ? 0 : size)); \
+            CHECK(size < sizeof(size_t) || (options->struct_size == size && memcmp(room + BEFORE + sizeof(size_t), (uint8_t *)&whole + sizeof(size_t), size - sizeof(size_t)) == 0)); \
+        } \
+        kind *later = in_room(); /* A later header than the library's: what it has more is 0. */ \
+        init##_init_sized(later, sizeof *later + 64); \
+        CHECK(later->struct_size == sizeof *later + 64 && kept_beyond(sizeof *later + 64)); \
+        for (size_t i = 0; i < 64; i++) \
+            CHECK(room[BEFORE + sizeof *later + i] == 0); \
+    } while (0)
+    INIT_KEEPS_TO_SIZES(fp_store_options, fp_store_options);
+    fp_store_options *store_options = (fp_store_options *)(room + BEFORE);
+    store_options->capacity_bytes = 16 << 20;
+    IS(FP_OK, fp_create_anonymous(store_options, &second));
+    IS(FP_OK, fp_close(second));
+    room[BEFORE + sizeof *store_options + 63] = 1; /* Asks for what the library does not know. */
+    IS(FP_INVALID_ARGUMENT, fp_create_anonymous(store_options, &second));
+    CHECK(says("beyond"));
+    store_options->struct_size = SIZE_MAX;
+    IS(FP_INVALID_ARGUMENT, fp_create_anonymous(store_options, &second));
+    INIT_KEEPS_TO_SIZES(fp_object_options, fp_object_options);
+    IS(FP_OK, fp_put(store, &id, "hello", 5, (fp_object_options *)(room + BEFORE)));
+    IS(FP_OK, fp_delete(store, &id));
+    room[BEFORE + sizeof(fp_object_options)] = 1;
+    IS(FP_INVALID_ARGUMENT, fp_put(store, &id, "hello", 5, (fp_object_options *)(room + BEFORE)));
+    IS(FP_OK, fp_put(store, &id, "hello", 5, NULL));
+    INIT_KEEPS_TO_SIZES(fp_wait_options, fp_wait_options);
+    IS(FP_OK, fp_get(store, &id, 1, (fp_wait_options *)(room + BEFORE), &object));
+    room[BEFORE + sizeof(fp_wait_options)] = 1;
+    IS(FP_INVALID_ARGUMENT, fp_get(store, &id, 1, (fp_wait_options *)(room + BEFORE), &object));
+
+    /* What the library fills: each size from the first version's on is filled so far, and what is below it is refused. */
+#define FILLS(kind, first, call) \
+    do { \
+        for (size_t size = 0; size <= sizeof(kind) + 64; size += 4) { \
+            kind *filled = in_room(), whole = { .struct_size = sizeof whole }; \
+            filled->struct_size = size; \
+            if (size < (first)) { \
+                IS(FP_INVALID_ARGUMENT, call(filled)); \
+                CHECK(kept_beyond(sizeof(size_t)) && says("struct_size")); \
+                continue; \
+            } \
+            IS(FP_OK, call(&whole)); \
+            IS(FP_OK, call(filled)); \
+            size_t told = size < sizeof whole ? size : sizeof whole; \
+            CHECK(filled->struct_size == size && kept_beyond(told)); \
+            CHECK(memcmp(room + BEFORE + sizeof(size_t), (uint8_t *)&whole + sizeof(size_t), told - sizeof(size_t)) == 0); \
+        } \
+    } while (0)
+#define OF_STORE(filled) fp_store_details_get(store, filled)
+#define OF_OBJECT(filled) fp_object_details_get(&object, filled)
+#define NUMBERS(filled) fp_stats(store, filled)
+#define VERIFIED(filled) fp_verify(store, 0, NULL, NULL, NULL, filled)
+    FILLS(fp_store_details, sizeof(fp_store_details), OF_STORE);
+    FILLS(fp_object_details, sizeof(fp_object_details), OF_OBJECT);
+    FILLS(fp_store_stats, offsetof(fp_store_stats, populate_target_bytes), NUMBERS);
+    FILLS(fp_verify_report, sizeof(fp_verify_report), VERIFIED);
+    fp_writer writer;
+    IS(FP_TOO_LARGE, fp_create(store, &(fp_id){ { 1 } }, 1LL << 40, NULL, &writer));
+    FILLS(fp_full_report, offsetof(fp_full_report, reservation_error), fp_last_full_report);
+    IS(FP_OK, fp_release(&object));
+    IS(FP_OK, fp_close(store));
+}
+
 /* ---- stores --------------------------------------------------------------------------------------------------------------------- */
 
 struct search {
@@ -135,14 +245,6 @@ static int stop(void *context, const char *name)
     (void)name;
     ++*(int *)context;
     return 1;
-}
-
-static atomic_int logged;
-
-static void log_line(void *context, int level, const char *text)
-{
-    CHECK(context == &logged && level >= FP_LOG_DEBUG && level <= FP_LOG_ERROR && text[0] != 0);
-    atomic_fetch_add(&logged, 1);
 }
 
 static void part_stores(const char *name)
@@ -183,9 +285,18 @@ static void part_stores(const char *name)
     IS(FP_OK, fp_trim(store, &bytes));
     IS(FP_OK, fp_trim(store, NULL));
 
+    fp_store_details details = { .struct_size = sizeof details };
+    IS(FP_OK, fp_store_details_get(store, &details));
+    CHECK(strcmp(details.name, name) == 0 && details.capacity_bytes == 16 << 20 && details.object_count_max == 1024 && details.access == FP_READ_WRITE);
+    CHECK(details.struct_size == sizeof details && (details.uuid[0] | details.uuid[1] | details.uuid[15]) != 0);
+    IS(FP_INVALID_ARGUMENT, fp_store_details_get(store, NULL));
+
     /* A reader. */
     options.access = FP_READ_ONLY;
     IS(FP_OK, fp_open(name, &options, &second));
+    fp_store_details of_reader = { .struct_size = sizeof details };
+    IS(FP_OK, fp_store_details_get(second, &of_reader));
+    CHECK(of_reader.access == FP_READ_ONLY && memcmp(of_reader.uuid, details.uuid, sizeof details.uuid) == 0);
     fp_id id = id_of("x");
     fp_writer writer;
     IS(FP_ACCESS_DENIED, fp_put(second, &id, "x", 1, NULL));
@@ -252,16 +363,108 @@ static void part_stores(const char *name)
     IS(FP_OK, fp_destroy(name, NULL));
     IS(FP_NO_STORE, fp_destroy(name, NULL));
     IS(FP_INVALID_ARGUMENT, fp_destroy(NULL, NULL));
+}
 
-    /* Broken shared state is logged while the store is open, and no more. */
-    options = small();
+/* ---- the log -------------------------------------------------------------------------------------------------------------------- */
+
+struct log {
+    atomic_int admitted, removed, stays, recovered, others, inside;
+    pid_t dead;
+};
+
+static void log_line(void *context, int level, const char *text)
+{
+    struct log *log = context;
+    char dead[60];
+    snprintf(dead, sizeof dead, "(process %d, dead): 1 unfinished objects removed, 1 pins", (int)log->dead);
+    CHECK(atomic_fetch_add(&log->inside, 1) == 0); /* One line after the other. */
+    if (level == FP_LOG_INFORMATION && strstr(text, "Admitted user 65534 as reader"))
+        atomic_fetch_add(&log->admitted, 1);
+    else if (level == FP_LOG_INFORMATION && strstr(text, "Removed /dev/shm/fastplasma."))
+        atomic_fetch_add(&log->removed, 1);
+    else if (level == FP_LOG_WARNING && strstr(text, "it is not ours to remove") && strstr(text, "EPERM")) /* With what was behind it. */
+        atomic_fetch_add(&log->stays, 1);
+    else if (level == FP_LOG_INFORMATION && strstr(text, dead))
+        atomic_fetch_add(&log->recovered, 1);
+    else if (fprintf(stderr, "%d %s\n", level, text))
+        atomic_fetch_add(&log->others, 1);
+    atomic_fetch_sub(&log->inside, 1);
+}
+
+/* Another process: leaves a pin, an object half made and the store, when it is killed. Forked before the library is called here. */
+static void leave_things(const char *name, int told)
+{
+    fp_store *store;
+    fp_store_options options = small();
+    CHECK(prctl(PR_SET_PDEATHSIG, SIGKILL) == 0); /* Also when the test fails. */
+    fp_id id = id_of("a"), half = id_of("half");
+    fp_object object;
+    fp_writer writer;
+    IS(FP_OK, fp_create_store(name, &options, &store));
+    IS(FP_OK, fp_put(store, &id, "hello", 5, NULL));
+    IS(FP_OK, fp_try_get(store, &id, &object));
+    IS(FP_OK, fp_create(store, &half, 100, NULL, &writer));
+    CHECK(write(told, "x", 1) == 1);
+    for (;;)
+        pause();
+}
+
+static void part_log(const char *name)
+{
+    int pipes[2];
+    char byte, path[300];
+    CHECK(pipe(pipes) == 0);
+    pid_t child = fork();
+    CHECK(child >= 0);
+    if (child == 0)
+        leave_things(name, pipes[1]);
+    CHECK(read(pipes[0], &byte, 1) == 1);
+    struct log log = { .dead = child };
+    fp_store_options options = small();
     options.log = log_line;
-    options.log_context = &logged;
-    IS(FP_OK, fp_create_anonymous(&options, &store));
+    options.log_context = &log;
+    fp_store *store = NULL;
+    IS(FP_OK, fp_open(name, &options, &store));
+    CHECK(kill(child, SIGKILL) == 0 && waitpid(child, NULL, 0) == child);
+    IS(FP_OK, fp_maintain(store, NULL)); /* Or the thread of the library was faster. */
+    for (int64_t end = now_ms() + 30000; log.recovered == 0; usleep(1000))
+        CHECK(now_ms() < end);
+    IS(FP_OK, fp_admit_reader(store, "65534"));
+    CHECK(log.admitted == 1 && log.recovered == 1 && log.others == 0);
     IS(FP_OK, fp_close(store));
-    int lines = atomic_load(&logged);
-    usleep(1000);
-    CHECK(lines == atomic_load(&logged));
+    IS(FP_OK, fp_destroy(name, NULL));
+
+    /* A file that a store left which is not there any more. */
+    snprintf(path, sizeof path, "/dev/shm/fastplasma.%s.00000000000040008000000000000001.data", name);
+    FILE *file = fopen(path, "w");
+    CHECK(file != NULL && fclose(file) == 0);
+    IS(FP_OK, fp_create_store(name, &options, &store));
+    CHECK(access(path, F_OK) != 0 && log.removed == 1 && log.others == 0);
+
+    /* Not after fp_close: somebody else's death goes to who is open. */
+    struct log later = { .dead = 1 };
+    fp_store *second;
+    options.log_context = &later;
+    IS(FP_OK, fp_open(name, &options, &second));
+    IS(FP_OK, fp_close(store));
+    IS(FP_OK, fp_admit_reader(second, "65534"));
+    CHECK(log.admitted == 1 && later.admitted == 1);
+    IS(FP_OK, fp_close(second));
+    IS(FP_OK, fp_destroy(name, NULL));
+}
+
+/* By a user in whose new store's place lies another user's file. */
+static void part_leftover(const char *name)
+{
+    struct log log = { 0 };
+    fp_store_options options = small();
+    options.log = log_line;
+    options.log_context = &log;
+    fp_store *store;
+    IS(FP_OK, fp_create_store(name, &options, &store));
+    CHECK(log.stays == 1 && log.others == 0);
+    IS(FP_OK, fp_close(store));
+    IS(FP_OK, fp_destroy(name, NULL));
 }
 
 /* ---- writing -------------------------------------------------------------------------------------------------------------------- */
@@ -356,6 +559,29 @@ static void part_writing(const char *name)
     IS(FP_OK, fp_object_verify(&object, &matches));
     CHECK(matches == 1 && object.data[999] == 7);
     IS(FP_OK, fp_release(&object));
+
+    /* data moved while it was written, or size cut: refused, put right, sealed. Aborted in any case. */
+    fp_id moved = id_of("moved");
+    IS(FP_OK, fp_create(store, &moved, 1000, &options, &writer));
+    memset(writer.data, 7, 1000);
+    other = writer;
+    other.data += 1000;
+    IS(FP_INVALID_ARGUMENT, fp_seal(&other));
+    CHECK(says("were changed"));
+    other = writer;
+    other.size = 500;
+    IS(FP_INVALID_ARGUMENT, fp_seal(&other));
+    IS(FP_OK, fp_seal(&writer));
+    IS(FP_CLOSED, fp_seal(&other));
+    IS(FP_OK, fp_try_get(store, &moved, &object));
+    IS(FP_OK, fp_object_verify(&object, &matches));
+    CHECK(matches == 1 && object.size == 1000);
+    IS(FP_OK, fp_release(&object));
+    IS(FP_OK, fp_delete(store, &moved));
+    IS(FP_OK, fp_create(store, &moved, 1000, &options, &writer));
+    writer.data += 1000;
+    IS(FP_OK, fp_abort(&writer));
+
     fp_id given_up = id_of("given up");
     IS(FP_OK, fp_create(store, &given_up, 10, NULL, &writer));
     IS(FP_OK, fp_abort(&writer));
@@ -433,6 +659,35 @@ static void part_writing(const char *name)
 
 /* ---- a full store --------------------------------------------------------------------------------------------------------------- */
 
+static int memory_holders;
+
+static fp_full_report *report_of(fp_full_report *report)
+{
+    report->struct_size = sizeof *report;
+    IS(FP_OK, fp_last_full_report(report));
+    return report;
+}
+
+static int on_memory_holder(void *context, const fp_memory_holder *holder)
+{
+    const fp_full_report *report = context;
+    CHECK(holder->struct_size == sizeof *holder && holder->process_id == getpid() && strcmp(holder->process_name, "contract.c.out") == 0);
+    CHECK(holder->object_count == 1 && holder->stopped == 0 && holder->other_pid_namespace == 0);
+    CHECK(holder->pin_count == (holder->creates ? 0 : 2) && holder->bytes == (holder->creates ? report->creating_bytes : report->pinned_bytes));
+    CHECK(llabs((int64_t)time(NULL) * 1000000000 - holder->since_ns) < 60000000000);
+    CHECK(holder->creates == (memory_holders != 0)); /* First who pins, then who creates. */
+    memory_holders += holder->creates ? 10 : 1;
+    return 0;
+}
+
+static int on_first_memory_holder(void *context, const fp_memory_holder *holder)
+{
+    (void)context;
+    (void)holder;
+    memory_holders++;
+    return 1;
+}
+
 static void part_full(const char *name)
 {
     (void)name;
@@ -457,6 +712,25 @@ static void part_full(const char *name)
     report.struct_size = 8;
     IS(FP_INVALID_ARGUMENT, fp_last_full_report(&report));
     IS(FP_OK, fp_abort_id(store, &id));
+
+    /* Who holds what: one object that is read twice, one that is being created. */
+    fp_object first, again;
+    IS(FP_OK, fp_create(store, &id, 7 << 20, NULL, &writer));
+    IS(FP_OK, fp_seal(&writer));
+    IS(FP_OK, fp_try_get(store, &id, &first));
+    IS(FP_OK, fp_try_get(store, &id, &again));
+    fp_id half = id_of("half");
+    IS(FP_OK, fp_create(store, &half, 4 << 20, NULL, &writer));
+    IS(FP_STORE_FULL, fp_create(store, &second, 8 << 20, NULL, &(fp_writer){ 0 }));
+    IS(FP_OK, fp_last_full_holders(on_memory_holder, report_of(&report)));
+    CHECK(report.pinned_bytes >= 7 << 20 && report.reservation_error == NULL && memory_holders == 11);
+    memory_holders = 0;
+    IS(FP_OK, fp_last_full_holders(on_first_memory_holder, NULL));
+    CHECK(memory_holders == 1);
+    IS(FP_OK, fp_release(&first));
+    IS(FP_OK, fp_release(&again));
+    IS(FP_OK, fp_delete(store, &id));
+    IS(FP_OK, fp_abort(&writer));
 
     /* All object records. */
     int made = 0;
@@ -652,7 +926,7 @@ static void on_got(void *context, fp_status status, fp_object *object)
     struct waiter *waiter = context;
     if (status == FP_OK)
         fp_release(object);
-    else if (object != NULL)
+    else if (object != NULL || !says(status == FP_TIMEOUT ? "was not sealed" : status == FP_CLOSED ? "closed" : "cancel"))
         status = FP_INTERNAL;
     atomic_store(&waiter->result, status);
     atomic_store(&waiter->done, 1);
@@ -839,11 +1113,11 @@ static int on_info(void *context, const fp_object_info *info)
 {
     CHECK(info->struct_size == sizeof *info);
     if (strcmp(info->name, "shown") == 0) {
-        CHECK(info->state == 4 && info->payload_size == 7 && info->metadata_size == 4 && info->block_size >= 7 && info->retention == FP_EVICTABLE);
+        CHECK(info->state == FP_STATE_SEALED && info->payload_size == 7 && info->metadata_size == 4 && info->block_size >= 7 && info->retention == FP_EVICTABLE);
         CHECK(strcmp(info->content_type, "a/b") == 0 && info->pin_count == 2 && info->holder_count == 1 && info->incarnation != 0 && info->sealed_at_ns > info->created_at_ns - 1000000000);
         *(int *)context += 1;
     } else {
-        CHECK(info->state == 3 && info->sealed_at_ns == 0 && info->creator_process_id == getpid());
+        CHECK(info->state == FP_STATE_CREATING && info->sealed_at_ns == 0 && info->creator_process_id == getpid());
         *(int *)context += 100;
     }
     return 0;
@@ -864,10 +1138,36 @@ static int on_participant(void *context, const fp_participant_info *info)
     return 0;
 }
 
-static void on_progress(void *context, double done)
+static int on_pin_holder(void *context, const fp_pin_holder *holder)
+{
+    fp_id a = id_of("a"), condemned = id_of("condemned");
+    int is_a = memcmp(&holder->id, &a, sizeof a) == 0;
+    CHECK(holder->struct_size == sizeof *holder && (is_a || memcmp(&holder->id, &condemned, sizeof condemned) == 0));
+    CHECK(holder->process_id == getpid() && holder->incarnation != 0 && holder->pin_count == (is_a ? 2 : 1) && holder->other_pid_namespace == 0);
+    CHECK(strcmp(holder->process_name, "contract.c.out") == 0 && llabs((int64_t)time(NULL) * 1000000000 - holder->since_ns) < 60000000000);
+    *(int *)context += is_a ? 1 : 100;
+    return 0;
+}
+
+static int on_first_pin_holder(void *context, const fp_pin_holder *holder)
+{
+    (void)holder;
+    ++*(int *)context;
+    return 1;
+}
+
+static int on_progress(void *context, double done)
 {
     (void)context;
     CHECK(done >= 0 && done <= 1);
+    return 0;
+}
+
+static int stop_at_once(void *context, double done)
+{
+    (void)done;
+    ++*(int *)context;
+    return 1;
 }
 
 static void on_finding(void *context, int is_problem, const char *text)
@@ -906,14 +1206,36 @@ static void part_looking(const char *name)
     calls = 0;
     IS(FP_OK, fp_list_participants(store, on_participant, &calls));
     CHECK(calls == 1);
+    fp_id condemned = id_of("condemned");
+    fp_object deleted;
+    IS(FP_OK, fp_put(store, &condemned, "x", 1, NULL));
+    IS(FP_OK, fp_try_get(store, &condemned, &deleted));
+    IS(FP_OK, fp_delete(store, &condemned));
+    calls = 0;
+    IS(FP_OK, fp_list_holders(store, NULL, on_pin_holder, &calls));
+    CHECK(calls == 101);
+    calls = 0;
+    IS(FP_OK, fp_list_holders(store, &id, on_pin_holder, &calls));
+    CHECK(calls == 1);
+    IS(FP_OK, fp_list_holders(store, &condemned, on_pin_holder, &calls)); /* Deleted, still read. */
+    CHECK(calls == 101);
+    IS(FP_OK, fp_list_holders(store, &creating, on_pin_holder, &calls));
+    IS(FP_OK, fp_list_holders(store, &(fp_id){ { 9 } }, on_pin_holder, &calls));
+    CHECK(calls == 101);
+    calls = 0;
+    IS(FP_OK, fp_list_holders(store, NULL, on_first_pin_holder, &calls));
+    CHECK(calls == 1);
+    IS(FP_INVALID_ARGUMENT, fp_list_holders(store, NULL, NULL, NULL));
+    IS(FP_OK, fp_release(&deleted));
     IS(FP_INVALID_ARGUMENT, fp_list(store, NULL, NULL));
     IS(FP_INVALID_ARGUMENT, fp_list_participants(store, NULL, NULL));
 
     fp_store_stats stats = { .struct_size = sizeof stats };
     IS(FP_OK, fp_stats(store, &stats));
     CHECK(stats.capacity_bytes == 16 << 20 && stats.sealed_count == 1 && stats.creating_count == 1 && stats.condemned_count == 0 && stats.object_count_max == 1024);
-    CHECK(stats.participant_count == 1 && stats.process.puts == 1 && stats.process.gets == 2 && stats.process.put_copied_bytes == 7 && stats.process.get_copied_bytes == 0);
-    CHECK(stats.store.puts == 1 && stats.used_bytes > 0 && stats.meta_bytes > 0 && stats.struct_size == sizeof stats && (stats.uuid[0] | stats.uuid[1] | stats.uuid[15]) != 0);
+    CHECK(stats.participant_count == 1 && stats.process.puts == 2 && stats.process.gets == 3 && stats.process.put_copied_bytes == 8 && stats.process.get_copied_bytes == 0);
+    CHECK(stats.populate_target_bytes == 0 && stats.populated_bytes == 0 && stats.meta_bytes_per_object >= 128 && stats.meta_bytes_per_object < 1000);
+    CHECK(stats.store.puts == 2 && stats.used_bytes > 0 && stats.meta_bytes > 0 && stats.struct_size == sizeof stats && (stats.uuid[0] | stats.uuid[1] | stats.uuid[15]) != 0);
     stats.struct_size = 0;
     IS(FP_INVALID_ARGUMENT, fp_stats(store, &stats));
     CHECK(says("struct_size"));
@@ -924,11 +1246,24 @@ static void part_looking(const char *name)
     IS(FP_OK, fp_verify(store, 1, on_progress, on_finding, &findings, &report));
     CHECK(findings == 0 && report.objects == 1 && report.checksums_verified == 1 && report.payload_bytes == 7 && report.problem_count == 0 && report.note_count == 0);
     IS(FP_OK, fp_verify(store, 0, NULL, NULL, NULL, NULL));
+    int stops = 0;
+    IS(FP_CANCELLED, fp_verify(store, 1, stop_at_once, NULL, &stops, &report));
+    CHECK(stops == 1 && says("stopped"));
     report.struct_size = 8;
     IS(FP_INVALID_ARGUMENT, fp_verify(store, 0, NULL, NULL, NULL, &report));
     IS(FP_OK, fp_release(&first));
     IS(FP_OK, fp_release(&second));
     IS(FP_OK, fp_abort(&writer));
+    IS(FP_OK, fp_close(store));
+
+    /* Memory that is populated ahead. */
+    fp_store_options ahead = small();
+    ahead.populate_ahead_bytes = 8 << 20;
+    IS(FP_OK, fp_create_anonymous(&ahead, &store));
+    stats.struct_size = sizeof stats;
+    for (int64_t end = now_ms() + 30000; fp_stats(store, &stats) == FP_OK && stats.populated_bytes < 8 << 20; usleep(1000))
+        CHECK(now_ms() < end);
+    CHECK(stats.populate_target_bytes == 8 << 20 && stats.backed_bytes >= 8 << 20);
     IS(FP_OK, fp_close(store));
 }
 
@@ -957,6 +1292,8 @@ static void every_call(fp_store *store, int expected)
     int32_t status;
     uint8_t ready, byte;
     fp_store_stats stats = { .struct_size = sizeof stats };
+    IS(expected, fp_store_details_get(store, &(fp_store_details){ .struct_size = sizeof(fp_store_details) }));
+    IS(expected, fp_list_holders(store, NULL, on_first_pin_holder, NULL));
     IS(expected, fp_evict(store, 1, NULL));
     IS(expected, fp_trim(store, NULL));
     IS(expected, fp_put(store, &id, "x", 1, NULL));
@@ -1288,7 +1625,7 @@ int main(int count, char **arguments)
         const char *name;
         void (*run)(const char *);
     } parts[] = {
-        { "ids", part_ids }, { "stores", part_stores }, { "writing", part_writing }, { "full", part_full }, { "pins", part_pins }, { "reading", part_reading },
+        { "ids", part_ids }, { "sizes", part_sizes }, { "stores", part_stores }, { "log", part_log }, { "leftover", part_leftover }, { "writing", part_writing }, { "full", part_full }, { "pins", part_pins }, { "reading", part_reading },
         { "waiting", part_waiting }, { "events", part_events }, { "looking", part_looking }, { "handles", part_handles }, { "threads", part_threads },
         { "closing", part_closing }, { "two", part_two }, { "admit", part_admit }, { "stranger", part_stranger }, { "reader", part_reader },
     };

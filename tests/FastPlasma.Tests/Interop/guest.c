@@ -3,6 +3,7 @@
 #include <dlfcn.h>
 #include <errno.h>
 #include <fastplasma.h>
+#include <fcntl.h>
 #include <pthread.h>
 #include <setjmp.h>
 #include <signal.h>
@@ -20,6 +21,15 @@
             exit(1); \
         } \
     } while (0)
+
+/* Every thread that the library starts comes from here, and none while they are refused. */
+static volatile int refuses_threads;
+
+int pthread_create(pthread_t *thread, const pthread_attr_t *attributes, void *(*start)(void *), void *argument)
+{
+    int (*next)(pthread_t *, const pthread_attr_t *, void *(*)(void *), void *) = (__typeof__(next))dlsym(RTLD_NEXT, "pthread_create");
+    return refuses_threads ? EAGAIN : next(thread, attributes, start, argument);
+}
 
 static void *library;
 
@@ -48,7 +58,7 @@ static void load(const char *path)
 static fp_store *use(void)
 {
     fp_store_options options;
-    F(fp_store_options_init)(&options);
+    F(fp_store_options_init_sized)(&options, sizeof options);
     options.capacity_bytes = 64 << 20;
     fp_store *store = NULL;
     CHECK(F(fp_create_anonymous)(&options, &store) == FP_OK);
@@ -297,6 +307,9 @@ static void child(fp_store *store, fp_id id, fp_object *object, fp_writer *write
     CHECK(F(fp_object_details_get)(object, &details) == FP_FORKED);
     CHECK(F(fp_object_verify)(object, &matches) == FP_FORKED);
     CHECK(F(fp_list)(store, ignore_info, NULL) == FP_FORKED);
+    CHECK(F(fp_list_holders)(store, NULL, NULL, NULL) == FP_FORKED);
+    CHECK(F(fp_store_details_get)(store, NULL) == FP_FORKED);
+    CHECK(F(fp_last_full_report)(NULL) == FP_FORKED && F(fp_last_full_holders)(NULL, NULL) == FP_FORKED);
     CHECK(F(fp_stats)(store, &stats) == FP_FORKED);
     CHECK(F(fp_verify)(store, 1, NULL, NULL, NULL, NULL) == FP_FORKED);
     CHECK(F(fp_maintain)(store, NULL) == FP_FORKED);
@@ -466,6 +479,167 @@ static void part_exit(const char *path)
     CHECK(F(fp_subscribe_callback)(at_exit_store, on_event, NULL, &at_exit_subscription) == FP_OK);
 }
 
+/* ---- what the runtime would do to others ---------------------------------------------------------------------------------------- */
+
+static fp_store *ends_store;
+static pthread_key_t ends_key;
+static volatile int released;
+
+static void release_at_end(void *object)
+{
+    CHECK(F(fp_release)(object) == FP_OK);
+    released++;
+    free(object);
+}
+
+static void *get_for_end(void *argument)
+{
+    (void)argument;
+    fp_id id;
+    fp_object *object = malloc(sizeof *object);
+    F(fp_id_from_name)("a", 1, &id);
+    CHECK(F(fp_get)(ends_store, &id, 0, NULL, object) == FP_OK && pthread_setspecific(ends_key, object) == 0);
+    return NULL;
+}
+
+/* A child that ends its only thread, while the parent collects garbage. */
+static void *fork_and_end(void *argument)
+{
+    (void)argument;
+    for (int i = 0; i < 200; i++) {
+        fp_id id = { { 0 } };
+        CHECK(F(fp_contains)(ends_store, &id) == FP_NOT_FOUND);
+        pid_t pid = fork();
+        if (pid == 0) {
+            alarm(30);
+            pthread_exit(NULL);
+        }
+        await_child(pid);
+    }
+    return NULL;
+}
+
+static void part_ends(const char *path)
+{
+    /* A thread's own destructors may call the library, whether their key is older than the runtime's or younger. */
+    pthread_t threads[3];
+    load(path);
+    pthread_key_t older;
+    CHECK(pthread_key_create(&older, release_at_end) == 0);
+    ends_store = use();
+    for (int i = 0; i < 4; i++) {
+        if (i % 2 == 0)
+            ends_key = older;
+        else
+            CHECK(pthread_key_create(&ends_key, release_at_end) == 0);
+        CHECK(pthread_create(&threads[0], NULL, get_for_end, NULL) == 0 && pthread_join(threads[0], NULL) == 0);
+    }
+    CHECK(released == 4);
+    fork_lists = ends_store;
+    for (int i = 0; i < 3; i++)
+        CHECK(pthread_create(&threads[i], NULL, i < 2 ? list_always : fork_and_end, NULL) == 0);
+    CHECK(pthread_join(threads[2], NULL) == 0);
+    fork_lists = NULL;
+    CHECK(pthread_join(threads[0], NULL) == 0 && pthread_join(threads[1], NULL) == 0);
+    CHECK(F(fp_close)(ends_store) == FP_OK);
+}
+
+/* drand48 has one state for the process: a sequence that was begun goes on as if there were no library. */
+static void part_random(const char *path)
+{
+    srand48(42);
+    drand48();
+    double second = drand48();
+    srand48(42);
+    drand48();
+    load(path);
+    fp_store *store = use();
+    use_much(store);
+    CHECK(F(fp_close)(store) == FP_OK);
+    CHECK(drand48() == second);
+}
+
+/* Messages of a program that has closed its standard descriptors do not end in a store. */
+static void part_standard(const char *path)
+{
+    char name[64], target[200];
+    snprintf(name, sizeof name, "guest-standard-%d", getpid());
+    load(path);
+    int error = fcntl(2, F_DUPFD_CLOEXEC, 100);
+    close(0);
+    close(1);
+    close(2);
+    fp_store *store = NULL, *second = NULL;
+    fp_store_options options;
+    F(fp_store_options_init)(&options);
+    options.capacity_bytes = 16 << 20;
+    fp_status created = F(fp_create_store)(name, &options, &store), opened = F(fp_open)(name, NULL, &second), destroyed = F(fp_destroy)(name, NULL);
+    fp_store *anonymous = use();
+    int strays = 0;
+    for (int i = 0; i < 3; i++) {
+        snprintf(target, sizeof target, "/proc/self/fd/%d", i);
+        char file[200] = { 0 };
+        strays += readlink(target, file, sizeof file - 1) > 0 && strstr(file, "fastplasma") != NULL;
+    }
+    CHECK(dup2(error, 2) == 2);
+    CHECK(created == FP_OK && opened == FP_OK && destroyed == FP_OK && strays == 0);
+    CHECK(F(fp_close)(store) == FP_OK && F(fp_close)(second) == FP_OK && F(fp_close)(anonymous) == FP_OK);
+}
+
+/* The program takes all real-time signals after the library has taken one: none of them comes. */
+static void part_taken(const char *path, int by_default)
+{
+    load(path);
+    fork_lists = use();
+    for (int i = SIGRTMIN; i <= SIGRTMAX; i++)
+        CHECK(signal(i, by_default ? SIG_DFL : on_usr) != SIG_ERR);
+    pthread_t threads[3];
+    for (int i = 0; i < 3; i++)
+        CHECK(pthread_create(&threads[i], NULL, list_always, NULL) == 0);
+    sleep(2);
+    fp_store *store = fork_lists;
+    fork_lists = NULL;
+    for (int i = 0; i < 3; i++)
+        CHECK(pthread_join(threads[i], NULL) == 0);
+    CHECK(F(fp_close)(store) == FP_OK && usr == 0);
+}
+
+static void count_timeout(void *context, fp_status status, fp_object *object)
+{
+    CHECK(status == FP_TIMEOUT && object == NULL);
+    ++*(volatile int *)context;
+}
+
+/* Threads that are not to be had: calls fail, and succeed later. */
+static void part_refused(const char *path)
+{
+    load(path);
+    fp_store *store = NULL, *second = NULL;
+    fp_subscription *subscription = NULL;
+    fp_id id;
+    volatile int called = 0;
+    refuses_threads = 1;
+    CHECK(F(fp_create_anonymous)(NULL, &store) == FP_NO_MEMORY && strstr(F(fp_last_error)(), "RLIMIT_NPROC") != NULL);
+    CHECK(F(fp_id_random)(&id) == FP_NO_MEMORY);
+    refuses_threads = 0;
+    CHECK(F(fp_id_from_name)("a", 1, &id) == FP_OK);
+
+    refuses_threads = 1;
+    CHECK(F(fp_create_anonymous)(NULL, &store) == FP_NO_MEMORY && store == NULL);
+    refuses_threads = 0;
+    store = use(); /* Its maintenance thread was tried again. */
+    refuses_threads = 1;
+    CHECK(F(fp_create_anonymous)(NULL, &second) == FP_OK && F(fp_close)(second) == FP_OK); /* It needs no other. */
+    CHECK(F(fp_subscribe_callback)(store, on_event, NULL, &subscription) == FP_NO_MEMORY && subscription == NULL);
+    CHECK(F(fp_get_async)(store, &id, 0, NULL, on_get, NULL) == FP_NO_MEMORY); /* It is there, and the pin is given back. */
+    fp_store_stats stats = { .struct_size = sizeof stats };
+    CHECK(F(fp_delete)(store, &id) == FP_OK && F(fp_stats)(store, &stats) == FP_OK && stats.condemned_count == 0 && stats.sealed_count == 0);
+    CHECK(F(fp_get_async)(store, &id, 10, NULL, count_timeout, (void *)&called) == FP_NO_MEMORY);
+    refuses_threads = 0;
+    CHECK(F(fp_subscribe_callback)(store, on_event, NULL, &subscription) == FP_OK && F(fp_unsubscribe)(subscription) == FP_OK);
+    CHECK(called == 0 && F(fp_close)(store) == FP_OK);
+}
+
 static void part_old(const char *path)
 {
     library = dlopen(path, RTLD_LAZY | RTLD_LOCAL);
@@ -473,7 +647,7 @@ static void part_old(const char *path)
     fp_store_options options;
     fp_store *store = NULL;
     fp_id id;
-    F(fp_store_options_init)(&options);
+    F(fp_store_options_init_sized)(&options, sizeof options);
     CHECK(options.struct_size == sizeof options && strcmp(F(fp_status_name)(FP_UNSUPPORTED), "FP_UNSUPPORTED") == 0);
     for (int i = 0; i < 2; i++) {
         CHECK(F(fp_open)("x", &options, &store) == FP_UNSUPPORTED);
@@ -515,6 +689,18 @@ int main(int count, char **arguments)
         part_control(path);
     else if (strcmp(part, "reload") == 0)
         part_reload(path);
+    else if (strcmp(part, "ends") == 0)
+        part_ends(path);
+    else if (strcmp(part, "random") == 0)
+        part_random(path);
+    else if (strcmp(part, "standard") == 0)
+        part_standard(path);
+    else if (strcmp(part, "taken") == 0)
+        part_taken(path, 0);
+    else if (strcmp(part, "reset") == 0)
+        part_taken(path, 1);
+    else if (strcmp(part, "refused") == 0)
+        part_refused(path);
     else if (strcmp(part, "first") == 0)
         part_first(path);
     else

@@ -1,0 +1,300 @@
+using System.Text;
+using FastPlasma.Allocator;
+using FastPlasma.Files;
+using FastPlasma.Format;
+using FastPlasma.Index;
+using FastPlasma.Native;
+using FastPlasma.Participants;
+using FastPlasma.Reclaim;
+using FastPlasma.Waiting;
+
+namespace FastPlasma;
+
+/// <content>How an object comes to be: its record, its memory, its place in the index, and the way back when one of them cannot be had.</content>
+public sealed unsafe partial class PlasmaStore
+{
+    // Another thread may be recovering the dead one (another process that does so makes it look alive): looked at again so often before the id counts as taken.
+    private const int RecoveryRounds = 100;
+
+    private PlasmaStatus TryCreateCore(ThreadSlots thread, in ObjectId id, long payloadBytes, in ObjectOptions options, out ObjectWriter writer)
+    {
+        RequireWriter();
+        _memory.ThrowIfFaulted();
+        ArgumentOutOfRangeException.ThrowIfNegative(payloadBytes);
+        int nameBytes = CheckText(options.Name, NameBytesMax, "Name"), typeBytes = CheckText(options.ContentType, ContentTypeBytesMax, "ContentType");
+        if (options.Metadata.Length > MetadataBytesMax)
+            throw new ArgumentException($"Metadata is {options.Metadata.Length} bytes long, at most {MetadataBytesMax} are allowed.", nameof(options));
+        if (options.AlignmentBytes is not (0 or SizeClasses.QuantumBytes or ChunkMap.PageBytes or (int)ChunkMap.ChunkBytes))
+            throw new ArgumentException($"AlignmentBytes is {options.AlignmentBytes}; it can be 64, 4096 or 2097152.", nameof(options));
+        TimeSpan timeout = options.Timeout ?? _options.FullTimeout;
+        if (timeout < TimeSpan.Zero && timeout != Timeout.InfiniteTimeSpan)
+            throw new ArgumentException($"Timeout is {timeout}; it can be zero, positive or infinite.", nameof(options));
+        int alignment = options.AlignmentBytes == 0 ? SizeClasses.QuantumBytes : options.AlignmentBytes;
+        writer = default;
+        if (payloadBytes > _capacity)
+            return PlasmaStatus.TooLarge;
+        long needed = ObjectEntry.BytesNeeded(payloadBytes, (long)nameBytes + typeBytes + options.Metadata.Length);
+        if (needed > 0 && BlockAllocator.BlockBytesFor(needed, alignment) > Math.Min(_capacity, _options.QuotaBytes ?? long.MaxValue))
+            return PlasmaStatus.TooLarge;
+
+        ulong hash = _index.HashOf(id);
+        PlasmaStatus status = TryMake(thread, id, hash, payloadBytes, needed, alignment, nameBytes, typeBytes, options, out writer);
+        if (status is not (PlasmaStatus.StoreFull or PlasmaStatus.TooManyObjects))
+            return status;
+        if (timeout == TimeSpan.Zero)
+            return status;
+        var deadline = new Deadline(timeout);
+        while (true) // Ends with memory, with the id appearing, or with the deadline.
+        {
+            uint sequence = _waits.Announce(_reclaimer.SpaceWord);
+            status = TryMake(thread, id, hash, payloadBytes, needed, alignment, nameBytes, typeBytes, options, out writer);
+            if (status is not (PlasmaStatus.StoreFull or PlasmaStatus.TooManyObjects) || deadline.HasPassed)
+                return status;
+            ThrowIfClosing();
+            WaitWords.Sleep(_reclaimer.SpaceWord, sequence, deadline.SliceMs(WaitWords.SliceMs), CancellationToken.None);
+        }
+    }
+
+    private PlasmaStatus TryMake(
+        ThreadSlots thread, in ObjectId id, ulong hash, long payloadBytes, long needed, int alignment, int nameBytes, int typeBytes, in ObjectOptions options, out ObjectWriter writer)
+    {
+        writer = default;
+        int recoveries = 0;
+        while (true) // Ends: each repetition means that a rival for the same id made progress, or that a dead creator was recovered, of whom there are at most so many.
+        {
+            if (_index.TryFindCommitted(id, hash, out StateWord existing, out _) && existing.IsCommitted && !IsLeftByDead(existing, ref recoveries))
+                return PlasmaStatus.Exists;
+            // Not held until the creation is handed out: while entries are tried the slot also names some that others got, and an abort by id must not end it for theirs.
+            if (!_slots.TryReserve(thread, out int slot, out long sequence))
+                return PlasmaStatus.TooManyPins;
+            PinSlot* announcement = _slots.Slot(slot);
+            uint entryIndex = 0, generation = 0;
+            bool taken = false, committed = false;
+            try
+            {
+                taken = TryTakeEntry(thread, announcement, out entryIndex, out generation, options);
+                if (!taken)
+                    return PlasmaStatus.TooManyObjects;
+                ObjectEntry* entry = _memory.Entries + entryIndex;
+                entry->Id = id;
+                entry->PayloadBytes = payloadBytes;
+                entry->UserBytes = options.Metadata.Length;
+                entry->NameBytes = (ushort)nameBytes;
+                entry->ContentTypeBytes = (ushort)typeBytes;
+                entry->CreatedAt = CoarseClock.UtcTicks;
+                entry->SealedAt = 0;
+                entry->Checksum = 0;
+                entry->Incarnation = IncarnationOf(generation, entryIndex);
+                entry->QuotaAccount = _account;
+                long offset = 0;
+                if (needed > 0)
+                {
+                    if (_options.QuotaBytes is long quota && !TryFitQuota(thread, BlockAllocator.BlockBytesFor(needed, alignment), quota))
+                        return PlasmaStatus.StoreFull;
+                    if (!TryAllocate(thread, needed, alignment, BlockOwner.Of(generation, entryIndex), entry, out offset))
+                        return PlasmaStatus.StoreFull;
+                }
+                entry->DataOffset = offset;
+
+                // From here on by the numbers that were written, not by what the entry says: it is shared.
+                byte* payload = _memory.WritablePayload + offset;
+                long tailBytes = (long)nameBytes + typeBytes + options.Metadata.Length;
+                if (tailBytes > 0)
+                    WriteTail(payload + ObjectEntry.TailOffset(payloadBytes), nameBytes, typeBytes, options);
+                switch (_index.Insert(id, hash, new IndexWord(hash, generation, entryIndex), out StateWord rival))
+                {
+                    case InsertResult.Committed:
+                        committed = true;
+                        writer = new ObjectWriter(this, entry, payload, payloadBytes, tailBytes, slot, sequence);
+                        return PlasmaStatus.Ok;
+                    case InsertResult.Exists when !IsLeftByDead(rival, ref recoveries):
+                        return PlasmaStatus.Exists;
+                    case InsertResult.Full:
+                        return PlasmaStatus.TooManyObjects;
+                }
+            }
+            finally
+            {
+                if (!committed)
+                {
+                    if (taken)
+                        EndCreation(thread, entryIndex, generation);
+                    Volatile.Write(ref announcement->Word, 0);
+                    _slots.EndRelease(slot, sequence);
+                }
+            }
+        }
+    }
+
+    /// <summary>Whether a Creating entry belonged to a dead participant that is recovered now, so that the id is free. Not more often than there can be participants.</summary>
+    private bool IsLeftByDead(StateWord state, ref int recoveries)
+    {
+        if (state.State != ObjectState.Creating || _participants.IsAlive(state.Participant))
+            return false;
+        return _recovery.TryRecover(state.Participant) || ++recoveries <= RecoveryRounds;
+    }
+
+    private bool TryTakeEntry(ThreadSlots thread, PinSlot* announcement, out uint entryIndex, out uint generation, in ObjectOptions options)
+    {
+        Retention retention = options.Retention ?? (Retention)_memory.Header->DefaultRetention;
+        ulong flags = (retention == Retention.Evictable ? StateWord.EvictableFlag : 0) | (options.Checksum ? StateWord.ChecksumFlag : 0);
+        // PUBLISH evictable: before the first such entry is taken. OBSERVE in Evictor.
+        if ((flags & StateWord.EvictableFlag) != 0 && Volatile.Read(ref _memory.Header->EvictableUsed) == 0)
+            Interlocked.Exchange(ref _memory.Header->EvictableUsed, 1);
+        announcement->Since = CoarseClock.UtcTicks;
+        while (thread.FreeEntryCount > 0) // Ends with the cache.
+        {
+            entryIndex = thread.FreeEntries[--thread.FreeEntryCount];
+            if (TryOwnEntry(announcement, entryIndex, flags, out generation))
+                return true;
+        }
+        if (TryFindEntry(thread, announcement, flags, out entryIndex, out generation))
+            return true;
+        _reclaimer.FinishAll(thread.Blocks);
+        _recovery.RecoverAll();
+        if (TryFindEntry(thread, announcement, flags, out entryIndex, out generation))
+            return true;
+        for (int lost = 0; lost < LostEvictionsMax; lost++)
+        {
+            List<Evictor.Victim> victims = _evictor.Choose(1, Evictor.Aim.Record);
+            if (victims.Count == 0)
+                break;
+            AddVictimsAhead(victims);
+            Evict(thread, victims, out _);
+            foreach (Evictor.Victim victim in victims)
+            {
+                entryIndex = victim.Entry;
+                if (TryOwnEntry(announcement, entryIndex, flags, out generation))
+                    return true; // Else somebody was faster, or reads it; there may be others.
+            }
+        }
+        return TryFindEntry(thread, announcement, flags, out entryIndex, out generation);
+    }
+
+    /// <summary>Takes a free entry from the thread's cursor on.</summary>
+    private bool TryFindEntry(ThreadSlots thread, PinSlot* announcement, ulong flags, out uint entryIndex, out uint generation)
+    {
+        uint count = (uint)ObjectCountMax;
+        for (uint step = 0; step < count; step++)
+        {
+            entryIndex = thread.EntryCursor;
+            thread.EntryCursor = entryIndex + 1 == count ? 0 : entryIndex + 1;
+            if (TryOwnEntry(announcement, entryIndex, flags, out generation))
+                return true;
+        }
+        entryIndex = generation = 0;
+        return false;
+    }
+
+    private bool TryOwnEntry(PinSlot* announcement, uint entryIndex, ulong flags, out uint generation)
+    {
+        ObjectEntry* entry = _memory.Entries + entryIndex;
+        var state = new StateWord(Volatile.Read(ref entry->State));
+        generation = state.Generation + 1;
+        if (state.State != ObjectState.Free || state.Generation == uint.MaxValue) // A used-up entry rests for ever, so no generation comes twice.
+            return false;
+
+        // PUBLISH announcement: before it is taken, by the fence of the exchange below; recovery finds every entry of ours through our slots.
+        Volatile.Write(ref announcement->Word, new SlotWord(SlotKind.Own, generation, entryIndex).Value);
+        // CRASH entry-announced: the slot names an entry that is not ours; recovery ignores it.
+        FailPoint.Pass("entry-announced");
+        // PUBLISH take: full fence. OBSERVE free entry: index word and block words of the last generation are gone.
+        if (Interlocked.CompareExchange(ref entry->State, new StateWord(generation, _participants.Index, ObjectState.Tentative, flags).Value, state.Value) != state.Value)
+            return false;
+        // CRASH entry-taken: the place may be the last owner's; its words do not name us.
+        FailPoint.Pass("entry-taken");
+        entry->Block.Count = 0;
+        return true;
+    }
+
+    /// <summary>How often all victims may turn out to be gone or pinned before a create gives up; each time somebody else has got on.</summary>
+    private const int LostEvictionsMax = 64;
+
+    private bool TryAllocate(ThreadSlots thread, long needed, int alignment, ulong owner, ObjectEntry* entry, out long offset)
+    {
+        BlockPlace* place = &entry->Block;
+        if (_allocator.TryAllocate(thread.Blocks, needed, alignment, owner, place, Effort.Normal, out offset))
+            return true;
+        if (_allocator.TryAllocate(thread.Blocks, needed, alignment, owner, place, Effort.Pressure, out offset))
+            return true;
+        bool more = _reclaimer.FinishAll(thread.Blocks) > 0;
+        if (_recovery.RecoverAll() > 0)
+            more |= _reclaimer.FinishAll(thread.Blocks) >= 0;
+        if (more && _allocator.TryAllocate(thread.Blocks, needed, alignment, owner, place, Effort.Pressure, out offset))
+            return true;
+
+        // Evict only what makes room for this block, and nothing when that cannot be.
+        long wanted = BlockAllocator.BlockBytesFor(needed, alignment);
+        for (int lost = 0; lost < LostEvictionsMax;) // Ends: each round condemns something, or loses its victims to others, or there is nothing left that helps.
+        {
+            List<Evictor.Victim> victims = _evictor.ChooseForBlock(wanted, BlockAllocator.FitsSlab(needed, alignment), _allocator);
+            if (victims.Count == 0)
+                break;
+            AddVictimsAhead(victims);
+            Evict(thread, victims, out int condemned);
+            if (condemned == 0)
+                lost++; // Others evict too, or pinned them meanwhile; what they freed may do.
+            if (_allocator.TryAllocate(thread.Blocks, needed, alignment, owner, place, Effort.Pressure, out offset))
+                return true;
+        }
+        return _allocator.TryAllocate(thread.Blocks, needed, alignment, owner, place, Effort.Exact, out offset);
+    }
+
+    /// <summary>When readers of other users make a look at all pins dear, one eviction makes room for many creates: so much of the store, those used longest ago.</summary>
+    private void AddVictimsAhead(List<Evictor.Victim> victims)
+    {
+        const int share = 16;
+        if (_scan.IsCostly)
+            victims.AddRange(_evictor.Choose(_capacity / share, Evictor.Aim.Bytes)); // One that is in it already is condemned once.
+    }
+
+    /// <summary>Own Tentative or Creating → Aborted → word and block gone → Free.</summary>
+    private void EndCreation(ThreadSlots? thread, uint entryIndex, uint generation)
+    {
+        ObjectEntry* entry = _memory.Entry(entryIndex);
+        for (StateWord state = Read(entry); state.Generation == generation && state.State is ObjectState.Tentative or ObjectState.Creating; state = Read(entry))
+            Interlocked.CompareExchange(ref entry->State, state.With(ObjectState.Aborted).Value, state.Value); // Ends: only towards Aborted; a rival may do it at the same time.
+
+        static StateWord Read(ObjectEntry* entry) => new(Volatile.Read(ref entry->State));
+
+        // CRASH creation-aborted: recovery goes on from Aborted.
+        FailPoint.Pass("creation-aborted");
+        if (_reclaimer.Free(thread?.Blocks, entryIndex, generation) > 0) // Not for a record alone: a creator that gives up for want of memory would wake itself, again and again.
+            _waits.Wake(_reclaimer.SpaceWord);
+        if (thread is not null)
+            CacheFreeEntry(thread, entryIndex);
+    }
+
+    private static void CacheFreeEntry(ThreadSlots thread, uint entryIndex)
+    {
+        if (thread.FreeEntryCount < ThreadSlots.EntryCacheMax)
+            thread.FreeEntries[thread.FreeEntryCount++] = entryIndex;
+    }
+
+    private static void WriteTail(byte* tail, int nameBytes, int typeBytes, in ObjectOptions options)
+    {
+        // SAFETY: the block was allocated for the payload and these three parts.
+        Encoding.UTF8.GetBytes(options.Name, new Span<byte>(tail, nameBytes));
+        Encoding.UTF8.GetBytes(options.ContentType, new Span<byte>(tail + nameBytes, typeBytes));
+        options.Metadata.CopyTo(new Span<byte>(tail + nameBytes + typeBytes, options.Metadata.Length));
+    }
+
+    private ulong IncarnationOf(uint generation, uint entryIndex)
+    {
+        // A bijection of (generation, entry), keyed by the store's 64 random bits: never twice in this store. An id gets the same number in two stores only if their keys differ by exactly the
+        // difference of two such pairs: 2^-64 for each pair of creations, and only those of one id count, because nobody compares incarnations of different ids. A copy of a store's files has its key too;
+        // it has its UUID as well, by which nodes refuse each other.
+        ulong x = (((ulong)generation << 32) | entryIndex) ^ _memory.HashSeed;
+        x = (x ^ (x >> 30)) * 0xBF58476D1CE4E5B9;
+        x = (x ^ (x >> 27)) * 0x94D049BB133111EB;
+        return x ^ (x >> 31);
+    }
+
+    private static int CheckText(ReadOnlySpan<char> text, int bytesMax, string what)
+    {
+        if (text.IsEmpty)
+            return 0;
+        int bytes = Encoding.UTF8.GetByteCount(text);
+        return bytes <= bytesMax ? bytes : throw new ArgumentException($"{what} is {bytes} bytes of UTF-8 long, at most {bytesMax} are allowed.", nameof(text));
+    }
+}

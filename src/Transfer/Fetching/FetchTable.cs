@@ -1,0 +1,243 @@
+using System.Diagnostics;
+using FastPlasma.Nodes;
+using FastPlasma.Transfer.Directory;
+using FastPlasma.Transfer.Wire;
+
+namespace FastPlasma.Transfer.Fetching;
+
+/// <summary>All objects that are being fetched: at most one fetch for each id, and how many large ones at a time.</summary>
+internal sealed class FetchTable(PlasmaStore store, PlasmaNodeOptions options, PeerTable peers, IObjectDirectory directory, TombstoneTable tombstones, RegionTable regions, TransferCounters counters)
+{
+    /// <summary>How often deadlines are looked at.</summary>
+    internal const int TickMs = 100;
+
+    internal const int TellMsMax = 60_000, LeaseMs = 30_000, SourcesMax = 8;
+
+    private const int LocateCountMax = 512;
+
+    private readonly Lock _lock = new();
+    private readonly Dictionary<ObjectId, Fetch> _fetches = [];
+    private readonly PriorityQueue<Fetch, (int, long)> _admission = new();
+    private readonly HashSet<Fetch> _admitted = [];
+    private readonly List<Fetch> _ticked = []; // Of the node's ticking thread.
+    private long _arrivals;
+    private bool _stopped;
+
+    internal PlasmaStore Store { get; } = store;
+
+    internal TombstoneTable Tombstones { get; } = tombstones;
+
+    internal RegionTable Regions { get; } = regions;
+
+    internal TransferCounters Counters { get; } = counters;
+
+    internal int Streams { get; } = options.StreamsPerPeer;
+
+    internal long StallMs { get; } = (long)options.StallTimeout.TotalMilliseconds;
+
+    internal bool KnowsLocations => directory.KnowsLocations;
+
+    internal int Count
+    {
+        get
+        {
+            lock (_lock)
+                return _fetches.Count;
+        }
+    }
+
+    /// <summary>Wants objects. Each is told to the waiter once, at once if it is here.</summary>
+    internal void Request(ReadOnlySpan<ObjectId> ids, IFetchWaiter who, TransferPriority priority, long deadlineTicks)
+    {
+        List<Fetch> begun = [];
+        foreach (ref readonly ObjectId id in ids)
+        {
+            if (Store.Contains(id))
+            {
+                who.OnFetched(id, NodeAnswer.Fetched, null);
+                continue;
+            }
+            while (true) // Ends: a fetch that cannot be joined has left the table, or is about to.
+            {
+                Fetch? fetch;
+                bool isNew = false;
+                lock (_lock)
+                {
+                    if (_stopped)
+                    {
+                        fetch = null;
+                    }
+                    else if (!_fetches.TryGetValue(id, out fetch))
+                    {
+                        fetch = new Fetch(this, id, priority);
+                        _fetches.Add(id, fetch);
+                        isNew = true;
+                    }
+                }
+                if (fetch is null)
+                {
+                    who.OnFetched(id, NodeAnswer.Stopping, "the node is being stopped");
+                    break;
+                }
+                if (!fetch.TryJoin(who, priority, deadlineTicks))
+                {
+                    Thread.Yield();
+                    continue;
+                }
+                if (isNew)
+                    begun.Add(fetch);
+                break;
+            }
+        }
+        // What was sealed here after the first look and before the fetch was in the table is seen by this one; what comes later is told by its event.
+        for (int i = begun.Count - 1; i >= 0; i--)
+            if (Store.Contains(begun[i].Id))
+            {
+                begun[i].OnSealedHere();
+                begun.RemoveAt(i);
+            }
+        if (begun.Count > 0)
+            Locate(begun);
+    }
+
+    /// <summary>Somebody does not want it any more.</summary>
+    internal void Leave(in ObjectId id, IFetchWaiter who) => Find(id)?.Leave(who);
+
+    internal Fetch? Find(in ObjectId id)
+    {
+        lock (_lock)
+            return _fetches.GetValueOrDefault(id);
+    }
+
+    /// <summary>Finds nodes to ask, and asks them.</summary>
+    internal void Locate(List<Fetch> fetches)
+    {
+        if (!directory.KnowsLocations)
+        {
+            Peer[] all = peers.Known();
+            Ask(fetches, _ => all, located: false);
+            return;
+        }
+        for (int i = 0; i < fetches.Count; i += LocateCountMax)
+            _ = LocateAsync(fetches.GetRange(i, Math.Min(LocateCountMax, fetches.Count - i)));
+    }
+
+    private async Task LocateAsync(List<Fetch> fetches)
+    {
+        try
+        {
+            ObjectId[] ids = [.. fetches.Select(static fetch => fetch.Id)];
+            IReadOnlyList<ObjectLocation>[] locations = await directory.LocateAsync(ids, CancellationToken.None).ConfigureAwait(false);
+            Ask(
+                fetches,
+                i =>
+                {
+                    // In another order each time: of several that have an object not always the same is asked.
+                    Peer[] where = [.. locations[i].Select(location => peers.Of(location.Node)).OfType<Peer>()];
+                    Random.Shared.Shuffle(where);
+                    return where;
+                },
+                located: true);
+            ObjectId[] nowhere = [.. ids.Where((_, i) => locations[i].Count == 0)];
+            if (nowhere.Length > 0)
+                directory.Watch(nowhere, TimeSpan.FromMilliseconds(TellMsMax));
+        }
+        catch (Exception e) when (e is IOException or ObjectDisposedException or OperationCanceledException or TimeoutException)
+        {
+            foreach (Fetch fetch in fetches)
+                fetch.LocateFailed(e.Message);
+        }
+    }
+
+    private static void Ask(List<Fetch> fetches, Func<int, Peer[]> candidates, bool located)
+    {
+        var byPeer = new Dictionary<Peer, List<IAskTarget>>();
+        for (int i = 0; i < fetches.Count; i++)
+            foreach (Peer peer in fetches[i].AddCandidates(candidates(i), located))
+                (byPeer.TryGetValue(peer, out List<IAskTarget>? list) ? list : byPeer[peer] = []).Add(fetches[i]);
+        foreach ((Peer peer, List<IAskTarget> list) in byPeer)
+            peer.Ask(System.Runtime.InteropServices.CollectionsMarshal.AsSpan(list));
+    }
+
+    internal void Correct(in ObjectId id, Peer peer, ulong incarnation) => directory.Correct(id, new ObjectLocation(peer.Endpoint, incarnation, true, -1));
+
+    /// <summary>A large object, or one that has to wait for memory, may begin when its turn comes: the most urgent first, then the oldest.</summary>
+    internal void Admit(Fetch fetch)
+    {
+        lock (_lock)
+            _admission.Enqueue(fetch, ((int)fetch.Priority, _arrivals++));
+        PumpAdmission();
+    }
+
+    internal void OnTransferBegan(Fetch fetch, LargeTransfer transfer)
+    {
+        ObjectImage image = transfer.Image;
+        directory.Announce([new LocalObject(fetch.Id, image.Incarnation, image.PayloadBytes, IsComplete: false)]);
+    }
+
+    internal void OnEnded(Fetch fetch, NodeAnswer answer)
+    {
+        if (fetch.Large is { } large && answer != NodeAnswer.Fetched)
+            directory.Withdraw([new LocalObject(fetch.Id, large.Image.Incarnation, large.Image.PayloadBytes, IsComplete: false)]);
+        if (answer != NodeAnswer.Fetched)
+            Counters.CountFailedFetch();
+        lock (_lock)
+        {
+            if (_fetches.TryGetValue(fetch.Id, out Fetch? there) && there == fetch)
+                _fetches.Remove(fetch.Id);
+            _admitted.Remove(fetch);
+        }
+        PumpAdmission();
+    }
+
+    internal void Tick()
+    {
+        long nowMs = Environment.TickCount64, nowTicks = Stopwatch.GetTimestamp();
+        List<Fetch> all = _ticked;
+        lock (_lock)
+            all.AddRange(_fetches.Values);
+        foreach (Fetch fetch in all)
+        {
+            fetch.Tick(nowMs, nowTicks);
+            fetch.Large?.Tick(nowMs);
+        }
+        all.Clear();
+    }
+
+    internal void Stop()
+    {
+        Fetch[] all;
+        lock (_lock)
+        {
+            _stopped = true;
+            all = [.. _fetches.Values];
+        }
+        foreach (Fetch fetch in all)
+            fetch.End(NodeAnswer.Stopping, "the node is being stopped");
+    }
+
+    /// <summary>Until a point in time of <see cref="Stopwatch"/>.</summary>
+    internal static TimeSpan TimeLeft(long deadlineTicks) =>
+        deadlineTicks == long.MaxValue ? Timeout.InfiniteTimeSpan : TimeSpan.FromSeconds(Math.Max(0, (deadlineTicks - Stopwatch.GetTimestamp()) / (double)Stopwatch.Frequency));
+
+    internal static long DeadlineTicks(TimeSpan timeout)
+    {
+        double ticks = timeout.TotalSeconds * Stopwatch.Frequency;
+        return timeout == Timeout.InfiniteTimeSpan || ticks > long.MaxValue / 4 ? long.MaxValue : Stopwatch.GetTimestamp() + (long)ticks;
+    }
+
+    private void PumpAdmission()
+    {
+        while (true) // Ends with the queue or the places.
+        {
+            Fetch? next;
+            lock (_lock)
+            {
+                if (_admitted.Count >= options.TransfersMax || !_admission.TryDequeue(out next, out _))
+                    return;
+                _admitted.Add(next);
+            }
+            ThreadPool.UnsafeQueueUserWorkItem(static fetch => fetch.Create(mayWait: false), next, preferLocal: false);
+        }
+    }
+}

@@ -1,0 +1,39 @@
+using System.Collections.Concurrent;
+using FastPlasma.Transfer.Directory;
+
+namespace FastPlasma.Transfer.Fetching;
+
+/// <summary>The nodes that this one asks, by where they are dialed.</summary>
+internal sealed class PeerTable(IPeerHost host, IObjectDirectory directory, NodeEndpoint? self) : IDisposable
+{
+    private readonly ConcurrentDictionary<NodeEndpoint, Peer> _peers = new();
+
+    // Read by those that make peers while Dispose runs: a peer that is made later is disposed by who made it.
+    private int _disposed;
+
+    /// <summary>All that were ever asked.</summary>
+    internal ICollection<Peer> All => _peers.Values;
+
+    /// <summary>The peer at an address; null for this node itself.</summary>
+    internal Peer? Of(NodeEndpoint endpoint)
+    {
+        if (endpoint == self)
+            return null;
+        Peer peer = _peers.GetOrAdd(endpoint, static (at, table) => table.Make(at), this);
+        if (Volatile.Read(ref _disposed) != 0)
+            peer.Dispose();
+        return peer;
+    }
+
+    /// <summary>Peers that the directory knows, whether they can be reached or not.</summary>
+    internal Peer[] Known() => [.. directory.Nodes.Select(node => Of(node.Endpoint)).OfType<Peer>()];
+
+    private Peer Make(NodeEndpoint endpoint) => new(host, endpoint, keep: !directory.KnowsLocations);
+
+    public void Dispose()
+    {
+        Volatile.Write(ref _disposed, 1);
+        foreach (Peer peer in _peers.Values)
+            peer.Dispose();
+    }
+}

@@ -1,0 +1,523 @@
+using System.Buffers;
+using System.Diagnostics;
+using System.Net.Sockets;
+using System.Text;
+using FastPlasma.Nodes;
+using FastPlasma.Transfer.Connections;
+using FastPlasma.Transfer.Directory;
+using FastPlasma.Transfer.Fetching;
+using FastPlasma.Transfer.Nodes;
+using FastPlasma.Transfer.Serving;
+using FastPlasma.Transfer.Wire;
+using Microsoft.Extensions.Hosting;
+using Microsoft.Extensions.Logging;
+using Microsoft.Extensions.Logging.Abstractions;
+
+namespace FastPlasma.Transfer;
+
+/// <summary>Makes a store part of a cluster: serves its objects to other nodes, and brings those that processes of this machine ask for and other nodes have. One per store.</summary>
+/// <remarks>
+/// While it runs, <see cref="PlasmaStore.TryGet(in ObjectId, TimeSpan, out PlasmaObject, TimeSpan, CancellationToken)"/> with a timeout, GetAsync, waits and Prefetch find objects of other nodes too, in every process that has the store open.
+/// The store belongs to the caller and has to stay open until the node has stopped. All members may be called from any thread.
+/// </remarks>
+public sealed class PlasmaNode : IHostedService, IAsyncDisposable, IPeerHost, IServerHost, IDirectoryListener
+{
+    private const int DialMs = 3000, StuckMs = 30_000;
+
+    private readonly PlasmaNodeOptions _options;
+    private readonly ILogger _logger;
+    private readonly TransferCounters _counters = new();
+    private readonly RegionTable _regions = new();
+    private readonly InterestTable _interests = new();
+    private readonly TombstoneTable _tombstones;
+    private readonly Lock _lifeLock = new();
+    private IObjectDirectory? _directory;
+    private PeerTable? _peers;
+    private FetchTable? _fetches;
+    private Listener? _listener;
+    private LocalRequests? _requests;
+    private StoreEvents? _events;
+    private ReplicaKeeper? _replicas;
+    private Thread? _ticker;
+    private Handshake.Self? _self;
+    private volatile bool _stopping;
+    private bool _started, _stopped;
+
+    /// <summary>Prepares a node; <see cref="StartAsync"/> begins.</summary>
+    /// <exception cref="ArgumentException">The options are impossible, or not safe.</exception>
+    public PlasmaNode(PlasmaStore store, PlasmaNodeOptions? options = null, ILogger<PlasmaNode>? logger = null)
+    {
+        ArgumentNullException.ThrowIfNull(store);
+        Store = store;
+        _options = options ?? new PlasmaNodeOptions();
+        if (_options.Validate() is { } wrong)
+            throw new ArgumentException(wrong, nameof(options));
+        _logger = (ILogger?)logger ?? NullLogger.Instance;
+        _tombstones = new TombstoneTable(_options.TombstoneLife);
+    }
+
+    /// <summary>The store that it serves.</summary>
+    public PlasmaStore Store { get; }
+
+    /// <summary>Of this run of the node.</summary>
+    public Guid Id { get; } = Guid.NewGuid();
+
+    /// <summary>Where others dial it; known once it has started.</summary>
+    public NodeEndpoint Endpoint { get; private set; }
+
+    /// <summary>What it has moved since it began.</summary>
+    public TransferStats Stats() => _counters.ToStats() with { CopiedBytes = _counters.ToStats().CopiedBytes };
+
+    /// <summary>The nodes that it knows.</summary>
+    public IReadOnlyList<PeerInfo> Peers()
+    {
+        PeerTable peers = Running(_peers);
+        peers.Known();
+        return [.. peers.All.Select(static peer => new PeerInfo(peer.Endpoint, peer.NodeId, peer.StoreUuid, peer.IsUp, peer.PingUs, peer.Problem)).OrderBy(static peer => peer.Endpoint.ToString(), StringComparer.Ordinal)];
+    }
+
+    /// <summary>Why the directory cannot be asked at the moment; null if it can.</summary>
+    public string? DirectoryProblem => _directory?.Problem;
+
+    /// <summary>Objects that are being fetched.</summary>
+    public int FetchCount => _fetches?.Count ?? 0;
+
+    /// <summary>Begins to serve and to fetch. Does not wait for other nodes or the directory.</summary>
+    /// <exception cref="InvalidOperationException">Another node serves this store, or this one was started before.</exception>
+    /// <exception cref="IOException">The address cannot be had.</exception>
+    public async Task StartAsync(CancellationToken cancellationToken)
+    {
+        lock (_lifeLock)
+        {
+            if (_started)
+                throw new InvalidOperationException("The node was started before.");
+            _started = true;
+        }
+        NodeRequests requests = NodeRequests.TryOpen(Store, out int other)
+            ?? throw new InvalidOperationException($"Store '{Store.Name}' is served by {(other > 0 ? $"process {other}" : "another process")} already.");
+        try
+        {
+            _listener = new Listener(this, _options, _logger);
+            NodeEndpoint advertised = _options.Advertise ?? _options.Listen;
+            Endpoint = advertised.Port == 0 ? advertised with { Port = _listener.Port } : advertised;
+            _self = new Handshake.Self(Id, Store.Uuid, _options.ClusterKey, _options.TombstoneLife, Endpoint);
+            _directory = _options.Directory();
+            _peers = new PeerTable(this, _directory, Endpoint);
+            _fetches = new FetchTable(Store, _options, _peers, _directory, _tombstones, _regions, _counters);
+            _replicas = new ReplicaKeeper(this, _options.Replicas, _logger);
+            _events = new StoreEvents(Store, OnStoreEvent, LookAtAll, _logger);
+            await _directory.StartAsync(new NodeDescription(Id, Endpoint, Store.Uuid, _options.Name ?? $"{Environment.MachineName}/{Store.Name}"), this, cancellationToken).ConfigureAwait(false);
+            if (!_directory.KnowsLocations)
+                foreach (Peer peer in _peers.Known())
+                    peer.Connect();
+            _listener.Start(_self);
+            _events.Start();
+            _ticker = new Thread(Tick) { IsBackground = true, Name = "fastplasma node" };
+            _ticker.Start();
+            _requests = new LocalRequests(requests, _fetches, _logger);
+            ((IDirectoryListener)this).AnnounceAgain();
+        }
+        catch
+        {
+            if (_requests is null)
+                requests.Dispose();
+            await StopAsync(CancellationToken.None).ConfigureAwait(false);
+            throw;
+        }
+        _logger.LogInformation("Store '{Store}' is served at {Endpoint}.", Store.Name, Endpoint);
+    }
+
+    /// <summary>Ends all connections and fetches, and leaves the cluster. The store keeps what it has.</summary>
+    public async Task StopAsync(CancellationToken cancellationToken)
+    {
+        lock (_lifeLock)
+        {
+            if (_stopped)
+                return;
+            _stopped = true;
+        }
+        _stopping = true;
+        _requests?.Dispose();
+        _fetches?.Stop();
+        _replicas?.Dispose();
+        _events?.Dispose();
+        _listener?.Dispose();
+        _peers?.Dispose();
+        _ticker?.Join();
+        if (_directory is not null)
+            await _directory.DisposeAsync().ConfigureAwait(false);
+    }
+
+    /// <inheritdoc/>
+    public async ValueTask DisposeAsync() => await StopAsync(CancellationToken.None).ConfigureAwait(false);
+
+    /// <summary>Brings objects of other nodes into the store.</summary>
+    /// <param name="ids">Which; those that are here already count as here.</param>
+    /// <param name="timeout">How long to look for them and to receive them; zero asks each node once.</param>
+    /// <param name="priority">Who goes first.</param>
+    /// <param name="progress">Told how many are here, now and then.</param>
+    /// <param name="cancellationToken">Gives up; what has come stays.</param>
+    public async Task<PullReport> PullAsync(ReadOnlyMemory<ObjectId> ids, TimeSpan timeout, TransferPriority priority = TransferPriority.Get, IProgress<int>? progress = null, CancellationToken cancellationToken = default)
+    {
+        FetchTable fetches = Running(_fetches);
+        if (ids.IsEmpty)
+            return new PullReport(0, []);
+        var batch = new PullBatch(ids.Length);
+        fetches.Request(ids.Span, batch, priority, FetchTable.DeadlineTicks(timeout));
+        try
+        {
+            while (progress is not null && !batch.Done.IsCompleted) // Ends with the batch or the token.
+            {
+                await Task.WhenAny(batch.Done, Task.Delay(100, cancellationToken)).ConfigureAwait(false);
+                cancellationToken.ThrowIfCancellationRequested();
+                progress.Report(batch.HereCount);
+            }
+            await batch.Done.WaitAsync(cancellationToken).ConfigureAwait(false);
+        }
+        catch (OperationCanceledException)
+        {
+            foreach (ObjectId id in ids.Span.ToArray())
+                fetches.Leave(id, batch);
+            throw;
+        }
+        return batch.ToReport();
+    }
+
+    /// <summary>Has another node pull objects of this store, and waits until they are there.</summary>
+    /// <param name="ids">Which; they must be in the store.</param>
+    /// <param name="target">Where to.</param>
+    /// <param name="timeout">How long to wait.</param>
+    /// <param name="progress">Told how many are there, now and then.</param>
+    /// <param name="cancellationToken">Ends the wait; the other node may go on pulling.</param>
+    public async Task<PullReport> PushAsync(ReadOnlyMemory<ObjectId> ids, NodeEndpoint target, TimeSpan timeout, IProgress<int>? progress = null, CancellationToken cancellationToken = default)
+    {
+        Peer peer = Running(_peers).Of(target) ?? throw new ArgumentException($"{target} is this node itself.", nameof(target));
+        var push = new Push(Store, peer, ids.ToArray());
+        return await push.RunAsync(FetchTable.DeadlineTicks(timeout), progress, cancellationToken).ConfigureAwait(false);
+    }
+
+    /// <summary>Which nodes have an object, this one included.</summary>
+    /// <exception cref="IOException">The directory cannot be reached.</exception>
+    public async Task<IReadOnlyList<ObjectLocation>> LocateAsync(ObjectId id, TimeSpan timeout, CancellationToken cancellationToken = default)
+    {
+        var locations = new List<ObjectLocation>();
+        if (Store.TryGet(id, out PlasmaObject obj))
+        {
+            locations.Add(new ObjectLocation(Endpoint, obj.Incarnation, IsComplete: true, obj.Length));
+            obj.Dispose();
+        }
+        LocateProbe probe = await ProbeAsync(id, timeout, cancellationToken).ConfigureAwait(false);
+        locations.AddRange(probe.Found.Select(static found => new ObjectLocation(found.Peer.Endpoint, found.Record.Incarnation, found.Record.Answer == ObjectAnswer.Complete, found.Record.PayloadBytes)));
+        return locations;
+    }
+
+    /// <summary>Reads part of an object that may be on another node, straight into the caller's memory; the object does not come into this store.</summary>
+    /// <param name="id">Which.</param>
+    /// <param name="offset">From the payload's beginning.</param>
+    /// <param name="destination">Filled as far as the payload goes; pinned meanwhile.</param>
+    /// <param name="timeout">How long it may take.</param>
+    /// <param name="cancellationToken">Ends it; the memory is not written to any more when this returns.</param>
+    /// <returns>Bytes read: less than asked for at the payload's end.</returns>
+    /// <exception cref="PlasmaException">No node has it.</exception>
+    /// <exception cref="IOException">It could not be read.</exception>
+    /// <exception cref="TimeoutException">The time was over.</exception>
+    public async Task<int> ReadAsync(ObjectId id, long offset, Memory<byte> destination, TimeSpan timeout, CancellationToken cancellationToken = default)
+    {
+        ArgumentOutOfRangeException.ThrowIfNegative(offset);
+        if (Store.TryGet(id, out PlasmaObject obj))
+        {
+            using (obj)
+            {
+                int here = (int)Math.Clamp(obj.Length - offset, 0, destination.Length);
+                if (here > 0)
+                    obj.CopyTo(offset, destination.Span[..here]);
+                return here;
+            }
+        }
+        long deadline = FetchTable.DeadlineTicks(timeout);
+        LocateProbe probe = await ProbeAsync(id, timeout, cancellationToken).ConfigureAwait(false);
+        (Peer Peer, ObjectRecord Record)[] found = [.. probe.Found.Where(static found => found.Record.Answer == ObjectAnswer.Complete)];
+        if (found.Length == 0)
+            throw new PlasmaException(PlasmaStatus.NotFound, $"Object {id} is on no node that could be asked{(probe.Failed.Length > 0 ? $" ({probe.Failed.Length} could not: {probe.Failed[0].Reason})" : "")}.");
+        int bytes = (int)Math.Clamp(found[0].Record.PayloadBytes - offset, 0, destination.Length);
+        if (bytes == 0)
+            return 0;
+        using MemoryHandle pin = destination.Pin();
+        IOException? last = null;
+        foreach ((Peer peer, ObjectRecord record) in found)
+        {
+            RangeRead read;
+            unsafe
+            {
+                read = new RangeRead(_regions, peer, record, offset, (byte*)pin.Pointer, bytes, _options.StreamsPerPeer);
+            }
+            try
+            {
+                await read.Done.WaitAsync(FetchTable.TimeLeft(deadline), cancellationToken).ConfigureAwait(false);
+                return bytes;
+            }
+            catch (IOException e)
+            {
+                last = e; // From the next holder, then.
+            }
+            catch (Exception e) when (e is TimeoutException or OperationCanceledException)
+            {
+                read.Cancel("given up");
+                await read.Done.ContinueWith(static _ => { }, CancellationToken.None, TaskContinuationOptions.ExecuteSynchronously, TaskScheduler.Default).ConfigureAwait(false);
+                if (e is OperationCanceledException)
+                    throw;
+                throw new TimeoutException($"{bytes} bytes of object {id} did not come from {peer.Endpoint} within {timeout.TotalSeconds:0.###} s.");
+            }
+        }
+        throw last!;
+    }
+
+    internal Peer[] UpPeers() => [.. Running(_peers).Known().Where(static peer => peer.IsUp)];
+
+    TransferCounters IPeerHost.Counters => _counters;
+
+    RegionTable IPeerHost.Regions => _regions;
+
+    FetchTable IServerHost.Fetches => _fetches!;
+
+    InterestTable IServerHost.Interests => _interests;
+
+    TombstoneTable IServerHost.Tombstones => _tombstones;
+
+    TransferCounters IServerHost.Counters => _counters;
+
+    FrameChannel IPeerHost.Dial(NodeEndpoint endpoint, ConnectionKind kind, out Hello hello)
+    {
+        if (_stopping)
+            throw new IOException("the node is being stopped");
+        Socket socket = SocketSetup.Dial(endpoint, TimeSpan.FromMilliseconds(DialMs));
+        ITransferConnection? connection = null;
+        // Ends a handshake that does not get on.
+        using var limit = new Timer(
+            static state =>
+            {
+                try
+                {
+                    ((Socket)state!).Shutdown(SocketShutdown.Both);
+                }
+                catch (Exception e) when (e is SocketException or ObjectDisposedException)
+                {
+                    // It has ended by itself.
+                }
+            },
+            socket, Limits.HandshakeMs, Timeout.Infinite);
+        try
+        {
+            connection = _options.Tls is { } tls ? TlsConnection.AsRequester(socket, tls) : new PlainConnection(socket);
+            hello = Handshake.AsRequester(connection, _self!, kind);
+            return new FrameChannel(connection);
+        }
+        catch (Exception e) when (e is IOException or SocketException or ObjectDisposedException)
+        {
+            connection?.Dispose();
+            socket.Dispose();
+            throw e as IOException ?? new IOException($"{endpoint}: {e.Message}", e);
+        }
+    }
+
+    void IPeerHost.OnPeerUp(Peer peer, FrameChannel control)
+    {
+        // Before anything is asked: who was away learns what was deleted before it answers.
+        Span<DeleteRecord> all = DeleteRecords(_tombstones.All());
+        for (int i = 0; i < all.Length; i += Limits.RecordCountMax)
+            control.Post(FrameType.Delete, 0, (ReadOnlySpan<DeleteRecord>)all.Slice(i, Math.Min(Limits.RecordCountMax, all.Length - i)));
+        _logger.LogInformation("Node {Endpoint} is there.", peer.Endpoint);
+    }
+
+    void IPeerHost.OnPeerDown(Peer peer, string reason) => _logger.LogInformation("Node {Endpoint} is gone: {Reason}", peer.Endpoint, reason);
+
+    void IPeerHost.OnHave(Peer peer, in HaveRecord record) => _fetches!.Find(record.Id)?.Large?.OnHave(peer, record);
+
+    void IPeerHost.OnHolder(Peer peer, in HolderRecord record)
+    {
+        if (record.NodeId == Id || record.AddressBytes > HolderRecord.AddressBytesMax || _fetches!.Find(record.Id) is not { } fetch)
+            return;
+        string address;
+        unsafe
+        {
+            fixed (byte* text = record.Address)
+                address = Encoding.UTF8.GetString(text, record.AddressBytes);
+        }
+        if (NodeEndpoint.TryParse(address, out NodeEndpoint endpoint) && _peers!.Of(endpoint) is { } holder)
+            fetch.ConsiderSource(holder, record.Incarnation);
+    }
+
+    void IPeerHost.OnAppeared(Peer peer, in ObjectRecord record) => _fetches!.Find(record.Id)?.OnAppeared(peer, record);
+
+    void IServerHost.OnTaker(in ObjectId id, ulong incarnation, NodeEndpoint taker)
+    {
+        if (_fetches!.Find(id) is { } fetch && _peers!.Of(taker) is { } peer)
+            fetch.ConsiderSource(peer, incarnation);
+    }
+
+    void IServerHost.OnOffer(NodeEndpoint? from, ReadOnlySpan<OfferRecord> offers)
+    {
+        if (from is not { } endpoint || _peers!.Of(endpoint) is not { } peer)
+            return;
+        foreach (ref readonly OfferRecord offer in offers)
+        {
+            if (_tombstones.Contains(offer.Id, offer.Incarnation))
+                continue;
+            ObjectId id = offer.Id;
+            if ((offer.Flags & OfferRecord.PullFlag) != 0)
+                _fetches!.Request(new ReadOnlySpan<ObjectId>(in id), Unheard.Instance, TransferPriority.Prefetch, FetchTable.DeadlineTicks(TimeSpan.FromMinutes(1)));
+            _fetches!.Find(id)?.Offered(peer);
+        }
+    }
+
+    void IServerHost.OnDelete(ReadOnlySpan<DeleteRecord> deletes)
+    {
+        foreach (ref readonly DeleteRecord record in deletes)
+            ApplyDelete(record.Id, record.Incarnation, TimeSpan.FromMilliseconds(Math.Min(record.TombstoneMs, (ulong)_options.TombstoneLife.TotalMilliseconds)));
+    }
+
+    void IDirectoryListener.Appeared(ObjectId id, ObjectLocation location)
+    {
+        if (_fetches?.Find(id) is { } fetch && _peers!.Of(location.Node) is { } peer)
+            fetch.Offered(peer);
+    }
+
+    void IDirectoryListener.Deleted(ReadOnlySpan<Tombstone> tombstones)
+    {
+        foreach (Tombstone tombstone in tombstones)
+            ApplyDelete(tombstone.Id, tombstone.Incarnation, tombstone.Left);
+    }
+
+    void IDirectoryListener.AnnounceAgain()
+    {
+        if (_directory is not { KnowsLocations: true } directory)
+            return;
+        LocalObject[] all = [.. Store.List().Where(static info => info.State == ObjectState.Sealed).Select(static info => new LocalObject(info.Id, info.Incarnation, info.PayloadBytes, IsComplete: true))];
+        directory.Announce(all);
+    }
+
+    private async Task<LocateProbe> ProbeAsync(ObjectId id, TimeSpan timeout, CancellationToken cancellationToken)
+    {
+        PeerTable peers = Running(_peers);
+        Peer[] ask = peers.Known();
+        if (_directory!.KnowsLocations)
+        {
+            IReadOnlyList<ObjectLocation>[] where = await _directory.LocateAsync(new[] { id }, cancellationToken).ConfigureAwait(false);
+            ask = [.. where[0].Select(location => peers.Of(location.Node)).OfType<Peer>()];
+        }
+        var probe = new LocateProbe(id, ask.Length);
+        foreach (Peer peer in ask)
+            peer.Ask(probe);
+        await Task.WhenAny(probe.Done, Task.Delay(timeout < TimeSpan.Zero ? Timeout.InfiniteTimeSpan : timeout, cancellationToken)).ConfigureAwait(false);
+        cancellationToken.ThrowIfCancellationRequested();
+        return probe;
+    }
+
+    private void OnStoreEvent(PlasmaEvent e, ulong incarnation)
+    {
+        switch (e.Kind)
+        {
+            case PlasmaEventKind.Sealed:
+                OnSealed(e.Id);
+                _directory!.Announce([new LocalObject(e.Id, incarnation, e.PayloadBytes, IsComplete: true)]);
+                _replicas!.OnSealed(e.Id);
+                break;
+            case PlasmaEventKind.Evicted:
+                _directory!.Withdraw([new LocalObject(e.Id, incarnation, e.PayloadBytes, IsComplete: true)]);
+                break;
+            case PlasmaEventKind.Deleted:
+                _directory!.Withdraw([new LocalObject(e.Id, incarnation, e.PayloadBytes, IsComplete: true)]);
+                if (!_tombstones.Add(e.Id, incarnation, _options.TombstoneLife))
+                    break; // The echo of a delete that came from elsewhere.
+                Tombstone[] deleted = [new Tombstone(e.Id, incarnation, _options.TombstoneLife)];
+                _directory.Delete(deleted);
+                Span<DeleteRecord> records = DeleteRecords(deleted);
+                foreach (Peer peer in _peers!.All)
+                    peer.TryNotify(FrameType.Delete, (ReadOnlySpan<DeleteRecord>)records); // Those that are away are told when they are back.
+                break;
+        }
+    }
+
+    /// <summary>An object is here now: whoever waits for it, here or elsewhere, is told.</summary>
+    private void OnSealed(in ObjectId id)
+    {
+        _fetches!.Find(id)?.OnSealedHere();
+        List<ServerConnection> waiting = _interests.Take(id);
+        if (waiting.Count == 0 || !Store.TryGet(id, out PlasmaObject obj))
+            return;
+        using (obj)
+        {
+            ObjectRecord record;
+            unsafe
+            {
+                record = ReplicaImage.ToRecord(Store.ImageOf(obj, out _), ObjectAnswer.Complete);
+            }
+            foreach (ServerConnection connection in waiting)
+                connection.TellAppeared(record);
+        }
+    }
+
+    /// <summary>Events were lost: everything that waits is looked at, and everything is announced again.</summary>
+    private void LookAtAll()
+    {
+        foreach (ObjectId id in _interests.WaitedFor())
+            if (Store.Contains(id))
+                OnSealed(id);
+        ((IDirectoryListener)this).AnnounceAgain();
+    }
+
+    /// <summary>The tombstone first: a fetch that seals meanwhile sees it, or the delete sees the object.</summary>
+    private void ApplyDelete(in ObjectId id, ulong incarnation, TimeSpan left)
+    {
+        if (left <= TimeSpan.Zero)
+            return;
+        _tombstones.Add(id, incarnation, left);
+        _fetches?.Find(id)?.OnDeleted(incarnation);
+        Store.DeleteIncarnation(id, incarnation);
+    }
+
+    private void Tick()
+    {
+        while (!_stopping) // Ends with the node.
+        {
+            Thread.Sleep(FetchTable.TickMs);
+            try
+            {
+                long now = Environment.TickCount64;
+                long silent = (long)_options.SilenceTimeout.TotalMilliseconds;
+                _fetches!.Tick();
+                foreach (Peer peer in _peers!.All)
+                    peer.Tick(now, silent / 3, silent, StuckMs);
+                _listener!.Tick(now, StuckMs);
+                _interests.Tick();
+                _tombstones.Tick();
+            }
+            catch (ObjectDisposedException)
+            {
+                return; // The store was closed under the node.
+            }
+        }
+    }
+
+    private static DeleteRecord[] DeleteRecords(IReadOnlyCollection<Tombstone> tombstones) =>
+        [.. tombstones.Select(static tombstone => new DeleteRecord { Id = tombstone.Id, Incarnation = tombstone.Incarnation, TombstoneMs = (ulong)tombstone.Left.TotalMilliseconds })];
+
+    private T Running<T>(T? part)
+        where T : class => !_stopped && part is not null ? part : throw new InvalidOperationException(_stopped ? "The node has been stopped." : "The node has not been started.");
+
+    /// <summary>Who asked is not told.</summary>
+    private sealed class Unheard : IFetchWaiter
+    {
+        internal static readonly Unheard Instance = new();
+
+        public void OnFetched(in ObjectId id, NodeAnswer answer, string? reason)
+        {
+            // The object is here, or not: who pushed it looks.
+        }
+
+        public void OnProgress(in ObjectId id, NodeAnswer state)
+        {
+            // As above.
+        }
+    }
+}

@@ -1,0 +1,210 @@
+using System.Net;
+using System.Net.Sockets;
+using FastPlasma.Transfer.Connections;
+using FastPlasma.Transfer.Wire;
+using Microsoft.Extensions.Logging;
+
+namespace FastPlasma.Transfer.Serving;
+
+/// <summary>Accepts connections, shakes hands, and gives each that is let in a thread. Who does not finish the handshake in time, or is one of too many, is cut off.</summary>
+internal sealed class Listener : IDisposable
+{
+    /// <summary>Connections in the handshake at a time, in all and from one address.</summary>
+    internal const int HandshakesMax = 64, HandshakesPerAddressMax = 16;
+
+    private const int Backlog = 256;
+
+    private readonly IServerHost _host;
+    private readonly PlasmaNodeOptions _options;
+    private readonly ILogger _logger;
+    private readonly Socket _socket;
+    private readonly Lock _lock = new();
+    private readonly LinkedList<Pending> _pending = [];
+    private readonly List<ServerConnection> _connections = [];
+    private Handshake.Self? _self;
+    private bool _disposed;
+
+    private sealed record Pending(Socket Socket, IPAddress Address, long SinceMs);
+
+    /// <summary>Binds and listens; nobody is accepted before <see cref="Start"/>.</summary>
+    /// <exception cref="IOException">The address cannot be had.</exception>
+    internal Listener(IServerHost host, PlasmaNodeOptions options, ILogger logger)
+    {
+        (_host, _options, _logger) = (host, options, logger);
+        try
+        {
+            IPAddress address = IPAddress.TryParse(options.Listen.Host, out IPAddress? literal) ? literal : Dns.GetHostAddresses(options.Listen.Host)[0];
+            _socket = new Socket(address.AddressFamily, SocketType.Stream, ProtocolType.Tcp);
+            _socket.SetSocketOption(SocketOptionLevel.Socket, SocketOptionName.ReuseAddress, true);
+            _socket.Bind(new IPEndPoint(address, options.Listen.Port));
+            _socket.Listen(Backlog);
+            Port = ((IPEndPoint)_socket.LocalEndPoint!).Port;
+        }
+        catch (SocketException e)
+        {
+            _socket?.Dispose();
+            throw new IOException($"cannot listen on {options.Listen}: {e.Message}", e);
+        }
+    }
+
+    internal int Port { get; }
+
+    internal int ConnectionCount
+    {
+        get
+        {
+            lock (_lock)
+                return _connections.Count;
+        }
+    }
+
+    internal void Start(Handshake.Self self)
+    {
+        _self = self;
+        new Thread(Accept) { IsBackground = true, Name = "fastplasma accept" }.Start();
+    }
+
+    /// <summary>Cuts off who is late or stuck.</summary>
+    internal void Tick(long nowMs, long stuckMaxMs)
+    {
+        List<ServerConnection> connections;
+        lock (_lock)
+        {
+            foreach (Pending pending in _pending)
+                if (nowMs - pending.SinceMs > Limits.HandshakeMs)
+                    Cut(pending.Socket);
+            connections = [.. _connections];
+        }
+        foreach (ServerConnection connection in connections)
+            connection.Tick(nowMs, stuckMaxMs);
+    }
+
+    public void Dispose()
+    {
+        List<ServerConnection> connections;
+        lock (_lock)
+        {
+            _disposed = true;
+            foreach (Pending pending in _pending)
+                Cut(pending.Socket);
+            connections = [.. _connections];
+        }
+        _socket.Dispose();
+        foreach (ServerConnection connection in connections)
+        {
+            connection.Channel.Bye("the node is being stopped");
+            connection.Channel.Abort();
+        }
+    }
+
+    private void Accept()
+    {
+        while (true) // Ends with the socket.
+        {
+            Socket socket;
+            try
+            {
+                socket = _socket.Accept();
+            }
+            catch (Exception e) when (e is SocketException or ObjectDisposedException)
+            {
+                if (_disposed)
+                    return;
+                _logger.LogWarning(e, "Accepting a connection failed.");
+                Thread.Sleep(100); // Out of descriptors, for example: not again at once.
+                continue;
+            }
+            var address = (socket.RemoteEndPoint as IPEndPoint)?.Address ?? IPAddress.None;
+            LinkedListNode<Pending>? place;
+            lock (_lock)
+            {
+                if (_disposed || _pending.Count(pending => pending.Address.Equals(address)) >= HandshakesPerAddressMax)
+                {
+                    place = null;
+                }
+                else
+                {
+                    if (_pending.Count >= HandshakesMax)
+                        Cut(_pending.First!.Value.Socket); // The oldest makes room; its thread takes it out.
+                    place = _pending.AddLast(new Pending(socket, address, Environment.TickCount64));
+                }
+            }
+            if (place is null)
+            {
+                _host.Counters.CountRefused();
+                socket.Dispose();
+                continue;
+            }
+            new Thread(() => Serve(place)) { IsBackground = true, Name = "fastplasma serve" }.Start();
+        }
+    }
+
+    private void Serve(LinkedListNode<Pending> place)
+    {
+        ITransferConnection? connection = null;
+        Hello hello = default;
+        string? refusal = null;
+        ServerConnection? server = null;
+        try
+        {
+            Socket socket = place.Value.Socket;
+            connection = _options.Tls is { } tls ? TlsConnection.AsServer(socket, tls) : new PlainConnection(socket);
+            hello = Handshake.AsServer(connection, _self!);
+            lock (_lock)
+            {
+                int sameNode = _connections.Count(other => other.NodeId == hello.NodeId);
+                refusal = _disposed ? "the node is being stopped" : sameNode >= _options.ConnectionsPerPeerMax ? $"this node has {sameNode} connections from yours already" : null;
+                if (refusal is null)
+                {
+                    server = new ServerConnection(_host, new FrameChannel(connection), hello);
+                    _connections.Add(server);
+                }
+            }
+            if (refusal is null)
+                Handshake.Admit(connection);
+            else
+                Handshake.Refuse(connection, refusal);
+        }
+        catch (Exception e) when (e is IOException or SocketException or ObjectDisposedException)
+        {
+            refusal = e.Message;
+        }
+        finally
+        {
+            lock (_lock)
+            {
+                _pending.Remove(place);
+                if (refusal is not null && server is not null)
+                    _connections.Remove(server);
+            }
+        }
+        if (refusal is not null || server is null)
+        {
+            _host.Counters.CountRefused();
+            _logger.LogInformation("A connection from {Address} was not let in: {Reason}", place.Value.Address, refusal);
+            server?.Dispose();
+            connection?.Dispose();
+            place.Value.Socket.Dispose();
+            return;
+        }
+        using (server)
+        {
+            string reason = server.Run();
+            _logger.LogDebug("The connection from {Address} ended: {Reason}", place.Value.Address, reason);
+            lock (_lock)
+                _connections.Remove(server);
+        }
+    }
+
+    private static void Cut(Socket socket)
+    {
+        try
+        {
+            socket.Shutdown(SocketShutdown.Both);
+        }
+        catch (Exception e) when (e is SocketException or ObjectDisposedException)
+        {
+            // It has gone by itself.
+        }
+    }
+}
