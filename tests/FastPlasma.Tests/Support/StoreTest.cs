@@ -91,7 +91,7 @@ public abstract class StoreTest : IDisposable
         return folder;
     }
 
-    public void Dispose()
+    public virtual void Dispose()
     {
         GC.SuppressFinalize(this);
         var problems = new List<string>();
