@@ -272,6 +272,9 @@ public sealed class PlasmaNode : IHostedService, IAsyncDisposable, IPeerHost, IS
         throw last!;
     }
 
+    /// <summary>For measurements.</summary>
+    internal FetchTable Fetches => Running(_fetches);
+
     internal Peer[] UpPeers() => [.. Running(_peers).Known().Where(static peer => peer.IsUp)];
 
     TransferCounters IPeerHost.Counters => _counters;

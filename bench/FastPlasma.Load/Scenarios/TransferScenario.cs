@@ -1,0 +1,158 @@
+using System.Globalization;
+using FastPlasma.Load.Driver;
+using FastPlasma.Load.Measuring;
+using FastPlasma.Load.Parts;
+using FastPlasma.Load.Peers;
+using FastPlasma.Load.Reporting;
+
+namespace FastPlasma.Load.Scenarios;
+
+/// <summary>How fast do objects go from node to node?</summary>
+internal sealed class TransferScenario : IScenario
+{
+    private const int LargeFull = 1 << 30, LargeQuick = 256 << 20, SmallBytes = 1024, SmallFull = 100_000, SmallQuick = 20_000, OneBytes = 4096;
+    private const int RoundsFull = 9, RoundsQuick = 5;
+    private static readonly int[] s_pieces = [256 << 10, 512 << 10, 1 << 20];
+
+    public string Name => "transfer";
+
+    public string Question => "How fast do objects go from one node's store into another's, and what does the socket alone allow?";
+
+    public string Method =>
+        "Two nodes on loopback, one process each; the objects are dropped after each round, so that memory is warm on both sides, as it is in the ceiling. Large: one object of 1 GiB (quick: 256 MiB) over 1 and over 4 data connections; the ceiling is a pair of processes with as many blocking sockets, " +
+        "plain memory and the same checksum of each piece on both sides, the best of three piece sizes, in turns. Small: 100,000 objects of 1 KiB (quick: 20,000) in one pull; beside it the same values as pipelined GETs of redis-server, answers read into one buffer. One: a pull of 4 KiB, from the request to the seal; " +
+        "the ceiling is a round trip of raw sockets with as many bytes. The note has processor seconds per GB of both sides and the bytes that were copied in user space.";
+
+    public ScenarioResult Run(LoadContext context)
+    {
+        var results = new ScenarioResult(this);
+        if (context.Product is not { } product)
+            return results;
+        int large = context.Pick(LargeFull, LargeQuick), rounds = context.Pick(RoundsFull, RoundsQuick);
+        context.Guard(results, product, "", () =>
+        {
+            context.RequireMemory(4L * large);
+            string folder = context.Folder.CreateNext();
+            using WorkerProcess rawSource = WorkerProcess.StartPart(context, RawSocketPart.PartName, RawSocketPart.Serve);
+            using WorkerProcess raw = WorkerProcess.StartPart(context, RawSocketPart.PartName, Text(rawSource.PartResult().Figures[0]));
+            raw.PartResult();
+            using var source = new Node(context, folder, "source", large, 4);
+            foreach (int streams in (int[])[1, 4])
+                Large(context, results, product, folder, source, raw, large, streams, rounds);
+            Small(context, results, product, folder);
+            One(context, results, product, folder, raw);
+        });
+        return results;
+    }
+
+    private static void Large(LoadContext context, ScenarioResult results, IPeer product, string folder, Node source, WorkerProcess raw, int bytes, int streams, int rounds)
+    {
+        using var target = new Node(context, folder, $"target{streams}", bytes, streams, source: source);
+        if (streams == 1)
+            source.Order("put", 1, bytes);
+        var ours = new List<WorkResult>();
+        var theirs = s_pieces.ToDictionary(static piece => piece, static _ => new List<WorkResult>());
+        for (int round = 0; round <= rounds; round++)
+        {
+            context.Report($"{streams} connections, round {round}");
+            WorkResult one = target.Order("pull", 1, bytes);
+            if (round > 0) // The first one warms.
+                ours.Add(one);
+            foreach (int piece in s_pieces)
+            {
+                raw.Say($"stream {streams} {bytes} {piece}");
+                WorkResult ceiling = raw.PartResult();
+                if (round > 0)
+                    theirs[piece].Add(ceiling);
+            }
+        }
+        List<WorkResult> best = theirs.Values.MinBy(static list => Median(list))!;
+        string name = $"{Units.Size(bytes)}, {streams} connection{(streams == 1 ? "" : "s")}";
+        results.Add(PeerList.Ceiling, name, FigureKind.OperationsPerSecond, MedianOf(best), bytes);
+        WorkResult median = ours.OrderBy(static one => one.Seconds).ElementAt(ours.Count / 2);
+        string note = string.Create(
+            CultureInfo.InvariantCulture,
+            $"{median.Figures[NodePart.ProcessorSeconds] / (bytes / 1e9):0.000} s of the receiver's processors per GB (ceiling {best.Average(static one => one.Figures[0]) / (bytes / 1e9):0.000}), {median.Figures[NodePart.CopiedBytes]:0} bytes copied in user space");
+        results.Add(product, name, FigureKind.OperationsPerSecond, MedianOf(ours), bytes, note);
+    }
+
+    private static void Small(LoadContext context, ScenarioResult results, IPeer product, string folder)
+    {
+        int count = context.Pick(SmallFull, SmallQuick), rounds = context.Pick(RoundsFull, RoundsQuick);
+        using var source = new Node(context, folder, "small-source", 512 << 20, 4, 2 * count);
+        using var target = new Node(context, folder, "small-target", 512 << 20, 4, 2 * count, source);
+        source.Order("put", count, SmallBytes);
+        using RedisPipeline? redis = RedisPipeline.TryStart(context, folder, count, SmallBytes);
+        List<WorkResult> ours = [], theirs = [];
+        for (int round = 0; round <= rounds; round++)
+        {
+            context.Report($"small, round {round}");
+            WorkResult one = target.Order("pull", count, SmallBytes);
+            WorkResult? other = redis?.GetAll();
+            if (round == 0)
+                continue;
+            ours.Add(one);
+            if (other is not null)
+                theirs.Add(other);
+        }
+        string name = $"{count:N0} objects of {Units.Size(SmallBytes)}";
+        if (theirs.Count > 0)
+            results.Add("redis", name, FigureKind.OperationsPerSecond, MedianOf(theirs), SmallBytes, "GET, pipelined over loopback TCP");
+        else
+            results.AddRemark(product, "redis was not measured beside it: redis-server is not installed (Debian: apt-get install redis-server)");
+        results.Add(product, name, FigureKind.OperationsPerSecond, MedianOf(ours), SmallBytes);
+    }
+
+    private static void One(LoadContext context, ScenarioResult results, IPeer product, string folder, WorkerProcess raw)
+    {
+        const int count = 2000;
+        using var source = new Node(context, folder, "one-source", 64 << 20, 4, 2 * count);
+        using var target = new Node(context, folder, "one-target", 64 << 20, 4, 2 * count, source);
+        source.Order("put", count, OneBytes);
+        List<WorkResult> ours = [], theirs = [];
+        for (int round = 0; round <= 3; round++)
+        {
+            context.Report($"one, round {round}");
+            WorkResult one = target.Order("each", count, OneBytes);
+            // As many bytes as the frames have: an Ask of one record; an answer of one record and the image.
+            raw.Say($"ping {count} 72 {24 + 128 + OneBytes}");
+            WorkResult ceiling = raw.PartResult();
+            if (round == 0)
+                continue;
+            ours.Add(one);
+            theirs.Add(ceiling);
+        }
+        const string name = "pull of 4 KiB";
+        results.Add(PeerList.Ceiling, name, FigureKind.MedianNs, Measurement.OfRounds(theirs));
+        results.Add(product, name, FigureKind.MedianNs, Measurement.OfRounds(ours));
+    }
+
+    private static double Median(List<WorkResult> rounds) => rounds.Select(static one => one.Seconds).Order().ElementAt(rounds.Count / 2);
+
+    private static Measurement MedianOf(List<WorkResult> rounds) => Measurement.Of(rounds.OrderBy(static one => one.OperationsPerSecond).ElementAt(rounds.Count / 2));
+
+    private static string Text(double number) => number.ToString("0", CultureInfo.InvariantCulture);
+
+    /// <summary>A node in a process of its own.</summary>
+    private sealed class Node : IDisposable
+    {
+        private readonly WorkerProcess _process;
+
+        internal Node(LoadContext context, string folder, string name, long bytes, int streams, int objects = 4096, Node? source = null)
+        {
+            string[] arguments = [folder, name, Text(bytes + (16 << 20)), Text(objects), Text(streams), .. source is null ? [] : new[] { Text(source.Port) }];
+            _process = WorkerProcess.StartPart(context, NodePart.PartName, arguments);
+            Port = (int)_process.PartResult().Figures[0];
+        }
+
+        internal int Port { get; }
+
+        internal WorkResult Order(string what, int count, int bytes)
+        {
+            _process.Say(string.Create(CultureInfo.InvariantCulture, $"{what} {count} {bytes}"));
+            return _process.PartResult();
+        }
+
+        public void Dispose() => _process.Dispose();
+    }
+}
