@@ -9,6 +9,7 @@ internal sealed class TombstoneTable(TimeSpan life)
     private readonly Lock _lock = new();
     private readonly Dictionary<(ObjectId, ulong), long> _ends = [];
     private readonly Queue<(ObjectId Id, ulong Incarnation)> _order = [];
+    private int _count;
 
     internal TimeSpan Life { get; } = life;
 
@@ -23,6 +24,8 @@ internal sealed class TombstoneTable(TimeSpan life)
 
     internal bool Contains(in ObjectId id, ulong incarnation)
     {
+        if (Volatile.Read(ref _count) == 0)
+            return false; // The usual case, asked for every object that moves.
         lock (_lock)
             return _ends.TryGetValue((id, incarnation), out long end) && end > Environment.TickCount64;
     }
@@ -38,6 +41,7 @@ internal sealed class TombstoneTable(TimeSpan life)
             _order.Enqueue((id, incarnation));
             while (_order.Count > CountMax)
                 _ends.Remove(_order.Dequeue()); // The table and its order have the same members.
+            Volatile.Write(ref _count, _ends.Count);
             return true;
         }
     }
@@ -61,7 +65,10 @@ internal sealed class TombstoneTable(TimeSpan life)
     {
         long now = Environment.TickCount64;
         lock (_lock)
+        {
             while (_order.TryPeek(out (ObjectId, ulong) oldest) && _ends[oldest] <= now)
                 _ends.Remove(_order.Dequeue());
+            Volatile.Write(ref _count, _ends.Count);
+        }
     }
 }

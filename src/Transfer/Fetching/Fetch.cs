@@ -20,7 +20,7 @@ internal sealed unsafe class Fetch : IAskTarget
     {
         internal Peer Peer;
         internal Standing Standing;
-        internal ObjectRecord Record;
+        internal ObjectRecord[]? Record; // One, of a peer that has it and did not send it at once.
         internal bool Bytes; // The question asks for the bytes.
     }
 
@@ -28,8 +28,8 @@ internal sealed unsafe class Fetch : IAskTarget
 
     private readonly FetchTable _table;
     private readonly Lock _lock = new();
-    private readonly List<Waiter> _waiters = [];
-    private readonly List<Candidate> _candidates = [];
+    private readonly List<Waiter> _waiters = new(1);
+    private readonly List<Candidate> _candidates = new(1);
     private Peer? _chosen;
     private LargeTransfer? _large;
     private ObjectWriter _writer;
@@ -76,8 +76,10 @@ internal sealed unsafe class Fetch : IAskTarget
         bool over;
         lock (_lock)
         {
+            if (_done)
+                return;
             _waiters.RemoveAll(waiter => waiter.Who == who);
-            over = !_done && _waiters.Count == 0;
+            over = _waiters.Count == 0;
         }
         if (over)
             End(NodeAnswer.TimedOut, "nobody waits for it any more");
@@ -171,7 +173,7 @@ internal sealed unsafe class Fetch : IAskTarget
             else
             {
                 candidate.Standing = Standing.Has;
-                candidate.Record = record;
+                candidate.Record = [record];
                 candidate.Bytes = false;
                 if (_large is { } large)
                 {
@@ -211,7 +213,6 @@ internal sealed unsafe class Fetch : IAskTarget
                 return null;
             ref Candidate candidate = ref CandidateOf(peer);
             candidate.Standing = Standing.Has;
-            candidate.Record = record;
             candidate.Bytes = false;
             _chosen = peer;
             if (_table.Tombstones.Contains(Id, record.Incarnation))
@@ -234,6 +235,7 @@ internal sealed unsafe class Fetch : IAskTarget
                 }
                 else
                 {
+                    candidate.Record = [record];
                     wait = !_creating;
                     _creating = true;
                 }
@@ -310,9 +312,9 @@ internal sealed unsafe class Fetch : IAskTarget
         lock (_lock)
         {
             Peer? peer = _chosen;
-            int at = _candidates.FindIndex(candidate => candidate.Peer == peer && candidate.Standing is Standing.Has);
+            int at = _candidates.FindIndex(candidate => candidate.Peer == peer && candidate is { Standing: Standing.Has, Record: not null });
             if (at < 0)
-                at = _candidates.FindIndex(candidate => candidate.Standing is Standing.Has);
+                at = _candidates.FindIndex(static candidate => candidate is { Standing: Standing.Has, Record: not null });
             if (_done || at < 0)
             {
                 _creating = false;
@@ -320,7 +322,7 @@ internal sealed unsafe class Fetch : IAskTarget
                     NobodyHasIt();
                 return;
             }
-            record = _candidates[at].Record;
+            record = _candidates[at].Record![0];
             _chosen = _candidates[at].Peer;
             leftTicks = _waiters.Count == 0 ? 0 : _waiters.Max(static waiter => waiter.DeadlineTicks);
         }
@@ -396,8 +398,8 @@ internal sealed unsafe class Fetch : IAskTarget
                     large = new LargeTransfer(_table, this, image, writer, record.FirstChunk);
                     Volatile.Write(ref _large, large);
                     foreach (Candidate candidate in _candidates)
-                        if (candidate.Standing == Standing.Has)
-                            sources.Add((candidate.Peer, candidate.Record));
+                        if (candidate is { Standing: Standing.Has, Record: { } its })
+                            sources.Add((candidate.Peer, its[0]));
                     break;
                 case PlasmaStatus.Exists:
                     // Somebody of this machine makes it, or has just made it: its seal ends this fetch. If it is given up instead, the next look asks again.
@@ -538,14 +540,11 @@ internal sealed unsafe class Fetch : IAskTarget
     /// <summary>Ends the fetch, successfully or not.</summary>
     internal void End(NodeAnswer answer, string? reason)
     {
-        List<Waiter> waiters;
         lock (_lock)
         {
             if (_done)
                 return;
-            _done = true;
-            waiters = [.. _waiters];
-            _waiters.Clear();
+            _done = true; // Nobody joins or leaves from here on: the waiters are this thread's.
             if (_hasWriter && !_receivingInline)
             {
                 _writer.Dispose();
@@ -555,7 +554,7 @@ internal sealed unsafe class Fetch : IAskTarget
         }
         _large?.Close(answer == NodeAnswer.Fetched);
         _table.OnEnded(this, answer);
-        foreach (Waiter waiter in waiters)
+        foreach (Waiter waiter in _waiters)
             waiter.Who.OnFetched(Id, answer, reason);
     }
 

@@ -181,13 +181,16 @@ internal sealed class FetchTable(PlasmaStore store, PlasmaNodeOptions options, P
             directory.Withdraw([new LocalObject(fetch.Id, large.Image.Incarnation, large.Image.PayloadBytes, IsComplete: false)]);
         if (answer != NodeAnswer.Fetched)
             Counters.CountFailedFetch();
+        bool waiting;
         lock (_lock)
         {
             if (_fetches.TryGetValue(fetch.Id, out Fetch? there) && there == fetch)
                 _fetches.Remove(fetch.Id);
             _admitted.Remove(fetch);
+            waiting = _admission.Count > 0;
         }
-        PumpAdmission();
+        if (waiting)
+            PumpAdmission();
     }
 
     internal void Tick()

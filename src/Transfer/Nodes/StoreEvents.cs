@@ -5,6 +5,8 @@ namespace FastPlasma.Transfer.Nodes;
 /// <summary>What happens in the node's store, told in order by a thread of its own.</summary>
 internal sealed class StoreEvents : IDisposable
 {
+    private const int CollectMs = 1;
+
     private readonly PlasmaSubscription _subscription;
     private readonly CancellationTokenSource _stop = new();
     private readonly Thread _thread;
@@ -43,7 +45,13 @@ internal sealed class StoreEvents : IDisposable
             while (true) // Ends with the node or the store.
             {
                 if (_subscription.Read(TimeSpan.FromSeconds(1), out PlasmaEvent e, out ulong incarnation, _stop.Token))
+                {
                     _onEvent(e, incarnation);
+                    while (_subscription.TryRead(out e, out incarnation)) // Ends: the ring is bounded, and who laps it costs a look at everything.
+                        _onEvent(e, incarnation);
+                    // The first event after a pause is handled at once, those that follow it within this time together: else every seal of a busy store would wake this thread.
+                    Thread.Sleep(CollectMs);
+                }
                 if (_subscription.Lost == lost)
                     continue;
                 lost = _subscription.Lost;

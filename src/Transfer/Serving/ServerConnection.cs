@@ -181,9 +181,19 @@ internal sealed unsafe class ServerConnection : IRelaySubscriber, IDisposable
 
     private ObjectRecord Look(in AskRecord ask, ref long bytes, ref PlasmaObject pin, out byte* address, out int imageBytes)
     {
+        ObjectRecord record = LookOnce(ask, ref bytes, ref pin, out address, out imageBytes);
+        if (record.Answer != ObjectAnswer.Absent || (ask.Flags & AskRecord.TellMe) == 0 || !_host.Interests.TryAdd(ask.Id, this, ask.TellMs))
+            return record;
+        record = LookOnce(ask, ref bytes, ref pin, out address, out imageBytes); // What was sealed before it was noted; what is sealed later is told.
+        if (record.Answer == ObjectAnswer.Absent)
+            record.Answer = ObjectAnswer.Noted;
+        return record;
+    }
+
+    private ObjectRecord LookOnce(in AskRecord ask, ref long bytes, ref PlasmaObject pin, out byte* address, out int imageBytes)
+    {
         address = null;
         imageBytes = 0;
-        bool noted = (ask.Flags & AskRecord.TellMe) != 0 && _host.Interests.TryAdd(ask.Id, this, ask.TellMs); // Before the look, so that what is sealed after it is told.
         if (_host.Store.TryGet(ask.Id, out PlasmaObject obj))
         {
             ObjectImage image = _host.Store.ImageOf(obj, out address);
@@ -215,7 +225,7 @@ internal sealed unsafe class ServerConnection : IRelaySubscriber, IDisposable
             record.FirstChunk = FirstChunkOf(ask.Id, transfer.Image);
             return record;
         }
-        return new ObjectRecord { Id = ask.Id, Answer = noted ? ObjectAnswer.Noted : ObjectAnswer.Absent };
+        return new ObjectRecord { Id = ask.Id, Answer = ObjectAnswer.Absent };
     }
 
     private readonly Dictionary<(ObjectId, ulong), List<ServerConnection>> _named = [];
