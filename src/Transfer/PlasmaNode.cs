@@ -38,6 +38,7 @@ public sealed class PlasmaNode : IHostedService, IAsyncDisposable, IPeerHost, IS
     private LocalRequests? _requests;
     private StoreEvents? _events;
     private ReplicaKeeper? _replicas;
+    private CopyCheck? _copies;
     private Thread? _ticker;
     private Handshake.Self? _self;
     private volatile bool _stopping;
@@ -66,7 +67,7 @@ public sealed class PlasmaNode : IHostedService, IAsyncDisposable, IPeerHost, IS
     public NodeEndpoint Endpoint { get; private set; }
 
     /// <summary>What it has moved since it began.</summary>
-    public TransferStats Stats() => _counters.ToStats() with { CopiedBytes = _counters.ToStats().CopiedBytes };
+    public TransferStats Stats() => _counters.ToStats();
 
     /// <summary>The nodes that it knows.</summary>
     public IReadOnlyList<PeerInfo> Peers()
@@ -105,6 +106,8 @@ public sealed class PlasmaNode : IHostedService, IAsyncDisposable, IPeerHost, IS
             _peers = new PeerTable(this, _directory, Endpoint);
             _fetches = new FetchTable(Store, _options, _peers, _directory, _tombstones, _regions, _counters);
             _replicas = new ReplicaKeeper(this, _options.Replicas, _logger);
+            _copies = new CopyCheck(Store, _options, _peers.Known, _directory, _logger);
+            _copies.DoubtAll();
             _events = new StoreEvents(Store, OnStoreEvent, LookAtAll, _logger);
             await _directory.StartAsync(new NodeDescription(Id, Endpoint, Store.Uuid, _options.Name ?? $"{Environment.MachineName}/{Store.Name}"), this, cancellationToken).ConfigureAwait(false);
             if (!_directory.KnowsLocations)
@@ -288,6 +291,8 @@ public sealed class PlasmaNode : IHostedService, IAsyncDisposable, IPeerHost, IS
     TombstoneTable IServerHost.Tombstones => _tombstones;
 
     TransferCounters IServerHost.Counters => _counters;
+
+    bool IServerHost.IsDoubtful(in ObjectId id, ulong incarnation) => _copies!.IsDoubtful(id, incarnation);
 
     FrameChannel IPeerHost.Dial(NodeEndpoint endpoint, ConnectionKind kind, out Hello hello)
     {
@@ -493,6 +498,7 @@ public sealed class PlasmaNode : IHostedService, IAsyncDisposable, IPeerHost, IS
                     peer.Tick(now, silent / 3, silent, StuckMs);
                 _listener!.Tick(now, StuckMs);
                 _interests.Tick();
+                _copies!.Tick(now);
                 _tombstones.Tick();
             }
             catch (ObjectDisposedException)

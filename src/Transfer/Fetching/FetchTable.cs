@@ -13,7 +13,7 @@ internal sealed class FetchTable(PlasmaStore store, PlasmaNodeOptions options, P
 
     internal const int TellMsMax = 60_000, LeaseMs = 30_000, SourcesMax = 8;
 
-    private const int LocateCountMax = 512;
+    private const int LocateCountMax = 512, TogetherMax = 1024;
 
     private readonly Lock _lock = new();
     private readonly Dictionary<ObjectId, Fetch> _fetches = [];
@@ -88,7 +88,16 @@ internal sealed class FetchTable(PlasmaStore store, PlasmaNodeOptions options, P
                     begun.Add(fetch);
                 break;
             }
+            if (begun.Count < TogetherMax)
+                continue;
+            Begin(begun); // The first are on their way while the others are still being taken in.
+            begun = [];
         }
+        Begin(begun);
+    }
+
+    private void Begin(List<Fetch> begun)
+    {
         // What was sealed here after the first look and before the fetch was in the table is seen by this one; what comes later is told by its event.
         for (int i = begun.Count - 1; i >= 0; i--)
             if (Store.Contains(begun[i].Id))

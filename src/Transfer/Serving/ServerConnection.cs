@@ -22,6 +22,9 @@ internal interface IServerHost
 
     TransferCounters Counters { get; }
 
+    /// <summary>Whether an object that is here must not be served, because it may have been deleted while this node was away.</summary>
+    bool IsDoubtful(in ObjectId id, ulong incarnation);
+
     /// <summary>A requester says what it has.</summary>
     void OnOffer(NodeEndpoint? from, ReadOnlySpan<OfferRecord> offers);
 
@@ -197,7 +200,7 @@ internal sealed unsafe class ServerConnection : IRelaySubscriber, IDisposable
         if (_host.Store.TryGet(ask.Id, out PlasmaObject obj))
         {
             ObjectImage image = _host.Store.ImageOf(obj, out address);
-            bool wanted = ask.Incarnation == 0 || ask.Incarnation == image.Incarnation;
+            bool wanted = (ask.Incarnation == 0 || ask.Incarnation == image.Incarnation) && !_host.IsDoubtful(ask.Id, image.Incarnation);
             if (wanted && !_host.Tombstones.Contains(ask.Id, image.Incarnation))
             {
                 ObjectAnswer answer = ObjectAnswer.Complete;
@@ -306,6 +309,11 @@ internal sealed unsafe class ServerConnection : IRelaySubscriber, IDisposable
         if (_host.Tombstones.Contains(post.Id, post.Incarnation))
         {
             Refuse(ref chunk, RefusalReason.Deleted);
+            return;
+        }
+        if (_host.IsDoubtful(post.Id, post.Incarnation))
+        {
+            Refuse(ref chunk, RefusalReason.Absent);
             return;
         }
         if (_pins.Begin(post.Id, post.Incarnation, post.LeaseMs) is { } entry)
