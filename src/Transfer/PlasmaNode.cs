@@ -316,7 +316,7 @@ public sealed class PlasmaNode : IHostedService, IAsyncDisposable, IPeerHost, IS
             socket, Limits.HandshakeMs, Timeout.Infinite);
         try
         {
-            connection = _options.Tls is { } tls ? TlsConnection.AsRequester(socket, tls) : new PlainConnection(socket);
+            connection = _options.Tls is { } tls ? TlsConnection.AsRequester(socket, tls, _counters) : new PlainConnection(socket);
             hello = Handshake.AsRequester(connection, _self!, kind);
             return new FrameChannel(connection);
         }

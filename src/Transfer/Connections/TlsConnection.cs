@@ -11,12 +11,13 @@ internal sealed unsafe class TlsConnection : ITransferConnection
 {
     private readonly Socket _socket;
     private readonly SslStream _stream;
+    private readonly TransferCounters _counters;
     private long _copied;
     private int _aborted;
 
-    private TlsConnection(Socket socket, TlsOptions options)
+    private TlsConnection(Socket socket, TlsOptions options, TransferCounters counters)
     {
-        _socket = socket;
+        (_socket, _counters) = (socket, counters);
         RemoteAddress = socket.RemoteEndPoint?.ToString() ?? "";
         SocketSetup.Prepare(socket);
         _stream = new SslStream(new NetworkStream(socket, ownsSocket: true), leaveInnerStreamOpen: false, (_, certificate, _, _) => IsOfCluster(certificate, options));
@@ -27,9 +28,9 @@ internal sealed unsafe class TlsConnection : ITransferConnection
     public long CopiedBytes => Volatile.Read(ref _copied);
 
     /// <exception cref="IOException">The other side has no certificate of the cluster, or does not speak TLS 1.3.</exception>
-    internal static TlsConnection AsRequester(Socket socket, TlsOptions options)
+    internal static TlsConnection AsRequester(Socket socket, TlsOptions options, TransferCounters counters)
     {
-        var connection = new TlsConnection(socket, options);
+        var connection = new TlsConnection(socket, options, counters);
         connection.Authenticate(stream => stream.AuthenticateAsClient(new SslClientAuthenticationOptions
         {
             TargetHost = "fastplasma", // Who is there is told by the authorities alone: every node of the cluster may answer.
@@ -41,9 +42,9 @@ internal sealed unsafe class TlsConnection : ITransferConnection
     }
 
     /// <inheritdoc cref="AsRequester"/>
-    internal static TlsConnection AsServer(Socket socket, TlsOptions options)
+    internal static TlsConnection AsServer(Socket socket, TlsOptions options, TransferCounters counters)
     {
-        var connection = new TlsConnection(socket, options);
+        var connection = new TlsConnection(socket, options, counters);
         connection.Authenticate(stream => stream.AuthenticateAsServer(new SslServerAuthenticationOptions
         {
             ServerCertificate = options.Certificate,
@@ -62,7 +63,7 @@ internal sealed unsafe class TlsConnection : ITransferConnection
             // SAFETY: the caller keeps the part in place until this returns. A part longer than a span goes in pieces.
             for (nuint at = 0; at < part.Bytes; at += PieceBytes)
                 Guard(stream => stream.Write(new ReadOnlySpan<byte>(part.Address + at, (int)Math.Min(PieceBytes, part.Bytes - at))));
-            Interlocked.Add(ref _copied, (long)part.Bytes);
+            CountCopied((long)part.Bytes);
         }
     }
 
@@ -88,9 +89,15 @@ internal sealed unsafe class TlsConnection : ITransferConnection
                 any = true;
                 at += (nuint)received;
             }
-            Interlocked.Add(ref _copied, (long)part.Bytes);
+            CountCopied((long)part.Bytes);
         }
         return true;
+    }
+
+    private void CountCopied(long bytes)
+    {
+        Interlocked.Add(ref _copied, bytes);
+        _counters.CountCopied(bytes);
     }
 
     private const uint PieceBytes = 1 << 20;

@@ -148,7 +148,7 @@ internal sealed class Listener : IDisposable
         try
         {
             Socket socket = place.Value.Socket;
-            connection = _options.Tls is { } tls ? TlsConnection.AsServer(socket, tls) : new PlainConnection(socket);
+            connection = _options.Tls is { } tls ? TlsConnection.AsServer(socket, tls, _host.Counters) : new PlainConnection(socket);
             hello = Handshake.AsServer(connection, _self!);
             lock (_lock)
             {
