@@ -13,6 +13,7 @@ internal sealed class TransferScenario : IScenario
     private const int LargeFull = 1 << 30, LargeQuick = 256 << 20, SmallBytes = 1024, SmallFull = 100_000, SmallQuick = 20_000, OneBytes = 4096;
     private const int RoundsFull = 9, RoundsQuick = 5;
     private static readonly int[] s_pieces = [256 << 10, 512 << 10, 1 << 20];
+    private static readonly (int Way, string Name)[] s_ways = [(RawSocketPart.Spans, "Socket.Send and Receive"), (RawSocketPart.Messages, "sendmsg and recvmsg"), (RawSocketPart.Asynchronous, "SendAsync and ReceiveAsync")];
 
     public string Name => "transfer";
 
@@ -20,7 +21,7 @@ internal sealed class TransferScenario : IScenario
 
     public string Method =>
         "Two nodes on loopback, one process each; the objects are dropped after each round, so that memory is warm on both sides, as it is in the ceiling. Large: one object of 1 GiB (quick: 256 MiB) over 1 and over 4 data connections; the ceiling is a pair of processes with as many blocking sockets, " +
-        "plain memory and the same checksum of each piece on both sides, the best of three piece sizes, in turns. Small: 100,000 objects of 1 KiB (quick: 20,000) in one pull; beside it the same values as pipelined GETs of redis-server, answers read into one buffer. One: a pull of 4 KiB, from the request to the seal; " +
+        "plain memory and the same checksum of each piece on both sides: the best of three ways to send and receive and of three sizes of pieces, in turns (quick: one size). Small: 100,000 objects of 1 KiB (quick: 20,000) in one pull; beside it the same values as pipelined GETs of redis-server, answers read into one buffer. One: a pull of 4 KiB, from the request to the seal; " +
         "the ceiling is a round trip of raw sockets with as many bytes. The note has processor seconds per GB of both sides and the bytes that were copied in user space.";
 
     public ScenarioResult Run(LoadContext context)
@@ -51,24 +52,27 @@ internal sealed class TransferScenario : IScenario
         if (streams == 1)
             source.Order("put", 1, bytes);
         var ours = new List<WorkResult>();
-        var theirs = s_pieces.ToDictionary(static piece => piece, static _ => new List<WorkResult>());
+        int[] pieces = context.Pick(s_pieces, [512 << 10]);
+        var theirs = pieces.SelectMany(static piece => s_ways.Select(way => (piece, way.Way))).ToDictionary(static raw => raw, static _ => new List<WorkResult>());
         for (int round = 0; round <= rounds; round++)
         {
             context.Report($"{streams} connections, round {round}");
             WorkResult one = target.Order("pull", 1, bytes);
             if (round > 0) // The first one warms.
                 ours.Add(one);
-            foreach (int piece in s_pieces)
+            foreach (((int piece, int way), List<WorkResult> found) in theirs)
             {
-                raw.Say($"stream {streams} {bytes} {piece}");
+                raw.Say($"stream {streams} {bytes} {piece} {way}");
                 WorkResult ceiling = raw.PartResult();
                 if (round > 0)
-                    theirs[piece].Add(ceiling);
+                    found.Add(ceiling);
             }
         }
         List<WorkResult> best = theirs.Values.MinBy(static list => Median(list))!;
         string name = $"{Units.Size(bytes)}, {streams} connection{(streams == 1 ? "" : "s")}";
-        results.Add(PeerList.Ceiling, name, FigureKind.OperationsPerSecond, MedianOf(best), bytes);
+        string ways = string.Join(", ", s_ways.Select(way => string.Create(
+            CultureInfo.InvariantCulture, $"{way.Name} {bytes / 1e9 / theirs.Where(raw => raw.Key.Way == way.Way).Min(static raw => Median(raw.Value)):0.00} GB/s")));
+        results.Add(PeerList.Ceiling, name, FigureKind.OperationsPerSecond, MedianOf(best), bytes, ways);
         WorkResult median = ours.OrderBy(static one => one.Seconds).ElementAt(ours.Count / 2);
         string note = string.Create(
             CultureInfo.InvariantCulture,
