@@ -84,6 +84,9 @@ public sealed class PlasmaNode : IHostedService, IAsyncDisposable, IPeerHost, IS
     /// <summary>Objects that are being fetched.</summary>
     public int FetchCount => _fetches?.Count ?? 0;
 
+    /// <summary>Threads of the node that run.</summary>
+    internal int ThreadCount => _threads.Count;
+
     /// <summary>Begins to serve and to fetch. Does not wait for other nodes or the directory.</summary>
     /// <exception cref="InvalidOperationException">Another node serves this store, or this one was started or stopped before.</exception>
     /// <exception cref="IOException">The address cannot be had.</exception>
@@ -125,7 +128,7 @@ public sealed class PlasmaNode : IHostedService, IAsyncDisposable, IPeerHost, IS
         _self = new Handshake.Self(Id, Store.Uuid, _options.ClusterKey, _options.TombstoneLife, Endpoint);
         _directory = _options.Directory();
         _peers = new PeerTable(this, _directory, Endpoint);
-        _fetches = new FetchTable(Store, _options, _peers, _directory, _tombstones, _regions, _counters, _threads);
+        _fetches = new FetchTable(Store, _options, _peers, _directory, _tombstones, _regions, _counters, _threads) { Began = OnTransferBegan };
         _replicas = new ReplicaKeeper(this, _options.Replicas, _logger);
         _events = new StoreEvents(Store, OnStoreEvent, LookAtAll, _logger);
         await _directory.StartAsync(new NodeDescription(Id, Endpoint, Store.Uuid, _options.Name ?? $"{Environment.MachineName}/{Store.Name}"), this, cancellationToken).ConfigureAwait(false);
@@ -510,6 +513,14 @@ public sealed class PlasmaNode : IHostedService, IAsyncDisposable, IPeerHost, IS
             foreach (ServerConnection connection in waiting)
                 connection.TellAppeared(record);
         }
+    }
+
+    /// <summary>A large object begins to arrive: who waits for it here can take what there is.</summary>
+    private void OnTransferBegan(LargeTransfer transfer)
+    {
+        ObjectRecord record = ReplicaImage.ToRecord(transfer.Image, ObjectAnswer.Partial);
+        foreach (ServerConnection connection in _interests.Take(transfer.Image.Id))
+            connection.TellAppeared(record);
     }
 
     /// <summary>Events were lost: everything that waits is looked at, and everything is announced again.</summary>

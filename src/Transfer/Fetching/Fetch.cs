@@ -35,6 +35,7 @@ internal sealed unsafe class Fetch : IAskTarget
     private readonly Lock _lock = new();
     private readonly List<Waiter> _waiters = [];
     private readonly List<Candidate> _candidates = [];
+    private readonly List<(Peer Peer, ulong Incarnation)> _named = [];
     private Peer? _chosen;
     private LargeTransfer? _large;
     private ObjectWriter _writer;
@@ -445,6 +446,7 @@ internal sealed unsafe class Fetch : IAskTarget
         Peer? ask = null;
         bool ended = false, deleted = false;
         List<(Peer, ObjectRecord)> sources = [];
+        (Peer Peer, ulong Incarnation)[] named = [];
         LargeTransfer? large = null;
         lock (_lock)
         {
@@ -484,6 +486,8 @@ internal sealed unsafe class Fetch : IAskTarget
                     }
                     _sourcelessSinceMs = 0;
                     Volatile.Write(ref _large, large);
+                    named = [.. _named];
+                    _named.Clear();
                     foreach (Candidate candidate in _candidates)
                         if (candidate.Standing == Standing.Has)
                             sources.Add((candidate.Peer, candidate.Record));
@@ -504,6 +508,8 @@ internal sealed unsafe class Fetch : IAskTarget
             foreach ((Peer peer, ObjectRecord its) in sources)
                 large.AddSource(peer, its);
             _table.OnTransferBegan(this, large);
+            foreach ((Peer peer, ulong incarnation) in named)
+                ConsiderSource(peer, incarnation);
             AskTheOthers();
         }
         if (deleted)
@@ -531,7 +537,16 @@ internal sealed unsafe class Fetch : IAskTarget
     {
         lock (_lock)
         {
-            if (_done || _large is not { } large || large.Image.Incarnation != incarnation || large.SourceCount >= FetchTable.SourcesMax)
+            if (_done)
+                return;
+            if (_large is not { } large)
+            {
+                // Nodes that take the same object are named at once with the answer, before there is memory for it.
+                if (_named.Count < FetchTable.SourcesMax && !_named.Contains((peer, incarnation)))
+                    _named.Add((peer, incarnation));
+                return;
+            }
+            if (large.Image.Incarnation != incarnation || large.SourceCount >= FetchTable.SourcesMax)
                 return;
             int at = _candidates.FindIndex(candidate => candidate.Peer == peer);
             if (at >= 0 && _candidates[at].Standing is Standing.Asked or Standing.Has)
@@ -560,8 +575,25 @@ internal sealed unsafe class Fetch : IAskTarget
                 _askAgainAtMs = Math.Min(_askAgainAtMs, Environment.TickCount64);
     }
 
-    /// <summary>It appeared at a peer that had been asked.</summary>
-    internal void OnAppeared(Peer peer, in ObjectRecord record) => ((IAskTarget)this).OnAnswer(peer, record);
+    /// <summary>It appeared at a peer that had been asked, or begins to arrive there.</summary>
+    internal void OnAppeared(Peer peer, in ObjectRecord record)
+    {
+        if (record.Answer != ObjectAnswer.Partial)
+        {
+            ((IAskTarget)this).OnAnswer(peer, record);
+            return;
+        }
+        // What it has and gets of it is told to those who ask for it now.
+        lock (_lock)
+        {
+            ref Candidate candidate = ref CandidateOf(peer);
+            if (_done || candidate.Standing is Standing.Asked or Standing.Has)
+                return;
+            candidate.Standing = Standing.Asked;
+            candidate.Bytes = false;
+        }
+        peer.Ask(this);
+    }
 
     /// <summary>The transfer has no source left that has what is missing.</summary>
     internal void OnSourceless(LargeTransfer large, string reason)

@@ -32,6 +32,9 @@ internal sealed class FetchTable(PlasmaStore store, PlasmaNodeOptions options, P
 
     internal TombstoneTable Tombstones { get; } = tombstones;
 
+    /// <summary>Told of each large object that begins to arrive.</summary>
+    internal Action<LargeTransfer>? Began { get; init; }
+
     internal NodeThreads Threads { get; } = threads;
 
     internal RegionTable Regions { get; } = regions;
@@ -183,6 +186,7 @@ internal sealed class FetchTable(PlasmaStore store, PlasmaNodeOptions options, P
     internal void OnTransferBegan(Fetch fetch, LargeTransfer transfer)
     {
         ObjectImage image = transfer.Image;
+        Began?.Invoke(transfer);
         directory.Announce([new LocalObject(fetch.Id, image.Incarnation, image.PayloadBytes, IsComplete: false)]);
     }
 
