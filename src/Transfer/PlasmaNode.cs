@@ -22,7 +22,7 @@ namespace FastPlasma.Transfer;
 /// </remarks>
 public sealed class PlasmaNode : IHostedService, IAsyncDisposable, IPeerHost, IServerHost, IDirectoryListener
 {
-    private const int DialMs = 3000, StuckMs = 30_000;
+    private const int DialMs = 3000, StuckMs = 30_000, StopMs = 15_000, BreakReceivesAfterMs = 250;
 
     private readonly PlasmaNodeOptions _options;
     private readonly ILogger _logger;
@@ -30,7 +30,9 @@ public sealed class PlasmaNode : IHostedService, IAsyncDisposable, IPeerHost, IS
     private readonly RegionTable _regions = new();
     private readonly InterestTable _interests = new();
     private readonly TombstoneTable _tombstones;
-    private readonly Lock _lifeLock = new();
+    private readonly NodeThreads _threads;
+    private readonly CancellationTokenSource _stop = new();
+    private readonly SemaphoreSlim _life = new(1, 1); // Held by who starts or stops.
     private IObjectDirectory? _directory;
     private PeerTable? _peers;
     private FetchTable? _fetches;
@@ -39,10 +41,9 @@ public sealed class PlasmaNode : IHostedService, IAsyncDisposable, IPeerHost, IS
     private StoreEvents? _events;
     private ReplicaKeeper? _replicas;
     private CopyCheck? _copies;
-    private Thread? _ticker;
     private Handshake.Self? _self;
-    private volatile bool _stopping;
-    private bool _started, _stopped;
+    private volatile bool _stopping, _stopped;
+    private bool _started;
 
     /// <summary>Prepares a node; <see cref="StartAsync"/> begins.</summary>
     /// <exception cref="ArgumentException">The options are impossible, or not safe.</exception>
@@ -55,6 +56,7 @@ public sealed class PlasmaNode : IHostedService, IAsyncDisposable, IPeerHost, IS
             throw new ArgumentException(wrong, nameof(options));
         _logger = (ILogger?)logger ?? NullLogger.Instance;
         _tombstones = new TombstoneTable(_options.TombstoneLife);
+        _threads = new NodeThreads(_logger);
     }
 
     /// <summary>The store that it serves.</summary>
@@ -83,72 +85,115 @@ public sealed class PlasmaNode : IHostedService, IAsyncDisposable, IPeerHost, IS
     /// <summary>Objects that are being fetched.</summary>
     public int FetchCount => _fetches?.Count ?? 0;
 
+    /// <summary>Threads of the node that run.</summary>
+    internal int ThreadCount => _threads.Count;
+
     /// <summary>Begins to serve and to fetch. Does not wait for other nodes or the directory.</summary>
-    /// <exception cref="InvalidOperationException">Another node serves this store, or this one was started before.</exception>
+    /// <exception cref="InvalidOperationException">Another node serves this store, or this one was started or stopped before.</exception>
     /// <exception cref="IOException">The address cannot be had.</exception>
     public async Task StartAsync(CancellationToken cancellationToken)
     {
-        lock (_lifeLock)
-        {
-            if (_started)
-                throw new InvalidOperationException("The node was started before.");
-            _started = true;
-        }
-        NodeRequests requests = NodeRequests.TryOpen(Store, out int other)
-            ?? throw new InvalidOperationException($"Store '{Store.Name}' is served by {(other > 0 ? $"process {other}" : "another process")} already.");
+        await _life.WaitAsync(cancellationToken).ConfigureAwait(false);
         try
         {
-            _listener = new Listener(this, _options, _logger);
-            NodeEndpoint advertised = _options.Advertise ?? _options.Listen;
-            Endpoint = advertised.Port == 0 ? advertised with { Port = _listener.Port } : advertised;
-            _self = new Handshake.Self(Id, Store.Uuid, _options.ClusterKey, _options.TombstoneLife, Endpoint);
-            _directory = _options.Directory();
-            _peers = new PeerTable(this, _directory, Endpoint);
-            _fetches = new FetchTable(Store, _options, _peers, _directory, _tombstones, _regions, _counters);
-            _replicas = new ReplicaKeeper(this, _options.Replicas, _logger);
-            _copies = new CopyCheck(Store, _options, _peers.Known, _directory, _logger);
-            _copies.DoubtAll();
-            _events = new StoreEvents(Store, OnStoreEvent, LookAtAll, _logger);
-            await _directory.StartAsync(new NodeDescription(Id, Endpoint, Store.Uuid, _options.Name ?? $"{Environment.MachineName}/{Store.Name}"), this, cancellationToken).ConfigureAwait(false);
-            if (!_directory.KnowsLocations)
-                foreach (Peer peer in _peers.Known())
-                    peer.Connect();
-            _listener.Start(_self);
-            _events.Start();
-            _ticker = new Thread(Tick) { IsBackground = true, Name = "fastplasma node" };
-            _ticker.Start();
-            _requests = new LocalRequests(requests, _fetches, _logger);
-            ((IDirectoryListener)this).AnnounceAgain();
+            if (_started || _stopped)
+                throw new InvalidOperationException(_stopped ? "The node has been stopped." : "The node was started before.");
+            _started = true;
+            using var either = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken, _stop.Token);
+            NodeRequests requests = NodeRequests.TryOpen(Store, out int other)
+                ?? throw new InvalidOperationException($"Store '{Store.Name}' is served by {(other > 0 ? $"process {other}" : "another process")} already.");
+            try
+            {
+                await StartPartsAsync(requests, either.Token).ConfigureAwait(false);
+            }
+            catch
+            {
+                if (_requests is null)
+                    requests.Dispose();
+                await StopPartsAsync().ConfigureAwait(false);
+                throw;
+            }
         }
-        catch
+        finally
         {
-            if (_requests is null)
-                requests.Dispose();
-            await StopAsync(CancellationToken.None).ConfigureAwait(false);
-            throw;
+            _life.Release();
         }
         _logger.LogInformation("Store '{Store}' is served at {Endpoint}.", Store.Name, Endpoint);
     }
 
-    /// <summary>Ends all connections and fetches, and leaves the cluster. The store keeps what it has.</summary>
+    private async Task StartPartsAsync(NodeRequests requests, CancellationToken cancellationToken)
+    {
+        _listener = new Listener(this, _options, _logger);
+        NodeEndpoint advertised = _options.Advertise ?? _options.Listen;
+        Endpoint = advertised.Port == 0 ? advertised with { Port = _listener.Port } : advertised;
+        _self = new Handshake.Self(Id, Store.Uuid, _options.ClusterKey, _options.TombstoneLife, Endpoint);
+        _directory = _options.Directory();
+        _peers = new PeerTable(this, _directory, Endpoint);
+        _fetches = new FetchTable(Store, _options, _peers, _directory, _tombstones, _regions, _counters, _threads) { Began = OnTransferBegan };
+        _replicas = new ReplicaKeeper(this, _options.Replicas, _logger);
+        _copies = new CopyCheck(Store, _options, _peers.Known, _directory, _logger);
+        _copies.DoubtAll();
+        _events = new StoreEvents(Store, OnStoreEvent, LookAtAll, _logger);
+        await _directory.StartAsync(new NodeDescription(Id, Endpoint, Store.Uuid, _options.Name ?? $"{Environment.MachineName}/{Store.Name}"), this, cancellationToken).ConfigureAwait(false);
+        cancellationToken.ThrowIfCancellationRequested();
+        if (!_directory.KnowsLocations)
+            foreach (Peer peer in _peers.Known())
+                peer.Connect();
+        _listener.Start(_self);
+        _events.Start();
+        _threads.Start("fastplasma node", Tick);
+        _requests = new LocalRequests(requests, _fetches, _logger);
+        ((IDirectoryListener)this).AnnounceAgain();
+    }
+
+    /// <summary>Ends all connections and fetches, and leaves the cluster. The store keeps what it has. When this returns, no thread of the node uses the store any more.</summary>
     public async Task StopAsync(CancellationToken cancellationToken)
     {
-        lock (_lifeLock)
-        {
-            if (_stopped)
-                return;
-            _stopped = true;
-        }
         _stopping = true;
-        _requests?.Dispose();
-        _fetches?.Stop();
-        _replicas?.Dispose();
-        _events?.Dispose();
-        _listener?.Dispose();
-        _peers?.Dispose();
-        _ticker?.Join();
-        if (_directory is not null)
-            await _directory.DisposeAsync().ConfigureAwait(false);
+        await _stop.CancelAsync().ConfigureAwait(false); // Ends a start that is under way, and dials.
+        await _life.WaitAsync(CancellationToken.None).ConfigureAwait(false);
+        try
+        {
+            if (!_stopped)
+                await StopPartsAsync().ConfigureAwait(false);
+        }
+        finally
+        {
+            _life.Release();
+        }
+    }
+
+    /// <summary>Each part by itself: one that fails must not keep the others from ending.</summary>
+    private async Task StopPartsAsync()
+    {
+        _stopping = _stopped = true;
+        await _stop.CancelAsync().ConfigureAwait(false);
+        foreach (IDisposable? part in (IDisposable?[])[_requests, _fetches, _replicas, _events, _listener, _peers])
+            Try(() => part?.Dispose());
+        if (!_threads.Join(TimeSpan.FromMilliseconds(StopMs)))
+            _logger.LogWarning("{Count} threads of the node have not ended within {Seconds} s.", _threads.Count, StopMs / 1000);
+        if (_directory is { } directory)
+            await TryAsync(() => directory.DisposeAsync().AsTask()).ConfigureAwait(false);
+
+        void Try(Action step) => TryAsync(() =>
+        {
+            step();
+            return Task.CompletedTask;
+        }).GetAwaiter().GetResult();
+
+        async Task TryAsync(Func<Task> step)
+        {
+            try
+            {
+                await step().ConfigureAwait(false);
+            }
+#pragma warning disable CA1031 // Told, and the next part is ended.
+            catch (Exception e)
+#pragma warning restore CA1031
+            {
+                _threads.Report(e);
+            }
+        }
     }
 
     /// <inheritdoc/>
@@ -266,6 +311,8 @@ public sealed class PlasmaNode : IHostedService, IAsyncDisposable, IPeerHost, IS
             catch (Exception e) when (e is TimeoutException or OperationCanceledException)
             {
                 read.Cancel("given up");
+                await Task.WhenAny(read.Done, Task.Delay(BreakReceivesAfterMs, CancellationToken.None)).ConfigureAwait(false);
+                read.BreakReceives(); // What has not come by now may not come soon.
                 await read.Done.ContinueWith(static _ => { }, CancellationToken.None, TaskContinuationOptions.ExecuteSynchronously, TaskScheduler.Default).ConfigureAwait(false);
                 if (e is OperationCanceledException)
                     throw;
@@ -298,29 +345,18 @@ public sealed class PlasmaNode : IHostedService, IAsyncDisposable, IPeerHost, IS
     {
         if (_stopping)
             throw new IOException("the node is being stopped");
-        Socket socket = SocketSetup.Dial(endpoint, TimeSpan.FromMilliseconds(DialMs));
+        Socket socket = SocketSetup.Dial(endpoint, TimeSpan.FromMilliseconds(DialMs), _stop.Token);
         ITransferConnection? connection = null;
-        // Ends a handshake that does not get on.
-        using var limit = new Timer(
-            static state =>
-            {
-                try
-                {
-                    ((Socket)state!).Shutdown(SocketShutdown.Both);
-                }
-                catch (Exception e) when (e is SocketException or ObjectDisposedException)
-                {
-                    // It has ended by itself.
-                }
-            },
-            socket, Limits.HandshakeMs, Timeout.Infinite);
+        // End a handshake that does not get on, or is not wanted any more.
+        using var limit = new Timer(static state => Listener.Cut((Socket)state!), socket, Limits.HandshakeMs, Timeout.Infinite);
+        using CancellationTokenRegistration end = _stop.Token.UnsafeRegister(static state => Listener.Cut((Socket)state!), socket);
         try
         {
             connection = _options.Tls is { } tls ? TlsConnection.AsRequester(socket, tls, _counters) : new PlainConnection(socket);
             hello = Handshake.AsRequester(connection, _self!, kind);
             return new FrameChannel(connection);
         }
-        catch (Exception e) when (e is IOException or SocketException or ObjectDisposedException)
+        catch (Exception e)
         {
             connection?.Dispose();
             socket.Dispose();
@@ -328,13 +364,35 @@ public sealed class PlasmaNode : IHostedService, IAsyncDisposable, IPeerHost, IS
         }
     }
 
-    void IPeerHost.OnPeerUp(Peer peer, FrameChannel control)
+    NodeThreads IPeerHost.Threads => _threads;
+
+    NodeThreads IServerHost.Threads => _threads;
+
+    long IPeerHost.OnPeerUp(Peer peer, FrameChannel control)
     {
-        // Before anything is asked: who was away learns what was deleted before it answers.
-        Span<DeleteRecord> all = DeleteRecords(_tombstones.All());
-        for (int i = 0; i < all.Length; i += Limits.RecordCountMax)
-            control.Post(FrameType.Delete, 0, (ReadOnlySpan<DeleteRecord>)all.Slice(i, Math.Min(Limits.RecordCountMax, all.Length - i)));
+        // Before anything is asked: who was away learns what was deleted before it answers. There may be many, so this waits until they are taken.
+        TellDeletes(control, _tombstones.Since(0, out long mark), wait: true);
+        return mark;
+    }
+
+    void IPeerHost.OnPeerReady(Peer peer, FrameChannel control, long mark)
+    {
+        TellDeletes(control, _tombstones.Since(mark, out _), wait: false);
+        _fetches!.OnPeerUp();
         _logger.LogInformation("Node {Endpoint} is there.", peer.Endpoint);
+    }
+
+    private static void TellDeletes(FrameChannel control, List<Tombstone> tombstones, bool wait)
+    {
+        Span<DeleteRecord> all = DeleteRecords(tombstones);
+        for (int i = 0; i < all.Length; i += Limits.RecordCountMax)
+        {
+            ReadOnlySpan<DeleteRecord> some = all.Slice(i, Math.Min(Limits.RecordCountMax, all.Length - i));
+            if (wait)
+                control.Send(FrameType.Delete, 0, some);
+            else
+                control.Post(FrameType.Delete, 0, some);
+        }
     }
 
     void IPeerHost.OnPeerDown(Peer peer, string reason) => _logger.LogInformation("Node {Endpoint} is gone: {Reason}", peer.Endpoint, reason);
@@ -465,12 +523,21 @@ public sealed class PlasmaNode : IHostedService, IAsyncDisposable, IPeerHost, IS
         }
     }
 
+    /// <summary>A large object begins to arrive: who waits for it here can take what there is.</summary>
+    private void OnTransferBegan(LargeTransfer transfer)
+    {
+        ObjectRecord record = ReplicaImage.ToRecord(transfer.Image, ObjectAnswer.Partial);
+        foreach (ServerConnection connection in _interests.Take(transfer.Image.Id))
+            connection.TellAppeared(record);
+    }
+
     /// <summary>Events were lost: everything that waits is looked at, and everything is announced again.</summary>
     private void LookAtAll()
     {
         foreach (ObjectId id in _interests.WaitedFor())
             if (Store.Contains(id))
                 OnSealed(id);
+        _fetches!.LookAtAll();
         ((IDirectoryListener)this).AnnounceAgain();
     }
 
@@ -504,6 +571,12 @@ public sealed class PlasmaNode : IHostedService, IAsyncDisposable, IPeerHost, IS
             catch (ObjectDisposedException)
             {
                 return; // The store was closed under the node.
+            }
+#pragma warning disable CA1031 // Deadlines of everybody hang on this thread: it goes on.
+            catch (Exception e)
+#pragma warning restore CA1031
+            {
+                _threads.Report(e);
             }
         }
     }

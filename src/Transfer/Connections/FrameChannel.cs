@@ -41,13 +41,15 @@ internal sealed unsafe class FrameChannel : IDisposable
     internal long CopiedBytes => _connection.CopiedBytes;
 
     /// <summary>When something came last, in milliseconds of <see cref="Environment.TickCount64"/>.</summary>
-    internal long ReceivedAtMs => Volatile.Read(ref _receivedAt);
+    internal long ReceivedAtMs => Math.Max(Volatile.Read(ref _receivedAt), _connection.ReceivedAtMs);
 
     /// <summary>For how long the channel has been in the middle of a frame without getting on; 0 when it is not.</summary>
     internal long StuckMs(long nowMs)
     {
         long receiving = Volatile.Read(ref _receivingSince), sending = Volatile.Read(ref _sendingSince);
-        return Math.Max(receiving == 0 ? 0 : nowMs - receiving, sending == 0 ? 0 : nowMs - sending);
+        return Math.Max(
+            receiving == 0 ? 0 : nowMs - Math.Max(receiving, _connection.ReceivedAtMs),
+            sending == 0 ? 0 : nowMs - Math.Max(sending, _connection.SentAtMs));
     }
 
     /// <summary>Waits for the next frame and reads its header and records.</summary>
@@ -254,7 +256,9 @@ internal sealed unsafe class FrameChannel : IDisposable
             }
             DrainUnlessBusy();
         }
-        catch (Exception e) when (e is IOException or ObjectDisposedException)
+#pragma warning disable CA1031 // A thread of the pool: whatever it is, only the connection is lost.
+        catch (Exception)
+#pragma warning restore CA1031
         {
             Abort(); // Whoever receives here learns that the connection is over.
         }

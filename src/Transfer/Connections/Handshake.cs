@@ -138,6 +138,8 @@ internal static unsafe class Handshake
             return $"deletes are remembered for {requester.TombstoneSeconds} s by the requester and {server.TombstoneSeconds} s by the server; it must be the same";
         if (requester.NodeId == server.NodeId)
             return "this node dials itself";
+        if (requester.StoreUuid == server.StoreUuid)
+            return $"both nodes serve store {server.StoreUuid}: one of the two is a copy of the other's files, and must be made anew";
         if (requester.Kind > ConnectionKind.Data)
             return $"there is no kind {(byte)requester.Kind} of connections";
         return null;

@@ -12,6 +12,12 @@ internal interface ITransferConnection : IDisposable
     /// <summary>Bytes that this transport itself copied in user space, by ciphers for example.</summary>
     long CopiedBytes { get; }
 
+    /// <summary>When bytes were last received, in milliseconds of <see cref="Environment.TickCount64"/>; also in the middle of a long receive.</summary>
+    long ReceivedAtMs { get; }
+
+    /// <summary>When bytes were last taken for sending, likewise.</summary>
+    long SentAtMs { get; }
+
     /// <summary>Sends all parts, in order.</summary>
     /// <exception cref="IOException">The connection is broken or aborted.</exception>
     void Send(ReadOnlySpan<IoPart> parts);

@@ -6,13 +6,14 @@ namespace FastPlasma.Transfer.Connections;
 /// <summary>A TCP socket without cipher: gathering sends and scattering receives straight from and to their memory.</summary>
 internal sealed unsafe class PlainConnection : ITransferConnection
 {
-    /// <summary>Receives are cut into pieces of this size, so that progress of a slow link is seen.</summary>
-    private const int PieceBytes = 1 << 20;
+    /// <summary>Calls are cut into pieces of this size, so that progress of a slow link is seen.</summary>
+    private const int PieceBytes = 256 << 10;
 
     private readonly Socket _socket;
     private readonly int _descriptor;
     private bool _held;
     private int _aborted;
+    private long _receivedAt = Environment.TickCount64, _sentAt = Environment.TickCount64;
 
     /// <summary>Takes ownership of a connected socket that blocks.</summary>
     internal PlainConnection(Socket socket)
@@ -28,6 +29,10 @@ internal sealed unsafe class PlainConnection : ITransferConnection
 
     public long CopiedBytes => 0;
 
+    public long ReceivedAtMs => Volatile.Read(ref _receivedAt);
+
+    public long SentAtMs => Volatile.Read(ref _sentAt);
+
     public void Send(ReadOnlySpan<IoPart> parts)
     {
         IoPart* rest = stackalloc IoPart[parts.Length];
@@ -36,7 +41,11 @@ internal sealed unsafe class PlainConnection : ITransferConnection
         while (!left.IsEmpty) // Ends: each call sends at least a byte or throws.
         {
             ThrowIfAborted();
-            left.Advance(SocketIo.Send(_descriptor, left.First, left.Count, wait: true));
+            nuint whole = left.Cut(PieceBytes, out int count);
+            nint sent = SocketIo.Send(_descriptor, left.First, count, wait: true);
+            left.Uncut(count, whole);
+            left.Advance(sent);
+            Volatile.Write(ref _sentAt, Environment.TickCount64);
         }
     }
 
@@ -56,16 +65,9 @@ internal sealed unsafe class PlainConnection : ITransferConnection
         while (!left.IsEmpty) // Ends: each call receives at least a byte, or the stream has ended.
         {
             ThrowIfAborted();
-            nint received;
-            if (left.First->Bytes > PieceBytes)
-            {
-                var piece = new IoPart(left.First->Address, PieceBytes);
-                received = SocketIo.Receive(_descriptor, &piece, 1);
-            }
-            else
-            {
-                received = SocketIo.Receive(_descriptor, left.First, left.Count);
-            }
+            nuint whole = left.Cut(PieceBytes, out int count);
+            nint received = SocketIo.Receive(_descriptor, left.First, count);
+            left.Uncut(count, whole);
             if (received == 0)
             {
                 ThrowIfAborted();
@@ -73,6 +75,7 @@ internal sealed unsafe class PlainConnection : ITransferConnection
             }
             any = true;
             left.Advance(received);
+            Volatile.Write(ref _receivedAt, Environment.TickCount64);
         }
         return true;
     }
@@ -128,6 +131,29 @@ internal unsafe ref struct PartList
     internal readonly int Count => Math.Min(_count, SocketIo.PartCountMax);
 
     internal readonly bool IsEmpty => _count == 0;
+
+    /// <summary>Shortens the list to so many bytes for one call; <see cref="Uncut"/> follows.</summary>
+    /// <param name="bytesMax">At least 1.</param>
+    /// <param name="count">Parts of the call.</param>
+    /// <returns>Length of the last of these parts before it was shortened.</returns>
+    internal readonly nuint Cut(nuint bytesMax, out int count)
+    {
+        int all = Count;
+        for (count = 1; ; count++) // Ends with the list or the bytes.
+        {
+            IoPart* last = First + count - 1;
+            if (last->Bytes >= bytesMax || count == all)
+            {
+                nuint whole = last->Bytes;
+                last->Bytes = Math.Min(whole, bytesMax);
+                return whole;
+            }
+            bytesMax -= last->Bytes;
+        }
+    }
+
+    /// <summary>Before <see cref="Advance"/>: the last part of the call has its length again.</summary>
+    internal readonly void Uncut(int count, nuint whole) => First[count - 1].Bytes = whole;
 
     internal void Advance(nint bytes)
     {

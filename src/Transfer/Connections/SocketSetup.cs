@@ -20,17 +20,17 @@ internal static class SocketSetup
         socket.SetSocketOption(SocketOptionLevel.Tcp, SocketOptionName.TcpKeepAliveRetryCount, KeepAliveProbes);
     }
 
-    /// <summary>Connects, to each address that the name has in turn, within <paramref name="timeout"/> in all.</summary>
+    /// <summary>Connects, to each address that the name has in turn, within <paramref name="timeout"/> in all; <paramref name="stop"/> ends it.</summary>
     /// <exception cref="IOException">No address answered; the message names the node and the reason.</exception>
     [SuppressMessage("Reliability", "CA2000", Justification = "The socket goes to the caller.")]
-    internal static Socket Dial(NodeEndpoint endpoint, TimeSpan timeout)
+    internal static Socket Dial(NodeEndpoint endpoint, TimeSpan timeout, CancellationToken stop)
     {
         IPAddress[] addresses;
         try
         {
             addresses = IPAddress.TryParse(endpoint.Host, out IPAddress? literal) ? [literal] : Dns.GetHostAddresses(endpoint.Host);
         }
-        catch (SocketException e)
+        catch (Exception e) when (e is SocketException or ArgumentException)
         {
             throw new IOException($"cannot resolve '{endpoint.Host}': {e.Message}", e);
         }
@@ -39,19 +39,21 @@ internal static class SocketSetup
         foreach (IPAddress address in addresses)
         {
             long left = deadline - Environment.TickCount64;
-            if (left <= 0)
+            if (left <= 0 || stop.IsCancellationRequested)
                 break;
-            var socket = new Socket(address.AddressFamily, SocketType.Stream, ProtocolType.Tcp);
-            // A blocking connect has no time limit of its own; disposing the socket ends it.
-            using var limit = new Timer(static state => ((Socket)state!).Dispose(), socket, left, Timeout.Infinite);
+            Socket? socket = null;
             try
             {
+                socket = new Socket(address.AddressFamily, SocketType.Stream, ProtocolType.Tcp); // Refused where the system has no such addresses.
+                // A blocking connect has no time limit of its own; disposing the socket ends it.
+                using var limit = new Timer(static state => ((Socket)state!).Dispose(), socket, left, Timeout.Infinite);
+                using CancellationTokenRegistration end = stop.UnsafeRegister(static state => ((Socket)state!).Dispose(), socket);
                 socket.Connect(address, endpoint.Port);
                 return socket;
             }
-            catch (Exception e) when (e is SocketException or ObjectDisposedException)
+            catch (Exception e) when (e is SocketException or ObjectDisposedException or ArgumentException)
             {
-                socket.Dispose();
+                socket?.Dispose();
                 last = e;
             }
         }

@@ -1,6 +1,7 @@
 using System.Net.Security;
 using System.Net.Sockets;
 using System.Security.Authentication;
+using System.Security.Cryptography;
 using System.Security.Cryptography.X509Certificates;
 using FastPlasma.Native;
 
@@ -12,12 +13,13 @@ internal sealed unsafe class TlsConnection : ITransferConnection
     private readonly Socket _socket;
     private readonly SslStream _stream;
     private readonly TransferCounters _counters;
-    private long _copied;
+    private long _copied, _receivedAt = Environment.TickCount64, _sentAt = Environment.TickCount64;
     private int _aborted;
 
     private TlsConnection(Socket socket, TlsOptions options, TransferCounters counters)
     {
-        (_socket, _counters) = (socket, counters);
+        _counters = counters;
+        _socket = socket;
         RemoteAddress = socket.RemoteEndPoint?.ToString() ?? "";
         SocketSetup.Prepare(socket);
         _stream = new SslStream(new NetworkStream(socket, ownsSocket: true), leaveInnerStreamOpen: false, (_, certificate, _, _) => IsOfCluster(certificate, options));
@@ -55,6 +57,10 @@ internal sealed unsafe class TlsConnection : ITransferConnection
         return connection;
     }
 
+    public long ReceivedAtMs => Volatile.Read(ref _receivedAt);
+
+    public long SentAtMs => Volatile.Read(ref _sentAt);
+
     public void Send(ReadOnlySpan<IoPart> parts)
     {
         ThrowIfAborted();
@@ -62,7 +68,10 @@ internal sealed unsafe class TlsConnection : ITransferConnection
         {
             // SAFETY: the caller keeps the part in place until this returns. A part longer than a span goes in pieces.
             for (nuint at = 0; at < part.Bytes; at += PieceBytes)
+            {
                 Guard(stream => stream.Write(new ReadOnlySpan<byte>(part.Address + at, (int)Math.Min(PieceBytes, part.Bytes - at))));
+                Volatile.Write(ref _sentAt, Environment.TickCount64);
+            }
             CountCopied((long)part.Bytes);
         }
     }
@@ -88,19 +97,14 @@ internal sealed unsafe class TlsConnection : ITransferConnection
                     return any ? throw new EndOfStreamException($"{RemoteAddress} closed the connection in the middle of a frame") : false;
                 any = true;
                 at += (nuint)received;
+                Volatile.Write(ref _receivedAt, Environment.TickCount64);
             }
             CountCopied((long)part.Bytes);
         }
         return true;
     }
 
-    private void CountCopied(long bytes)
-    {
-        Interlocked.Add(ref _copied, bytes);
-        _counters.CountCopied(bytes);
-    }
-
-    private const uint PieceBytes = 1 << 20;
+    private const uint PieceBytes = 256 << 10;
 
     public void Abort()
     {
@@ -128,11 +132,17 @@ internal sealed unsafe class TlsConnection : ITransferConnection
         {
             how(_stream);
         }
-        catch (Exception e) when (e is AuthenticationException or IOException or SocketException or ObjectDisposedException or InvalidOperationException)
+        catch (Exception e) when (e is AuthenticationException or IOException or SocketException or ObjectDisposedException or InvalidOperationException or CryptographicException or ArgumentException)
         {
             Dispose();
             throw new IOException($"TLS with {RemoteAddress}: {e.InnerException?.Message ?? e.Message}", e);
         }
+    }
+
+    private void CountCopied(long bytes)
+    {
+        Interlocked.Add(ref _copied, bytes);
+        _counters.CountCopied(bytes);
     }
 
     private void Guard(Action<SslStream> io)

@@ -79,6 +79,13 @@ internal sealed unsafe class DataLink
             if (e is ProtocolException { IsRefusal: false })
                 _channel.Bye(e.Message);
         }
+#pragma warning disable CA1031 // A region that fails costs the connection, not the process.
+        catch (Exception e)
+#pragma warning restore CA1031
+        {
+            reason = e.Message;
+            Peer.Report(e);
+        }
         IRegion[] users;
         lock (_users)
         {
@@ -115,16 +122,17 @@ internal sealed unsafe class DataLink
             _counters.CountDiscarded(chunk.Bytes);
             return;
         }
-        bool isGood = false;
+        var end = ReceiveEnd.Broken;
         try
         {
             _channel.ReceiveBytes(new IoPart(place, (nuint)chunk.Bytes)); // SAFETY: the region checked offset and length, and keeps the memory until EndReceive.
-            isGood = XxHash3.HashToUInt64(new ReadOnlySpan<byte>(place, chunk.Bytes)) == chunk.Check;
+            end = XxHash3.HashToUInt64(new ReadOnlySpan<byte>(place, chunk.Bytes)) == chunk.Check ? ReceiveEnd.Good : ReceiveEnd.Damaged;
         }
         finally
         {
-            _counters.CountReceived(chunk.Bytes, isGood);
-            region!.EndReceive(this, chunk, isGood);
+            if (end != ReceiveEnd.Broken)
+                _counters.CountReceived(chunk.Bytes, end == ReceiveEnd.Good);
+            region!.EndReceive(this, chunk, end);
         }
     }
 }

@@ -8,11 +8,16 @@ namespace FastPlasma.Transfer.Fetching;
 /// <remarks>
 /// Peers are asked without bytes until one says that it has the object, or with bytes at once if there is only one to ask. Small objects come inside the answer; for large ones a <see cref="LargeTransfer"/> begins.
 /// If nobody has it, the fetch goes on until its last waiter's deadline: the peers tell when it appears, and are asked again now and then.
-/// Threads: everything that is not constant is guarded by the fetch's lock. It is taken after no other lock but that of its transfer, which never calls back while it holds its own.
+/// Threads: everything that is not constant is guarded by the fetch's lock. Nobody takes it who holds another lock of the node; under it those of its transfer, of peers' queues and of the tables may be taken.
 /// </remarks>
 internal sealed unsafe class Fetch : IAskTarget
 {
     private const int AskAgainMs = 2000, DamagedMax = 3;
+
+    /// <summary>How long a transfer keeps what it has when no node has the rest.</summary>
+    private const int AbandonMs = 30_000;
+
+    private const string DeletedMeanwhile = "it was deleted while it was being received";
 
     private enum Standing : byte { Asked, Absent, Failed, Has }
 
@@ -20,7 +25,7 @@ internal sealed unsafe class Fetch : IAskTarget
     {
         internal Peer Peer;
         internal Standing Standing;
-        internal ObjectRecord[]? Record; // One, of a peer that has it and did not send it at once.
+        internal ObjectRecord Record;
         internal bool Bytes; // The question asks for the bytes.
     }
 
@@ -28,15 +33,18 @@ internal sealed unsafe class Fetch : IAskTarget
 
     private readonly FetchTable _table;
     private readonly Lock _lock = new();
-    private readonly List<Waiter> _waiters = new(1);
-    private readonly List<Candidate> _candidates = new(1);
+    private readonly List<Waiter> _waiters = [];
+    private readonly List<Candidate> _candidates = [];
+    private readonly List<(Peer Peer, ulong Incarnation)> _named = [];
     private Peer? _chosen;
     private LargeTransfer? _large;
     private ObjectWriter _writer;
-    private ulong _writerIncarnation;
+    private ObjectImage _writerImage;
+    private ulong _creatingIncarnation;
     private bool _hasWriter, _receivingInline, _creating, _done, _locating;
     private int _damaged;
-    private long _askAgainAtMs = long.MaxValue;
+    private long _askAgainAtMs = long.MaxValue, _sourcelessSinceMs;
+    private readonly long _begunAtMs = Environment.TickCount64;
     private string? _problem;
     private NodeAnswer _state = NodeAnswer.None;
     private Action? _cancelCreate;
@@ -76,10 +84,8 @@ internal sealed unsafe class Fetch : IAskTarget
         bool over;
         lock (_lock)
         {
-            if (_done)
-                return;
             _waiters.RemoveAll(waiter => waiter.Who == who);
-            over = _waiters.Count == 0;
+            over = !_done && _waiters.Count == 0;
         }
         if (over)
             End(NodeAnswer.TimedOut, "nobody waits for it any more");
@@ -98,10 +104,10 @@ internal sealed unsafe class Fetch : IAskTarget
             foreach (Peer peer in peers)
             {
                 ref Candidate candidate = ref CandidateOf(peer);
-                if (candidate.Standing is Standing.Asked or Standing.Has)
+                if (candidate.Standing == Standing.Asked || (candidate.Standing == Standing.Has && (IsUnderWay || IsAskedForBytes)))
                     continue;
                 // One that has it, as far as is known, is asked for the bytes at once; of many that may have it, first who does.
-                bool bytes = (located || peers.Length == 1) && _chosen is null && !IsUnderWay;
+                bool bytes = (located || peers.Length == 1) && !IsUnderWay && !IsAskedForBytes;
                 candidate.Standing = Standing.Asked;
                 candidate.Bytes = bytes;
                 ask.Add(peer);
@@ -151,14 +157,18 @@ internal sealed unsafe class Fetch : IAskTarget
     void IAskTarget.OnAnswer(Peer peer, in ObjectRecord record)
     {
         Peer? ask = null;
+        LargeTransfer? large = null;
         bool create = false;
+        string? startOver = null;
         lock (_lock)
         {
             if (_done)
                 return;
             ref Candidate candidate = ref CandidateOf(peer);
-            bool wasChosen = _chosen == peer && candidate.Bytes;
+            if (record.Answer == ObjectAnswer.Noted && candidate.Standing == Standing.Has)
+                return; // The notice that it has appeared overtook the answer that it would be told.
             bool has = record.Answer is (ObjectAnswer.Complete or ObjectAnswer.Partial or ObjectAnswer.Later) && IsUsable(record);
+            candidate.Bytes = false;
             if (!has)
             {
                 candidate.Standing = Standing.Absent;
@@ -166,39 +176,46 @@ internal sealed unsafe class Fetch : IAskTarget
                     _problem = $"{peer.Endpoint} says that it was deleted";
                 else if (_table.KnowsLocations)
                     _table.Correct(Id, peer, record.Incarnation);
-                if (wasChosen)
+                if (_chosen == peer)
                     _chosen = null;
                 ask = NextAfterFailure();
+                if (_large is not null && _sourcelessSinceMs != 0 && !_candidates.Exists(static other => other.Standing is Standing.Asked or Standing.Has or Standing.Failed))
+                    startOver = $"no node has incarnation {_large.Image.Incarnation:x} any more";
             }
             else
             {
                 candidate.Standing = Standing.Has;
-                candidate.Record = [record];
-                candidate.Bytes = false;
-                if (_large is { } large)
+                candidate.Record = record;
+                if (_large is { } its)
                 {
-                    large.AddSource(peer, record);
+                    if (its.Image.Incarnation == record.Incarnation)
+                    {
+                        large = its;
+                        _sourcelessSinceMs = 0;
+                    }
+                    else if (_sourcelessSinceMs != 0)
+                    {
+                        startOver = $"{peer.Endpoint} has another incarnation";
+                    }
                 }
-                else if (_creating)
-                {
-                    // Added when the memory is there.
-                }
-                else if (_chosen is null || _chosen == peer)
+                else if (!IsUnderWay && (_chosen is null || _chosen == peer || !IsAskedForBytes))
                 {
                     _chosen = peer;
                     if (record.Answer == ObjectAnswer.Later || (record.Answer == ObjectAnswer.Complete && ReplicaImage.Of(record).ImageBytes <= Limits.InlineBytesMax))
                     {
-                        candidate.Bytes = true;
-                        candidate.Standing = Standing.Asked;
-                        ask = peer;
+                        ask = AskAgain(ref candidate);
                     }
                     else
                     {
+                        DropWriter(); // Of a small one that was there before.
                         create = _creating = true;
                     }
                 }
             }
         }
+        large?.AddSource(peer, record);
+        if (startOver is not null)
+            StartOver(startOver);
         ask?.Ask(this);
         if (create)
             _table.Admit(this);
@@ -207,82 +224,98 @@ internal sealed unsafe class Fetch : IAskTarget
     byte* IAskTarget.BeginInline(Peer peer, in ObjectRecord record, long imageBytes)
     {
         bool wait = false;
+        string? failure = null;
+        Peer? ask = null;
         lock (_lock)
         {
-            if (_done || _receivingInline || _large is not null)
+            if (_done)
                 return null;
             ref Candidate candidate = ref CandidateOf(peer);
-            candidate.Standing = Standing.Has;
+            candidate.Record = record;
             candidate.Bytes = false;
-            _chosen = peer;
-            if (_table.Tombstones.Contains(Id, record.Incarnation))
+            if (!IsUsable(record))
             {
                 candidate.Standing = Standing.Absent;
-                return null;
+                if (_chosen == peer)
+                    _chosen = null;
+                ask = NextAfterFailure();
             }
-            if (_hasWriter && _writerIncarnation != record.Incarnation)
+            else
             {
-                _writer.Dispose();
-                _hasWriter = false;
-            }
-            if (!_hasWriter)
-            {
-                PlasmaStatus status = _creating ? PlasmaStatus.StoreFull : _table.Store.TryCreateReplica(ReplicaImage.Of(record), TimeSpan.Zero, CancellationToken.None, out _writer);
-                if (status == PlasmaStatus.Ok)
+                candidate.Standing = Standing.Has;
+                if (IsUnderWay)
+                    return null; // Asked again if what is under way fails.
+                _chosen = peer;
+                ObjectImage image = ReplicaImage.Of(record);
+                if (_hasWriter && _writerImage != image)
+                    DropWriter(); // Not this very image: its block may have another size.
+                if (!_hasWriter)
                 {
-                    _hasWriter = true;
-                    _writerIncarnation = record.Incarnation;
+                    PlasmaStatus status = PlasmaStatus.Closed;
+                    try
+                    {
+                        status = _table.Store.TryCreateReplica(image, TimeSpan.Zero, CancellationToken.None, out _writer);
+                    }
+                    catch (Exception e) when (e is ArgumentException or PlasmaException or ObjectDisposedException or InvalidOperationException)
+                    {
+                        failure = e.Message;
+                    }
+                    (_hasWriter, _writerImage) = (status == PlasmaStatus.Ok, image);
+                    wait = _creating = !_hasWriter && failure is null;
                 }
-                else
+                if (_hasWriter)
                 {
-                    candidate.Record = [record];
-                    wait = !_creating;
-                    _creating = true;
+                    _receivingInline = true;
+                    return _writer.ImageAddress;
                 }
-            }
-            if (_hasWriter)
-            {
-                _receivingInline = true;
-                return _writer.ImageAddress;
             }
         }
+        ask?.Ask(this);
         if (wait)
             _table.Admit(this); // Waits for memory, or finds out why there is none, on a thread that may.
+        if (failure is not null)
+            End(NodeAnswer.NoSpace, failure);
         return null;
     }
 
-    void IAskTarget.EndInline(Peer peer, in ObjectRecord record, bool isGood)
+    void IAskTarget.EndInline(Peer peer, in ObjectRecord record, ReceiveEnd end)
     {
         Peer? ask = null;
+        bool seal = false, damaged = false, deleted = false;
         lock (_lock)
         {
             _receivingInline = false;
             if (_done)
             {
-                _writer.Dispose(); // Who ended it left that to this thread, which was writing.
-                _hasWriter = false;
+                DropWriter(); // Who ended it left that to this thread, which was writing.
                 return;
             }
-            if (!isGood)
+            ref Candidate candidate = ref CandidateOf(peer);
+            deleted = !IsUsable(record);
+            if (end == ReceiveEnd.Good)
             {
-                _damaged++;
-                ref Candidate candidate = ref CandidateOf(peer);
+                seal = !deleted;
+            }
+            else
+            {
                 candidate.Standing = Standing.Failed;
-                _chosen = null;
-                _problem = $"what {peer.Endpoint} sent was damaged on the way";
-                if (_damaged < DamagedMax)
-                    ask = AskAgain(ref candidate);
+                if (_chosen == peer)
+                    _chosen = null;
+                _problem = end == ReceiveEnd.Damaged ? $"what {peer.Endpoint} sent was damaged on the way" : $"{peer.Endpoint}: the connection broke";
+                damaged = end == ReceiveEnd.Damaged && ++_damaged >= DamagedMax;
+                if (!damaged && !deleted)
+                    ask = NextAfterFailure() ?? (end == ReceiveEnd.Damaged ? AskAgain(ref candidate) : null);
+                if (ask is null)
+                    _askAgainAtMs = Environment.TickCount64 + AskAgainMs / 4;
             }
         }
-        if (isGood)
-        {
+        if (deleted)
+            StartOver(DeletedMeanwhile);
+        else if (seal)
             Seal(record.Incarnation);
-            return;
-        }
-        if (ask is not null)
-            ask.Ask(this);
-        else if (_damaged >= DamagedMax)
+        else if (damaged)
             End(NodeAnswer.Damaged, _problem);
+        ask?.Ask(this);
     }
 
     void IAskTarget.OnAskFailed(Peer peer, string reason)
@@ -293,7 +326,8 @@ internal sealed unsafe class Fetch : IAskTarget
             if (_done)
                 return;
             ref Candidate candidate = ref CandidateOf(peer);
-            if (candidate.Standing == Standing.Asked || !candidate.Bytes)
+            candidate.Bytes = false;
+            if (candidate.Standing == Standing.Asked)
                 candidate.Standing = Standing.Failed;
             if (_chosen == peer)
                 _chosen = null;
@@ -306,54 +340,93 @@ internal sealed unsafe class Fetch : IAskTarget
     /// <summary>Memory may be taken now. If there is none, it is waited for on a thread of its own.</summary>
     internal void Create(bool mayWait)
     {
+        try
+        {
+            CreateReplica(mayWait);
+        }
+#pragma warning disable CA1031 // On a thread of the pool: whatever it is, the fetch ends, not the process.
+        catch (Exception e)
+#pragma warning restore CA1031
+        {
+            _table.Threads.Report(e);
+            End(NodeAnswer.NoSpace, e.Message);
+        }
+        finally
+        {
+            bool over;
+            lock (_lock)
+                over = _done;
+            if (over)
+                _table.LeaveAdmission(this); // It may have been let in after it had ended.
+        }
+    }
+
+    private void CreateReplica(bool mayWait)
+    {
         ObjectRecord record = default;
+        Peer? chosen = null;
         using var cancel = new CancellationTokenSource();
-        long leftTicks;
+        long latestTicks;
         lock (_lock)
         {
+            if (_done)
+                return;
             Peer? peer = _chosen;
-            int at = _candidates.FindIndex(candidate => candidate.Peer == peer && candidate is { Standing: Standing.Has, Record: not null });
+            int at = _candidates.FindIndex(candidate => candidate.Peer == peer && candidate.Standing is Standing.Has);
             if (at < 0)
-                at = _candidates.FindIndex(static candidate => candidate is { Standing: Standing.Has, Record: not null });
-            if (_done || at < 0)
+                at = _candidates.FindIndex(candidate => candidate.Standing is Standing.Has);
+            if (at < 0)
             {
                 _creating = false;
-                if (!_done)
+                if (!HasOpenQuestion())
                     NobodyHasIt();
-                return;
             }
-            record = _candidates[at].Record![0];
-            _chosen = _candidates[at].Peer;
-            leftTicks = _waiters.Count == 0 ? 0 : _waiters.Max(static waiter => waiter.DeadlineTicks);
+            else
+            {
+                record = _candidates[at].Record;
+                _chosen = chosen = _candidates[at].Peer;
+                _creatingIncarnation = record.Incarnation;
+                _cancelCreate = cancel.Cancel;
+            }
+            latestTicks = LatestDeadline();
         }
-        ObjectImage image = ReplicaImage.Of(record);
-        if (image.Validate() is { } wrong || image.ImageBytes > Limits.ImageBytesMax)
+        if (chosen is null)
         {
-            End(NodeAnswer.Refused, $"{_chosen!.Endpoint} describes an impossible object");
+            _table.LeaveAdmission(this);
             return;
         }
+        ObjectImage image = ReplicaImage.Of(record);
         PlasmaStatus status;
         ObjectWriter writer;
         try
         {
-            lock (_lock)
+            while (true) // Ends with memory, an error, or the last deadline of those who wait.
             {
-                if (_done)
+                status = _table.Store.TryCreateReplica(image, mayWait ? FetchTable.TimeLeft(latestTicks) : TimeSpan.Zero, cancel.Token, out writer);
+                if (status is not (PlasmaStatus.StoreFull or PlasmaStatus.TooManyObjects))
+                    break;
+                if (!mayWait)
+                {
+                    lock (_lock)
+                        SetState(NodeAnswer.NoSpace);
+                    _table.Threads.Start("fastplasma space", () => Create(mayWait: true));
                     return;
-                _cancelCreate = cancel.Cancel;
-            }
-            status = _table.Store.TryCreateReplica(image, mayWait ? FetchTable.TimeLeft(leftTicks) : TimeSpan.Zero, cancel.Token, out writer);
-            if (!mayWait && status is PlasmaStatus.StoreFull or PlasmaStatus.TooManyObjects)
-            {
+                }
                 lock (_lock)
-                    SetState(NodeAnswer.NoSpace);
-                new Thread(() => Create(mayWait: true)) { IsBackground = true, Name = "fastplasma space" }.Start();
-                return;
+                {
+                    long later = LatestDeadline();
+                    if (_done || later <= latestTicks)
+                        break;
+                    latestTicks = later; // Somebody joined who waits for longer.
+                }
             }
         }
         catch (OperationCanceledException)
         {
-            return; // Ended meanwhile, and told.
+            lock (_lock)
+                _creating = false;
+            StartOver(DeletedMeanwhile); // Or it has ended.
+            return;
         }
         catch (Exception e) when (e is ArgumentException or PlasmaException or ObjectDisposedException or InvalidOperationException)
         {
@@ -371,39 +444,57 @@ internal sealed unsafe class Fetch : IAskTarget
     private void Created(PlasmaStatus status, ObjectWriter writer, in ObjectImage image, in ObjectRecord record)
     {
         Peer? ask = null;
-        bool ended = false;
+        bool ended = false, deleted = false;
         List<(Peer, ObjectRecord)> sources = [];
+        (Peer Peer, ulong Incarnation)[] named = [];
         LargeTransfer? large = null;
         lock (_lock)
         {
-            if (status == PlasmaStatus.Ok && _done)
-            {
+            deleted = status == PlasmaStatus.Ok && _table.Tombstones.Contains(Id, image.Incarnation); // After _creatingIncarnation was set: who deletes sees that, or this sees the tombstone.
+            if (status == PlasmaStatus.Ok && (_done || deleted))
                 writer.Dispose();
+            if (_done)
                 return;
-            }
             _creating = false;
             switch (status)
             {
-                case PlasmaStatus.Ok when image.ImageBytes <= Limits.InlineBytesMax && record.Answer != ObjectAnswer.Partial:
-                    (_writer, _hasWriter, _writerIncarnation) = (writer, true, image.Incarnation);
+                case PlasmaStatus.Ok when deleted:
+                    break;
+                case PlasmaStatus.Ok when image.ImageBytes <= Limits.InlineBytesMax:
+                    (_writer, _hasWriter, _writerImage) = (writer, true, image);
                     SetState(NodeAnswer.None);
                     if (_chosen is { } chosen)
                     {
                         ref Candidate candidate = ref CandidateOf(chosen);
                         ask = AskAgain(ref candidate);
                     }
+                    else
+                    {
+                        ask = NextAfterFailure();
+                    }
                     break;
                 case PlasmaStatus.Ok:
                     SetState(NodeAnswer.None);
-                    large = new LargeTransfer(_table, this, image, writer, record.FirstChunk);
+                    try
+                    {
+                        large = new LargeTransfer(_table, this, image, writer, record.FirstChunk);
+                    }
+                    catch
+                    {
+                        writer.Dispose();
+                        throw;
+                    }
+                    _sourcelessSinceMs = 0;
                     Volatile.Write(ref _large, large);
+                    named = [.. _named];
+                    _named.Clear();
                     foreach (Candidate candidate in _candidates)
-                        if (candidate is { Standing: Standing.Has, Record: { } its })
-                            sources.Add((candidate.Peer, its[0]));
+                        if (candidate.Standing == Standing.Has)
+                            sources.Add((candidate.Peer, candidate.Record));
                     break;
                 case PlasmaStatus.Exists:
                     // Somebody of this machine makes it, or has just made it: its seal ends this fetch. If it is given up instead, the next look asks again.
-                    _chosen = null;
+                    ForgetCandidates();
                     _askAgainAtMs = Environment.TickCount64 + AskAgainMs / 4;
                     ended = _table.Store.Contains(Id);
                     break;
@@ -417,8 +508,12 @@ internal sealed unsafe class Fetch : IAskTarget
             foreach ((Peer peer, ObjectRecord its) in sources)
                 large.AddSource(peer, its);
             _table.OnTransferBegan(this, large);
+            foreach ((Peer peer, ulong incarnation) in named)
+                ConsiderSource(peer, incarnation);
             AskTheOthers();
         }
+        if (deleted)
+            StartOver(DeletedMeanwhile);
         ask?.Ask(this);
         if (!ended)
             return;
@@ -442,7 +537,16 @@ internal sealed unsafe class Fetch : IAskTarget
     {
         lock (_lock)
         {
-            if (_done || _large is not { } large || large.Image.Incarnation != incarnation || large.SourceCount >= FetchTable.SourcesMax)
+            if (_done)
+                return;
+            if (_large is not { } large)
+            {
+                // Nodes that take the same object are named at once with the answer, before there is memory for it.
+                if (_named.Count < FetchTable.SourcesMax && !_named.Contains((peer, incarnation)))
+                    _named.Add((peer, incarnation));
+                return;
+            }
+            if (large.Image.Incarnation != incarnation || large.SourceCount >= FetchTable.SourcesMax)
                 return;
             int at = _candidates.FindIndex(candidate => candidate.Peer == peer);
             if (at >= 0 && _candidates[at].Standing is Standing.Asked or Standing.Has)
@@ -463,23 +567,73 @@ internal sealed unsafe class Fetch : IAskTarget
             peer.Ask(this);
     }
 
-    /// <summary>It appeared at a peer that had been asked.</summary>
-    internal void OnAppeared(Peer peer, in ObjectRecord record) => ((IAskTarget)this).OnAnswer(peer, record);
+    /// <summary>A node has come that can be asked.</summary>
+    internal void AskSoon()
+    {
+        lock (_lock)
+            if (!IsUnderWay || _sourcelessSinceMs != 0)
+                _askAgainAtMs = Math.Min(_askAgainAtMs, Environment.TickCount64);
+    }
+
+    /// <summary>It appeared at a peer that had been asked, or begins to arrive there.</summary>
+    internal void OnAppeared(Peer peer, in ObjectRecord record)
+    {
+        if (record.Answer != ObjectAnswer.Partial)
+        {
+            ((IAskTarget)this).OnAnswer(peer, record);
+            return;
+        }
+        // What it has and gets of it is told to those who ask for it now.
+        lock (_lock)
+        {
+            ref Candidate candidate = ref CandidateOf(peer);
+            if (_done || candidate.Standing is Standing.Asked or Standing.Has)
+                return;
+            candidate.Standing = Standing.Asked;
+            candidate.Bytes = false;
+        }
+        peer.Ask(this);
+    }
 
     /// <summary>The transfer has no source left that has what is missing.</summary>
-    internal void OnSourceless(string reason)
+    internal void OnSourceless(LargeTransfer large, string reason)
     {
+        lock (_lock)
+        {
+            if (_done || _large != large)
+                return;
+            for (int i = 0; i < _candidates.Count; i++)
+                if (_candidates[i].Standing == Standing.Has && large.IsSource(_candidates[i].Peer) is not true)
+                    _candidates[i] = _candidates[i] with { Standing = Standing.Failed };
+            if (_sourcelessSinceMs != 0)
+                return; // The questions for others are under way, or due.
+            _sourcelessSinceMs = Environment.TickCount64;
+            _problem = reason;
+            SetState(NodeAnswer.SourceLost);
+            _askAgainAtMs = _sourcelessSinceMs;
+        }
+    }
+
+    /// <summary>Gives back what was made for an incarnation that will not come, and looks for the object anew: who waits wants the id, whatever its incarnation, and a process of this machine may want to make it meanwhile.</summary>
+    private void StartOver(string reason)
+    {
+        LargeTransfer? large;
         lock (_lock)
         {
             if (_done)
                 return;
+            large = _large;
+            Volatile.Write(ref _large, null);
+            _sourcelessSinceMs = 0;
+            if (!_receivingInline)
+                DropWriter();
+            ForgetCandidates();
             _problem = reason;
-            SetState(NodeAnswer.SourceLost);
-            for (int i = 0; i < _candidates.Count; i++)
-                if (_large!.IsSource(_candidates[i].Peer) is false)
-                    _candidates[i] = _candidates[i] with { Standing = Standing.Failed };
-            _askAgainAtMs = Environment.TickCount64 + FetchTable.TickMs;
+            SetState(NodeAnswer.NotFound);
+            _askAgainAtMs = Environment.TickCount64;
         }
+        large?.Close(isFetched: false);
+        _table.OnStartedOver(this, large);
     }
 
     /// <summary>The id was sealed here, by this fetch or by anybody.</summary>
@@ -489,14 +643,18 @@ internal sealed unsafe class Fetch : IAskTarget
             End(NodeAnswer.Fetched, null);
     }
 
-    /// <summary>The incarnation was deleted somewhere.</summary>
+    /// <summary>The incarnation was deleted somewhere. Its tombstone is known already.</summary>
     internal void OnDeleted(ulong incarnation)
     {
         bool hit;
         lock (_lock)
-            hit = !_done && (_large?.Image.Incarnation == incarnation || (_hasWriter && _writerIncarnation == incarnation));
+        {
+            hit = !_done && (_large?.Image.Incarnation == incarnation || (_hasWriter && !_receivingInline && _writerImage.Incarnation == incarnation));
+            if (_creatingIncarnation == incarnation)
+                _cancelCreate?.Invoke();
+        }
         if (hit)
-            End(NodeAnswer.NotFound, "it was deleted while it was being received");
+            StartOver(DeletedMeanwhile);
     }
 
     /// <summary>Deadlines, and questions that are due again.</summary>
@@ -505,7 +663,7 @@ internal sealed unsafe class Fetch : IAskTarget
         List<Waiter>? late = null;
         NodeAnswer answer = NodeAnswer.TimedOut;
         string? problem = null;
-        bool over = false, again = false;
+        bool over = false, again = false, abandon = false;
         lock (_lock)
         {
             if (_done)
@@ -522,6 +680,9 @@ internal sealed unsafe class Fetch : IAskTarget
                 problem = Describe();
             }
             over = _waiters.Count == 0;
+            abandon = !over && _large is not null && _sourcelessSinceMs != 0 && nowMs - _sourcelessSinceMs > AbandonMs;
+            if (_askAgainAtMs == long.MaxValue && !IsUnderWay && (!HasOpenQuestion() || nowMs - _begunAtMs > AskAgainMs))
+                _askAgainAtMs = nowMs + AskAgainMs; // A node that does not answer must not keep the others from being asked again.
             again = !over && !_locating && !_creating && nowMs >= _askAgainAtMs;
             if (again)
             {
@@ -529,10 +690,14 @@ internal sealed unsafe class Fetch : IAskTarget
                 _locating = true;
             }
         }
+        if (late is not null && _table.Store.Contains(Id))
+            (answer, problem) = (NodeAnswer.Fetched, null); // Its event was lost, or is on its way.
         foreach (Waiter waiter in late ?? [])
             waiter.Who.OnFetched(Id, answer, problem);
         if (over)
             End(answer, problem);
+        else if (abandon)
+            StartOver($"its source was away for {AbandonMs / 1000} s");
         else if (again)
             _table.Locate([this]);
     }
@@ -540,21 +705,21 @@ internal sealed unsafe class Fetch : IAskTarget
     /// <summary>Ends the fetch, successfully or not.</summary>
     internal void End(NodeAnswer answer, string? reason)
     {
+        List<Waiter> waiters;
         lock (_lock)
         {
             if (_done)
                 return;
-            _done = true; // Nobody joins or leaves from here on: the waiters are this thread's.
-            if (_hasWriter && !_receivingInline)
-            {
-                _writer.Dispose();
-                _hasWriter = false;
-            }
+            _done = true;
+            waiters = [.. _waiters];
+            _waiters.Clear();
+            if (!_receivingInline)
+                DropWriter();
             _cancelCreate?.Invoke();
         }
         _large?.Close(answer == NodeAnswer.Fetched);
         _table.OnEnded(this, answer);
-        foreach (Waiter waiter in _waiters)
+        foreach (Waiter waiter in waiters)
             waiter.Who.OnFetched(Id, answer, reason);
     }
 
@@ -569,28 +734,65 @@ internal sealed unsafe class Fetch : IAskTarget
             _hasWriter = false;
         }
         PlasmaStatus status = writer.TrySeal();
-        AfterSeal(status, incarnation);
+        AfterSeal(null, status, incarnation);
     }
 
-    /// <summary>Between the tombstone's entry and the delete that follows it stands the seal, or the seal comes before both: either the deleter finds the object, or this look finds the tombstone.</summary>
-    internal void AfterSeal(PlasmaStatus status, ulong incarnation)
+    /// <summary>Of a small object, or of a transfer's. Between the tombstone's entry and the delete that follows it stands the seal, or the seal comes before both: either the deleter finds the object, or this look finds the tombstone.</summary>
+    internal void AfterSeal(LargeTransfer? large, PlasmaStatus status, ulong incarnation)
     {
         if (status != PlasmaStatus.Ok)
         {
-            End(NodeAnswer.SourceLost, $"it could not be sealed: {status}");
+            if (Volatile.Read(ref _large) == large) // Else the fetch has begun anew, and this is over.
+                End(NodeAnswer.SourceLost, $"it could not be sealed: {status}");
             return;
         }
         if (_table.Tombstones.Contains(Id, incarnation))
         {
             _table.Store.DeleteIncarnation(Id, incarnation);
-            End(NodeAnswer.NotFound, "it was deleted while it was being received");
+            StartOver(DeletedMeanwhile);
             return;
         }
         _table.Counters.CountObjectReceived();
         End(NodeAnswer.Fetched, null);
     }
 
-    private bool IsUsable(in ObjectRecord record) => !_table.Tombstones.Contains(Id, record.Incarnation);
+    /// <summary>Possible in size, and not deleted. Only large objects are partly anywhere.</summary>
+    private bool IsUsable(in ObjectRecord record)
+    {
+        ObjectImage image = ReplicaImage.Of(record);
+        return image.Validate() is null && image.ImageBytes <= (record.Answer == ObjectAnswer.Inline ? Limits.InlineBytesMax : Limits.ImageBytesMax)
+            && (record.Answer != ObjectAnswer.Partial || image.ImageBytes > Limits.InlineBytesMax)
+            && !_table.Tombstones.Contains(Id, record.Incarnation);
+    }
+
+    /// <summary>Under the lock, by who knows that nobody writes.</summary>
+    private void DropWriter()
+    {
+        if (!_hasWriter)
+            return;
+        _hasWriter = false;
+        _writer.Dispose();
+    }
+
+    /// <summary>All are asked again next time, but those whose answer is still to come.</summary>
+    private void ForgetCandidates()
+    {
+        _chosen = null;
+        foreach (ref Candidate candidate in System.Runtime.InteropServices.CollectionsMarshal.AsSpan(_candidates))
+            if (candidate.Standing == Standing.Has)
+                candidate.Standing = Standing.Absent;
+    }
+
+    private bool IsAskedForBytes
+    {
+        get
+        {
+            foreach (Candidate candidate in _candidates)
+                if (candidate.Standing == Standing.Asked && candidate.Bytes)
+                    return true;
+            return false;
+        }
+    }
 
     private ref Candidate CandidateOf(Peer peer)
     {
@@ -613,7 +815,7 @@ internal sealed unsafe class Fetch : IAskTarget
     /// <summary>After a peer that cannot help: another that has it, if the object is not on its way already.</summary>
     private Peer? NextAfterFailure()
     {
-        if (IsUnderWay || _chosen is not null)
+        if (IsUnderWay || IsAskedForBytes)
             return null;
         foreach (ref Candidate candidate in System.Runtime.InteropServices.CollectionsMarshal.AsSpan(_candidates))
             if (candidate.Standing == Standing.Has)
@@ -652,11 +854,17 @@ internal sealed unsafe class Fetch : IAskTarget
         _ => _large is { } large ? $"{large.VerifiedCount} of {large.ChunkCount} chunks had come{(_problem is null ? "" : $" ({_problem})")}" : _problem ?? "no answer yet",
     };
 
-    private long LeftMs(long nowTicks)
+    private long LatestDeadline()
     {
         long latest = 0;
         foreach (Waiter waiter in _waiters)
             latest = Math.Max(latest, waiter.DeadlineTicks);
+        return latest;
+    }
+
+    private long LeftMs(long nowTicks)
+    {
+        long latest = LatestDeadline();
         return latest <= nowTicks ? 0 : latest == long.MaxValue ? int.MaxValue : (latest - nowTicks) * 1000 / Stopwatch.Frequency;
     }
 }

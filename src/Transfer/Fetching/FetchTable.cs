@@ -1,12 +1,13 @@
 using System.Diagnostics;
 using FastPlasma.Nodes;
 using FastPlasma.Transfer.Directory;
+using FastPlasma.Transfer.Nodes;
 using FastPlasma.Transfer.Wire;
 
 namespace FastPlasma.Transfer.Fetching;
 
 /// <summary>All objects that are being fetched: at most one fetch for each id, and how many large ones at a time.</summary>
-internal sealed class FetchTable(PlasmaStore store, PlasmaNodeOptions options, PeerTable peers, IObjectDirectory directory, TombstoneTable tombstones, RegionTable regions, TransferCounters counters)
+internal sealed class FetchTable(PlasmaStore store, PlasmaNodeOptions options, PeerTable peers, IObjectDirectory directory, TombstoneTable tombstones, RegionTable regions, TransferCounters counters, NodeThreads threads) : IDisposable
 {
     /// <summary>How often deadlines are looked at.</summary>
     internal const int TickMs = 100;
@@ -15,10 +16,14 @@ internal sealed class FetchTable(PlasmaStore store, PlasmaNodeOptions options, P
 
     private const int LocateCountMax = 512, TogetherMax = 1024;
 
+    /// <summary>How long the rest of a chunk may come for a transfer that was given up, before its connection is broken so that the memory can go back.</summary>
+    internal const int ClosingMs = 500;
+
     private readonly Lock _lock = new();
     private readonly Dictionary<ObjectId, Fetch> _fetches = [];
     private readonly PriorityQueue<Fetch, (int, long)> _admission = new();
     private readonly HashSet<Fetch> _admitted = [];
+    private readonly List<(LargeTransfer Transfer, long SinceMs)> _closing = [];
     private readonly List<Fetch> _ticked = []; // Of the node's ticking thread.
     private long _arrivals;
     private bool _stopped;
@@ -26,6 +31,11 @@ internal sealed class FetchTable(PlasmaStore store, PlasmaNodeOptions options, P
     internal PlasmaStore Store { get; } = store;
 
     internal TombstoneTable Tombstones { get; } = tombstones;
+
+    /// <summary>Told of each large object that begins to arrive.</summary>
+    internal Action<LargeTransfer>? Began { get; init; }
+
+    internal NodeThreads Threads { get; } = threads;
 
     internal RegionTable Regions { get; } = regions;
 
@@ -151,8 +161,12 @@ internal sealed class FetchTable(PlasmaStore store, PlasmaNodeOptions options, P
             if (nowhere.Length > 0)
                 directory.Watch(nowhere, TimeSpan.FromMilliseconds(TellMsMax));
         }
-        catch (Exception e) when (e is IOException or ObjectDisposedException or OperationCanceledException or TimeoutException)
+#pragma warning disable CA1031 // Nobody awaits this; whatever the directory throws, it cannot be asked.
+        catch (Exception e)
+#pragma warning restore CA1031
         {
+            if (e is not (IOException or ObjectDisposedException or OperationCanceledException or TimeoutException))
+                Threads.Report(e);
             foreach (Fetch fetch in fetches)
                 fetch.LocateFailed(e.Message);
         }
@@ -181,20 +195,41 @@ internal sealed class FetchTable(PlasmaStore store, PlasmaNodeOptions options, P
     internal void OnTransferBegan(Fetch fetch, LargeTransfer transfer)
     {
         ObjectImage image = transfer.Image;
+        Began?.Invoke(transfer);
         directory.Announce([new LocalObject(fetch.Id, image.Incarnation, image.PayloadBytes, IsComplete: false)]);
     }
 
     internal void OnEnded(Fetch fetch, NodeAnswer answer)
     {
-        if (fetch.Large is { } large && answer != NodeAnswer.Fetched)
-            directory.Withdraw([new LocalObject(fetch.Id, large.Image.Incarnation, large.Image.PayloadBytes, IsComplete: false)]);
-        if (answer != NodeAnswer.Fetched)
-            Counters.CountFailedFetch();
-        bool waiting;
         lock (_lock)
         {
             if (_fetches.TryGetValue(fetch.Id, out Fetch? there) && there == fetch)
                 _fetches.Remove(fetch.Id);
+        }
+        if (answer != NodeAnswer.Fetched)
+            Counters.CountFailedFetch();
+        OnStartedOver(fetch, answer == NodeAnswer.Fetched ? null : fetch.Large);
+    }
+
+    /// <summary>The fetch holds no memory any more, and another may have its place.</summary>
+    /// <param name="fetch">Which.</param>
+    /// <param name="closed">Its transfer that was given up, if any.</param>
+    internal void OnStartedOver(Fetch fetch, LargeTransfer? closed)
+    {
+        LeaveAdmission(fetch);
+        if (closed is null)
+            return;
+        if (!closed.IsEnded)
+            lock (_lock)
+                _closing.Add((closed, Environment.TickCount64));
+        directory.Withdraw([new LocalObject(fetch.Id, closed.Image.Incarnation, closed.Image.PayloadBytes, IsComplete: false)]);
+    }
+
+    internal void LeaveAdmission(Fetch fetch)
+    {
+        bool waiting;
+        lock (_lock)
+        {
             _admitted.Remove(fetch);
             waiting = _admission.Count > 0;
         }
@@ -202,12 +237,41 @@ internal sealed class FetchTable(PlasmaStore store, PlasmaNodeOptions options, P
             PumpAdmission();
     }
 
+    /// <summary>A node is there that was not: who lacks a source asks it soon.</summary>
+    internal void OnPeerUp()
+    {
+        Fetch[] all;
+        lock (_lock)
+            all = [.. _fetches.Values];
+        foreach (Fetch fetch in all)
+            fetch.AskSoon();
+    }
+
+    /// <summary>Events of the store were lost: those whose object is there are ended.</summary>
+    internal void LookAtAll()
+    {
+        Fetch[] all;
+        lock (_lock)
+            all = [.. _fetches.Values];
+        foreach (Fetch fetch in all)
+            if (Store.Contains(fetch.Id))
+                fetch.OnSealedHere();
+    }
+
     internal void Tick()
     {
         long nowMs = Environment.TickCount64, nowTicks = Stopwatch.GetTimestamp();
         List<Fetch> all = _ticked;
+        all.Clear(); // What an exception may have left.
+        LargeTransfer[] closing;
         lock (_lock)
+        {
             all.AddRange(_fetches.Values);
+            _closing.RemoveAll(static entry => entry.Transfer.IsEnded);
+            closing = _closing.Count == 0 ? [] : [.. _closing.Where(entry => nowMs - entry.SinceMs > ClosingMs).Select(static entry => entry.Transfer)];
+        }
+        foreach (LargeTransfer transfer in closing)
+            transfer.BreakReceives();
         foreach (Fetch fetch in all)
         {
             fetch.Tick(nowMs, nowTicks);
@@ -216,7 +280,7 @@ internal sealed class FetchTable(PlasmaStore store, PlasmaNodeOptions options, P
         all.Clear();
     }
 
-    internal void Stop()
+    public void Dispose()
     {
         Fetch[] all;
         lock (_lock)

@@ -2,6 +2,19 @@ using FastPlasma.Transfer.Wire;
 
 namespace FastPlasma.Transfer.Fetching;
 
+/// <summary>How a receive into memory ended.</summary>
+internal enum ReceiveEnd : byte
+{
+    /// <summary>The connection broke: some bytes may have come, not all.</summary>
+    Broken = 0,
+
+    /// <summary>All came, and their check is right.</summary>
+    Good = 1,
+
+    /// <summary>All came, and their check is wrong.</summary>
+    Damaged = 2,
+}
+
 /// <summary>Who asked a peer about an object. Calls come from the thread that receives from that peer and must not wait.</summary>
 internal unsafe interface IAskTarget
 {
@@ -20,7 +33,7 @@ internal unsafe interface IAskTarget
     byte* BeginInline(Peer peer, in ObjectRecord record, long imageBytes);
 
     /// <summary>The image has been received, or not.</summary>
-    void EndInline(Peer peer, in ObjectRecord record, bool isGood);
+    void EndInline(Peer peer, in ObjectRecord record, ReceiveEnd end);
 
     /// <summary>The peer will not answer.</summary>
     void OnAskFailed(Peer peer, string reason);
@@ -34,8 +47,8 @@ internal unsafe interface IRegion
     /// <exception cref="ProtocolException">They were never asked for like this.</exception>
     byte* BeginReceive(DataLink link, in ChunkRecord chunk);
 
-    /// <summary>The bytes are all there and right, or the memory holds part of them or wrong ones.</summary>
-    void EndReceive(DataLink link, in ChunkRecord chunk, bool isGood);
+    /// <summary>The receive is over; the memory is not written to any more.</summary>
+    void EndReceive(DataLink link, in ChunkRecord chunk, ReceiveEnd end);
 
     /// <summary>The server cannot send it.</summary>
     void OnRefused(DataLink link, in ChunkRecord chunk);

@@ -37,6 +37,8 @@ internal sealed unsafe class LargeTransfer : IRegion, ILinkUser
     private readonly ulong _key;
     private readonly int _chunkBytes;
 
+    // Links whose threads write into the memory just now.
+    private readonly List<DataLink> _receiving = [];
     private int _users;
     private bool _closed, _sealing, _ended;
     private PlasmaObject _pinned;
@@ -78,6 +80,16 @@ internal sealed unsafe class LargeTransfer : IRegion, ILinkUser
         }
     }
 
+    /// <summary>Whether the memory is given back, or sealed and let go.</summary>
+    internal bool IsEnded
+    {
+        get
+        {
+            lock (_lock)
+                return _ended;
+        }
+    }
+
     /// <summary>Null if the peer never was one.</summary>
     internal bool? IsSource(Peer peer)
     {
@@ -105,7 +117,13 @@ internal sealed unsafe class LargeTransfer : IRegion, ILinkUser
                 _plan.SourceIsComplete(source.Index);
         }
         peer.UseLinks(this, partial ? 1 : _table.Streams);
-        PumpAll();
+        bool over;
+        lock (_lock)
+            over = _closed;
+        if (over)
+            peer.StopUsingLinks(this); // Who closed it may have done so before the peer knew of it.
+        else
+            PumpAll();
     }
 
     /// <summary>What a partial source has by now.</summary>
@@ -185,35 +203,39 @@ internal sealed unsafe class LargeTransfer : IRegion, ILinkUser
             if (_closed || _sources.FindLast(source => source.Asked.ContainsKey(link)) is not { } source || !source.Asked[link].Contains(index) || !_plan.TryBeginReceive(source.Index, index))
                 return null;
             _users++;
+            _receiving.Add(link);
             return _memory + (long)index * _chunkBytes; // SAFETY: Locate bounded the index, and bytes is the length of that chunk.
         }
     }
 
-    void IRegion.EndReceive(DataLink link, in ChunkRecord chunk, bool isGood)
+    void IRegion.EndReceive(DataLink link, in ChunkRecord chunk, ReceiveEnd end)
     {
         int index = (int)(chunk.RegionOffset / _chunkBytes);
         bool complete = false, bad = false;
         lock (_lock)
         {
-            _users--;
+            _receiving.Remove(link);
             Source? source = _sources.FindLast(source => source.Asked.ContainsKey(link));
             source?.Asked[link].Remove(index);
-            if (isGood)
+            if (end == ReceiveEnd.Good)
             {
                 _plan.Arrived(index);
                 complete = _plan.IsComplete && !_sealing && !_closed;
                 _sealing |= complete;
                 Tell(new HaveRecord { Id = Image.Id, Incarnation = Image.Incarnation, First = index, Count = 1 });
             }
-            else if (source is not null)
+            else
             {
-                _plan.Failed(source.Index, index);
-                bad = _plan.CountBad(source.Index) >= BadMax;
+                // The peer may have been lost and found again as another source meanwhile: the chunk is the old one's.
+                int from = _plan.ReceiveFailed(index);
+                bad = end == ReceiveEnd.Damaged && _plan.CountBad(from) >= BadMax;
                 if (bad)
-                    _plan.RemoveSource(source.Index);
+                    _plan.RemoveSource(from);
             }
-            if (source is not null && !_sealing)
+            if (source is not null && !_sealing && !_closed && end != ReceiveEnd.Broken)
                 Pump(source, link);
+            if (!complete)
+                _users--; // Who seals stays a user until that is done: a close meanwhile leaves the rest to it.
         }
         if (complete)
             Seal();
@@ -308,21 +330,33 @@ internal sealed unsafe class LargeTransfer : IRegion, ILinkUser
     {
         _table.Regions.Unregister(_key);
         DataLink[] links;
+        Peer[] peers;
         lock (_lock)
         {
             if (_closed)
                 return;
             _closed = true;
             links = [.. _sources.SelectMany(static source => source.Asked.Keys)];
+            peers = [.. _sources.Select(static source => source.Peer).Distinct()];
             Tell(new HaveRecord { Id = Image.Id, Incarnation = Image.Incarnation, Flags = isFetched ? HaveRecord.CompleteFlag : HaveRecord.GoneFlag });
             _subscribers.Clear();
         }
         var release = new ReleaseRecord { Id = Image.Id, Incarnation = Image.Incarnation };
         foreach (DataLink link in links)
             link.StopUsing(this, release);
-        foreach (Peer peer in _sources.Select(static source => source.Peer).Distinct())
+        foreach (Peer peer in peers)
             peer.StopUsingLinks(this);
         EndIfUnused();
+    }
+
+    /// <summary>Of a transfer that was closed some time ago: breaks connections that still have not brought the rest of their chunk, so that the memory can go back.</summary>
+    internal void BreakReceives()
+    {
+        DataLink[] links;
+        lock (_lock)
+            links = [.. _receiving];
+        foreach (DataLink link in links)
+            link.Channel.Abort();
     }
 
     /// <summary>Breaks connections that owe chunks and have gone silent, so that others are asked; each time with more patience.</summary>
@@ -345,7 +379,8 @@ internal sealed unsafe class LargeTransfer : IRegion, ILinkUser
         foreach (DataLink link in silent ?? [])
             link.Channel.Abort();
         if (uncovered)
-            _fetch.OnSourceless("no node that is left has all the chunks that are missing");
+            _fetch.OnSourceless(this, "no node that is left has all the chunks that are missing");
+        PumpAll(); // Links that had no room for this transfer's questions because of others' may have some now.
     }
 
     private long _pumpedAtMs;
@@ -356,19 +391,28 @@ internal sealed unsafe class LargeTransfer : IRegion, ILinkUser
         lock (_lock)
             none = !_closed && !_sealing && !_plan.IsCovered;
         if (none)
-            _fetch.OnSourceless(reason);
+            _fetch.OnSourceless(this, reason);
     }
 
     private void Seal()
     {
         _table.Regions.Unregister(_key);
-        PlasmaStatus status = _table.Store.SealAndPin(_writer, out PlasmaObject pinned);
-        lock (_lock)
+        var status = PlasmaStatus.Closed;
+        PlasmaObject pinned = default;
+        try
         {
-            _pinned = pinned;
-            _sealing = status == PlasmaStatus.Ok; // Else the memory goes back as of any transfer that fails.
+            status = _table.Store.SealAndPin(_writer, out pinned);
         }
-        _fetch.AfterSeal(status, Image.Incarnation);
+        finally
+        {
+            lock (_lock)
+            {
+                _pinned = pinned;
+                _sealing = status == PlasmaStatus.Ok; // Else the memory goes back as of any transfer that fails.
+                _users--;
+            }
+            _fetch.AfterSeal(this, status, Image.Incarnation);
+        }
     }
 
     /// <summary>The last user after the close gives back what is left: the pin of a sealed object, or the memory of one that was given up.</summary>
@@ -378,7 +422,7 @@ internal sealed unsafe class LargeTransfer : IRegion, ILinkUser
         {
             if (!_closed || _users > 0 || _ended)
                 return;
-            _ended = true;
+            _ended = true; // From here on nobody else changes what follows.
         }
         if (_sealing)
             _pinned.Dispose();

@@ -58,7 +58,7 @@ internal sealed unsafe class LocateProbe : IAskTarget
 
     byte* IAskTarget.BeginInline(Peer peer, in ObjectRecord record, long imageBytes) => throw new ProtocolException($"{peer.Endpoint}: bytes that were not asked for");
 
-    void IAskTarget.EndInline(Peer peer, in ObjectRecord record, bool isGood)
+    void IAskTarget.EndInline(Peer peer, in ObjectRecord record, ReceiveEnd end)
     {
         // Never begun.
     }

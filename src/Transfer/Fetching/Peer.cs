@@ -2,6 +2,7 @@ using System.IO.Hashing;
 using System.Runtime.InteropServices;
 using FastPlasma.Native;
 using FastPlasma.Transfer.Connections;
+using FastPlasma.Transfer.Nodes;
 using FastPlasma.Transfer.Wire;
 
 namespace FastPlasma.Transfer.Fetching;
@@ -16,8 +17,15 @@ internal interface IPeerHost
     /// <summary>Dials and shakes hands.</summary>
     FrameChannel Dial(NodeEndpoint endpoint, ConnectionKind kind, out Hello hello);
 
-    /// <summary>The control connection is there; frames that the host posts now go before anything else.</summary>
-    void OnPeerUp(Peer peer, FrameChannel control);
+    /// <summary>Threads of the node.</summary>
+    NodeThreads Threads { get; }
+
+    /// <summary>The control connection is there; frames that the host sends now go before anything else. It may wait.</summary>
+    /// <returns>For <see cref="OnPeerReady"/>.</returns>
+    long OnPeerUp(Peer peer, FrameChannel control);
+
+    /// <summary>From now on notices reach the peer; what happened since <see cref="OnPeerUp"/> has to be told.</summary>
+    void OnPeerReady(Peer peer, FrameChannel control, long mark);
 
     void OnPeerDown(Peer peer, string reason);
 
@@ -56,7 +64,7 @@ internal sealed unsafe class Peer : IDisposable
     private readonly Dictionary<ulong, IAskTarget[]> _asked = [];
     private readonly List<DataLink> _links = [];
     private readonly HashSet<ILinkUser> _linkUsers = [];
-    private FrameChannel? _control;
+    private FrameChannel? _control, _opening;
     private int _linksWanted, _linksDialing, _failures;
     private bool _threadRuns, _disposed;
     private ulong _nextTag = 1;
@@ -152,22 +160,33 @@ internal sealed unsafe class Peer : IDisposable
     {
         DataLink[] links;
         int dial;
+        bool disposed;
         lock (_lock)
         {
-            if (_disposed)
-                return;
-            _linkUsers.Add(user);
-            _linksWanted = Math.Max(_linksWanted, count);
+            disposed = _disposed;
             links = [.. _links];
-            dial = Math.Max(0, _linksWanted - _links.Count - _linksDialing);
-            _linksDialing += dial;
-            _usedAtMs = Environment.TickCount64;
+            dial = 0;
+            if (!disposed)
+            {
+                _linkUsers.Add(user);
+                _linksWanted = Math.Max(_linksWanted, count);
+                dial = Math.Max(0, _linksWanted - _links.Count - _linksDialing);
+                _linksDialing += dial;
+                _usedAtMs = Environment.TickCount64;
+            }
+        }
+        if (disposed)
+        {
+            user.OnNoLink(this, "the node is being stopped");
+            return;
         }
         foreach (DataLink link in links)
             user.OnLinkUp(link);
         for (int i = 0; i < dial; i++)
-            new Thread(RunLink) { IsBackground = true, Name = "fastplasma data" }.Start();
+            _host.Threads.Start("fastplasma data", RunLink);
     }
+
+    internal void Report(Exception unexpected) => _host.Threads.Report(unexpected);
 
     internal void StopUsingLinks(ILinkUser user)
     {
@@ -187,6 +206,8 @@ internal sealed unsafe class Peer : IDisposable
         bool idle;
         lock (_lock)
         {
+            if (_opening is { } opening && opening.StuckMs(nowMs) > stuckMaxMs)
+                opening.Abort();
             foreach (DataLink link in _links)
                 if (link.Channel.StuckMs(nowMs) > stuckMaxMs || (_linkUsers.Count == 0 && nowMs - Math.Max(_usedAtMs, link.ReceivedAtMs) > IdleMs))
                     (close ??= []).Add(link);
@@ -221,6 +242,7 @@ internal sealed unsafe class Peer : IDisposable
         {
             _disposed = true;
             links = [.. _links];
+            _opening?.Abort();
         }
         _demand.Release();
         Volatile.Read(ref _control)?.Abort();
@@ -237,7 +259,7 @@ internal sealed unsafe class Peer : IDisposable
                 return;
             _threadRuns = true;
         }
-        new Thread(Run) { IsBackground = true, Name = $"fastplasma peer" }.Start();
+        _host.Threads.Start("fastplasma peer", Run);
     }
 
     private void Run()
@@ -257,6 +279,14 @@ internal sealed unsafe class Peer : IDisposable
                 reason = e.Message;
                 _failures++;
             }
+#pragma warning disable CA1031 // The connection is lost, the peer is dialed again.
+            catch (Exception e)
+#pragma warning restore CA1031
+            {
+                reason = e.Message;
+                _failures++;
+                Report(e);
+            }
             _problem ??= reason;
             FailAsks(_problem);
             lock (_lock)
@@ -273,7 +303,23 @@ internal sealed unsafe class Peer : IDisposable
 
     private string Serve(FrameChannel control)
     {
-        _host.OnPeerUp(this, control);
+        // Until the notices of the past are sent, those of the present are not; what falls between is sent after.
+        lock (_lock)
+        {
+            _opening = control;
+            if (_disposed)
+                control.Abort();
+        }
+        long mark;
+        try
+        {
+            mark = _host.OnPeerUp(this, control);
+        }
+        finally
+        {
+            lock (_lock)
+                _opening = null;
+        }
         lock (_lock)
         {
             _problem = null;
@@ -281,6 +327,7 @@ internal sealed unsafe class Peer : IDisposable
             Volatile.Write(ref _control, control);
             PumpAsks();
         }
+        _host.OnPeerReady(this, control, mark);
         string reason = "it closed the connection";
         try
         {
@@ -292,6 +339,13 @@ internal sealed unsafe class Peer : IDisposable
             reason = e.Message;
             if (e is ProtocolException { IsRefusal: false })
                 control.Bye(e.Message);
+        }
+#pragma warning disable CA1031 // Whatever it is, it costs the connection only.
+        catch (Exception e)
+#pragma warning restore CA1031
+        {
+            reason = e.Message;
+            Report(e);
         }
         DataLink[] links;
         lock (_lock)
@@ -396,7 +450,7 @@ internal sealed unsafe class Peer : IDisposable
                 if (!received)
                 {
                     if (inline && begun[i])
-                        targets[i].EndInline(this, record, isGood: false);
+                        targets[i].EndInline(this, record, ReceiveEnd.Broken);
                     else
                         targets[i].OnAskFailed(this, $"{control.RemoteAddress} broke the protocol or the connection");
                     continue;
@@ -407,11 +461,11 @@ internal sealed unsafe class Peer : IDisposable
                     continue;
                 }
                 IoPart place = parts[part++];
-                bool isGood = XxHash3.HashToUInt64(new ReadOnlySpan<byte>(place.Address, (int)place.Bytes)) == record.InlineCheck;
                 if (begun[i])
                 {
+                    bool isGood = XxHash3.HashToUInt64(new ReadOnlySpan<byte>(place.Address, (int)place.Bytes)) == record.InlineCheck;
                     _host.Counters.CountReceived((long)place.Bytes, isGood);
-                    targets[i].EndInline(this, record, isGood);
+                    targets[i].EndInline(this, record, isGood ? ReceiveEnd.Good : ReceiveEnd.Damaged);
                 }
             }
             if (discarded > 0)
@@ -478,9 +532,13 @@ internal sealed unsafe class Peer : IDisposable
                 link = new DataLink(this, channel, _host.Regions, _host.Counters);
             }
         }
-        catch (Exception e) when (e is IOException or ObjectDisposedException)
+#pragma warning disable CA1031 // Whatever it is, there is no connection, and who waits for it must be told.
+        catch (Exception e)
+#pragma warning restore CA1031
         {
             reason = e.Message;
+            if (e is not (IOException or ObjectDisposedException))
+                Report(e);
         }
         ILinkUser[] users;
         bool none;

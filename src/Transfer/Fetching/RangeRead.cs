@@ -11,6 +11,7 @@ internal sealed unsafe class RangeRead : IRegion, ILinkUser
     private readonly TaskCompletionSource _done = new(TaskCreationOptions.RunContinuationsAsynchronously);
     private readonly Queue<int> _missing = [];
     private readonly Dictionary<DataLink, List<int>> _asked = [];
+    private readonly List<DataLink> _receiving = [];
     private readonly RegionTable _regions;
     private readonly Peer _peer;
     private readonly ObjectRecord _record;
@@ -18,7 +19,7 @@ internal sealed unsafe class RangeRead : IRegion, ILinkUser
     private readonly long _offset;
     private readonly int _bytes, _pieceCount;
     private readonly ulong _key;
-    private int _arrived, _users, _bad;
+    private int _arrived, _bad;
     private bool _closed;
     private string? _failure;
 
@@ -46,6 +47,16 @@ internal sealed unsafe class RangeRead : IRegion, ILinkUser
 
     /// <summary>Gives up; <see cref="Done"/> completes once nothing is arriving.</summary>
     internal void Cancel(string reason) => Close(reason);
+
+    /// <summary>After <see cref="Cancel"/>: breaks connections that still write to the memory.</summary>
+    internal void BreakReceives()
+    {
+        DataLink[] links;
+        lock (_lock)
+            links = [.. _receiving];
+        foreach (DataLink link in links)
+            link.Channel.Abort();
+    }
 
     void ILinkUser.OnLinkUp(DataLink link)
     {
@@ -80,26 +91,26 @@ internal sealed unsafe class RangeRead : IRegion, ILinkUser
         {
             if (_closed || !_asked.TryGetValue(link, out List<int>? asked) || !asked.Contains(piece))
                 return null;
-            _users++;
+            _receiving.Add(link);
             return _memory + (long)piece * PieceBytes;
         }
     }
 
-    void IRegion.EndReceive(DataLink link, in ChunkRecord chunk, bool isGood)
+    void IRegion.EndReceive(DataLink link, in ChunkRecord chunk, ReceiveEnd end)
     {
         int piece = Locate(link, chunk);
         bool complete = false, damaged = false;
         lock (_lock)
         {
-            _users--;
+            _receiving.Remove(link);
             if (_asked.TryGetValue(link, out List<int>? asked))
                 asked.Remove(piece);
-            if (isGood)
+            if (end == ReceiveEnd.Good)
                 complete = ++_arrived == _pieceCount;
             else
                 _missing.Enqueue(piece);
-            damaged = !isGood && ++_bad >= 3;
-            if (!_closed && asked is not null && !damaged)
+            damaged = end == ReceiveEnd.Damaged && ++_bad >= 3;
+            if (!_closed && asked is not null && !damaged && end != ReceiveEnd.Broken)
                 Pump(link);
         }
         if (complete)
@@ -133,7 +144,7 @@ internal sealed unsafe class RangeRead : IRegion, ILinkUser
     private void EndIfUnused()
     {
         lock (_lock)
-            if (!_closed || _users > 0)
+            if (!_closed || _receiving.Count > 0)
                 return;
         if (_failure is null)
             _done.TrySetResult();

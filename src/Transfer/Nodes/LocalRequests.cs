@@ -85,7 +85,9 @@ internal sealed class LocalRequests : IDisposable
             {
                 return; // The store was closed under the node.
             }
-            catch (Exception e) when (e is PlasmaException or PlasmaFormatException or IOException)
+#pragma warning disable CA1031 // The gets of all processes hang on this thread: it goes on.
+            catch (Exception e)
+#pragma warning restore CA1031
             {
                 _logger.LogError(e, "Requests of this machine's processes cannot be read.");
                 _stop.Token.WaitHandle.WaitOne(1000); // What is broken stays so; the gets of others time out and say that the request was not taken.

@@ -42,7 +42,18 @@ internal sealed class ReplicaKeeper : IDisposable
         try
         {
             await foreach (ObjectId id in _sealed.Reader.ReadAllAsync(_stop.Token).ConfigureAwait(false))
-                await ReplicateAsync(id).ConfigureAwait(false);
+            {
+                try
+                {
+                    await ReplicateAsync(id).ConfigureAwait(false);
+                }
+#pragma warning disable CA1031 // This object has no copies then; the next ones shall.
+                catch (Exception e) when (e is not (OperationCanceledException or InvalidOperationException or ObjectDisposedException))
+#pragma warning restore CA1031
+                {
+                    _logger.LogError(e, "Object {Id} could not be copied to other nodes.", id);
+                }
+            }
         }
         catch (Exception e) when (e is OperationCanceledException or InvalidOperationException or ObjectDisposedException)
         {

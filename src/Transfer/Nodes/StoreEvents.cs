@@ -40,9 +40,9 @@ internal sealed class StoreEvents : IDisposable
     private void Run()
     {
         long lost = 0;
-        try
+        while (!_stop.IsCancellationRequested) // Ends with the node or the store.
         {
-            while (true) // Ends with the node or the store.
+            try
             {
                 if (_subscription.Read(TimeSpan.FromSeconds(1), out PlasmaEvent e, out ulong incarnation, _stop.Token))
                 {
@@ -57,14 +57,22 @@ internal sealed class StoreEvents : IDisposable
                 lost = _subscription.Lost;
                 _onLost();
             }
-        }
-        catch (OperationCanceledException)
-        {
-            // The node is being stopped.
-        }
-        catch (ObjectDisposedException)
-        {
-            _logger.LogDebug("The store was closed under the node.");
+            catch (OperationCanceledException)
+            {
+                return; // The node is being stopped.
+            }
+            catch (ObjectDisposedException)
+            {
+                _logger.LogDebug("The store was closed under the node.");
+                return;
+            }
+#pragma warning disable CA1031 // One event cannot be told; the next ones can.
+            catch (Exception e)
+#pragma warning restore CA1031
+            {
+                _logger.LogError(e, "An event of the store could not be told to other nodes.");
+                _stop.Token.WaitHandle.WaitOne(10);
+            }
         }
     }
 }

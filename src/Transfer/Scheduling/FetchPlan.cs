@@ -97,7 +97,7 @@ internal sealed class FetchPlan
         source.IsComplete = true;
     }
 
-    /// <summary>The source is lost. What was asked of it is missing again; what is being received from it is not, before <see cref="Failed"/>.</summary>
+    /// <summary>The source is lost. What was asked of it is missing again; what is being received from it is not, before <see cref="ReceiveFailed"/>.</summary>
     internal void RemoveSource(int index)
     {
         Source source = _sources[index];
@@ -157,11 +157,19 @@ internal sealed class FetchPlan
         Verified.Add(chunk);
     }
 
-    /// <summary>A chunk that was asked, or being received, has not come: it is missing again.</summary>
+    /// <summary>A chunk that was asked of this source will not come: it is missing again.</summary>
     internal void Failed(int index, int chunk)
     {
-        if (_states[chunk] is ChunkState.Asked or ChunkState.Receiving && _sourceOf[chunk] == index)
+        if (_states[chunk] == ChunkState.Asked && _sourceOf[chunk] == index)
             SetMissing(chunk);
+    }
+
+    /// <summary>A chunk that was being received is not there or not right: it is missing again, whether its source is still there or not.</summary>
+    /// <returns>The source that it was received from.</returns>
+    internal int ReceiveFailed(int chunk)
+    {
+        SetMissing(chunk);
+        return _sourceOf[chunk];
     }
 
     /// <summary>The source refused a chunk that it was believed to have.</summary>

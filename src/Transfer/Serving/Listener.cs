@@ -12,6 +12,9 @@ internal sealed class Listener : IDisposable
     /// <summary>Connections in the handshake at a time, in all and from one address.</summary>
     internal const int HandshakesMax = 64, HandshakesPerAddressMax = 16;
 
+    /// <summary>Connections in all: each has a thread.</summary>
+    internal const int ConnectionsMax = 4096;
+
     private const int Backlog = 256;
 
     private readonly IServerHost _host;
@@ -61,7 +64,7 @@ internal sealed class Listener : IDisposable
     internal void Start(Handshake.Self self)
     {
         _self = self;
-        new Thread(Accept) { IsBackground = true, Name = "fastplasma accept" }.Start();
+        _host.Threads.Start("fastplasma accept", Accept);
     }
 
     /// <summary>Cuts off who is late or stuck.</summary>
@@ -135,7 +138,17 @@ internal sealed class Listener : IDisposable
                 socket.Dispose();
                 continue;
             }
-            new Thread(() => Serve(place)) { IsBackground = true, Name = "fastplasma serve" }.Start();
+            try
+            {
+                _host.Threads.Start("fastplasma serve", () => Serve(place));
+            }
+            catch (OutOfMemoryException e) // No more threads.
+            {
+                _logger.LogWarning(e, "A connection from {Address} has no thread.", address);
+                lock (_lock)
+                    _pending.Remove(place);
+                socket.Dispose();
+            }
         }
     }
 
@@ -153,7 +166,9 @@ internal sealed class Listener : IDisposable
             lock (_lock)
             {
                 int sameNode = _connections.Count(other => other.NodeId == hello.NodeId);
-                refusal = _disposed ? "the node is being stopped" : sameNode >= _options.ConnectionsPerPeerMax ? $"this node has {sameNode} connections from yours already" : null;
+                refusal = _disposed ? "the node is being stopped"
+                    : _connections.Count >= ConnectionsMax ? $"this node has {ConnectionsMax} connections already"
+                    : sameNode >= _options.ConnectionsPerPeerMax ? $"this node has {sameNode} connections from yours already" : null;
                 if (refusal is null)
                 {
                     server = new ServerConnection(_host, new FrameChannel(connection), hello);
@@ -165,9 +180,13 @@ internal sealed class Listener : IDisposable
             else
                 Handshake.Refuse(connection, refusal);
         }
-        catch (Exception e) when (e is IOException or SocketException or ObjectDisposedException)
+#pragma warning disable CA1031 // Whoever dials, it costs this connection only.
+        catch (Exception e)
+#pragma warning restore CA1031
         {
             refusal = e.Message;
+            if (e is not (IOException or SocketException or ObjectDisposedException))
+                _host.Threads.Report(e);
         }
         finally
         {
@@ -190,13 +209,13 @@ internal sealed class Listener : IDisposable
         using (server)
         {
             string reason = server.Run();
-            _logger.LogDebug("The connection from {Address} ended: {Reason}", place.Value.Address, reason);
             lock (_lock)
                 _connections.Remove(server);
+            _logger.LogDebug("The connection from {Address} ended: {Reason}", place.Value.Address, reason);
         }
     }
 
-    private static void Cut(Socket socket)
+    internal static void Cut(Socket socket)
     {
         try
         {

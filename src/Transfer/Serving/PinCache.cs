@@ -34,7 +34,17 @@ internal sealed unsafe class PinCache(PlasmaStore store) : IDisposable
             {
                 if (!store.TryGet(id, out PlasmaObject obj))
                     return null;
-                ObjectImage image = store.ImageOf(obj, out byte* address);
+                ObjectImage image;
+                byte* address;
+                try
+                {
+                    image = store.ImageOf(obj, out address);
+                }
+                catch
+                {
+                    obj.Dispose();
+                    throw;
+                }
                 if (image.Incarnation != incarnation)
                 {
                     obj.Dispose();

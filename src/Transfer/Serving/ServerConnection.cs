@@ -5,6 +5,7 @@ using FastPlasma.Nodes;
 using FastPlasma.Transfer.Connections;
 using FastPlasma.Transfer.Directory;
 using FastPlasma.Transfer.Fetching;
+using FastPlasma.Transfer.Nodes;
 using FastPlasma.Transfer.Wire;
 
 namespace FastPlasma.Transfer.Serving;
@@ -21,6 +22,8 @@ internal interface IServerHost
     TombstoneTable Tombstones { get; }
 
     TransferCounters Counters { get; }
+
+    NodeThreads Threads { get; }
 
     /// <summary>Whether an object that is here must not be served, because it may have been deleted while this node was away.</summary>
     bool IsDoubtful(in ObjectId id, ulong incarnation);
@@ -87,6 +90,13 @@ internal sealed unsafe class ServerConnection : IRelaySubscriber, IDisposable
             reason = e.Message;
             if (e is not ProtocolException { IsRefusal: true })
                 _channel.Bye(e.Message);
+        }
+#pragma warning disable CA1031 // Whatever a requester brings about, it costs its connection only.
+        catch (Exception e)
+#pragma warning restore CA1031
+        {
+            reason = e.Message;
+            _host.Threads.Report(e);
         }
         IsOver = true;
         foreach (LargeTransfer transfer in _subscribed)
@@ -184,22 +194,26 @@ internal sealed unsafe class ServerConnection : IRelaySubscriber, IDisposable
 
     private ObjectRecord Look(in AskRecord ask, ref long bytes, ref PlasmaObject pin, out byte* address, out int imageBytes)
     {
-        ObjectRecord record = LookOnce(ask, ref bytes, ref pin, out address, out imageBytes);
-        if (record.Answer != ObjectAnswer.Absent || (ask.Flags & AskRecord.TellMe) == 0 || !_host.Interests.TryAdd(ask.Id, this, ask.TellMs))
-            return record;
-        record = LookOnce(ask, ref bytes, ref pin, out address, out imageBytes); // What was sealed before it was noted; what is sealed later is told.
-        if (record.Answer == ObjectAnswer.Absent)
-            record.Answer = ObjectAnswer.Noted;
-        return record;
-    }
-
-    private ObjectRecord LookOnce(in AskRecord ask, ref long bytes, ref PlasmaObject pin, out byte* address, out int imageBytes)
-    {
         address = null;
         imageBytes = 0;
-        if (_host.Store.TryGet(ask.Id, out PlasmaObject obj))
+        bool isHere = _host.Store.TryGet(ask.Id, out PlasmaObject obj), noted = false;
+        if (!isHere && (ask.Flags & AskRecord.TellMe) != 0)
         {
-            ObjectImage image = _host.Store.ImageOf(obj, out address);
+            noted = _host.Interests.TryAdd(ask.Id, this, ask.TellMs);
+            isHere = _host.Store.TryGet(ask.Id, out obj); // After it is noted: what is sealed later is told.
+        }
+        if (isHere)
+        {
+            ObjectImage image;
+            try
+            {
+                image = _host.Store.ImageOf(obj, out address);
+            }
+            catch
+            {
+                obj.Dispose();
+                throw;
+            }
             bool wanted = (ask.Incarnation == 0 || ask.Incarnation == image.Incarnation) && !_host.IsDoubtful(ask.Id, image.Incarnation);
             if (wanted && !_host.Tombstones.Contains(ask.Id, image.Incarnation))
             {
@@ -215,7 +229,7 @@ internal sealed unsafe class ServerConnection : IRelaySubscriber, IDisposable
                     return record;
                 }
                 obj.Dispose();
-                if (answer == ObjectAnswer.Complete && image.ImageBytes > Limits.InlineBytesMax)
+                if (answer == ObjectAnswer.Complete && image.ImageBytes > Limits.InlineBytesMax && WillTake(ask))
                     record.FirstChunk = FirstChunkOf(ask.Id, image);
                 return record;
             }
@@ -225,11 +239,15 @@ internal sealed unsafe class ServerConnection : IRelaySubscriber, IDisposable
         if (_host.Fetches.Find(ask.Id)?.Large is { } transfer && (ask.Incarnation == 0 || ask.Incarnation == transfer.Image.Incarnation) && !_host.Tombstones.Contains(ask.Id, transfer.Image.Incarnation))
         {
             ObjectRecord record = ReplicaImage.ToRecord(transfer.Image, ObjectAnswer.Partial);
-            record.FirstChunk = FirstChunkOf(ask.Id, transfer.Image);
+            if (WillTake(ask))
+                record.FirstChunk = FirstChunkOf(ask.Id, transfer.Image);
             return record;
         }
-        return new ObjectRecord { Id = ask.Id, Answer = ObjectAnswer.Absent };
+        return new ObjectRecord { Id = ask.Id, Answer = noted ? ObjectAnswer.Noted : ObjectAnswer.Absent };
     }
+
+    /// <summary>Not who only wants to know where it is.</summary>
+    private static bool WillTake(in AskRecord ask) => ask.Flags != AskRecord.NoBytes;
 
     private readonly Dictionary<(ObjectId, ulong), List<ServerConnection>> _named = [];
 
@@ -252,6 +270,7 @@ internal sealed unsafe class ServerConnection : IRelaySubscriber, IDisposable
         {
             if (_host.Fetches.Find(record.Id)?.Large is { } transfer && transfer.Image.Incarnation == record.Incarnation && transfer.TrySubscribe(this))
             {
+                _subscribed.RemoveAll(static older => older.IsEnded);
                 if (!_subscribed.Contains(transfer))
                     _subscribed.Add(transfer);
             }

@@ -16,13 +16,21 @@ public abstract class NodeTest : StoreTest
     private protected static NodeEndpoint AnyPort { get; } = new("127.0.0.1", 0);
 
     /// <summary>A running node that knows these others.</summary>
-    private protected PlasmaNode StartNode(IEnumerable<NodeEndpoint>? peers = null, PlasmaNodeOptions? options = null, PlasmaOptions? store = null)
+    private protected PlasmaNode StartNode(IEnumerable<NodeEndpoint>? peers = null, PlasmaNodeOptions? options = null, PlasmaOptions? store = null, PlasmaStore? on = null)
     {
         NodeEndpoint[] known = [.. peers ?? []];
-        var node = new PlasmaNode(Anonymous(store ?? NodeStore), (options ?? new PlasmaNodeOptions()) with { Listen = options?.Listen.Port > 0 ? options.Listen : AnyPort, Directory = () => new StaticPeers(known) });
+        var node = new PlasmaNode(on ?? Anonymous(store ?? NodeStore), (options ?? new PlasmaNodeOptions()) with { Listen = options?.Listen.Port > 0 ? options.Listen : AnyPort, Directory = () => new StaticPeers(known) });
         _nodes.Add(node);
         node.StartAsync(CancellationToken.None).GetAwaiter().GetResult();
         return node;
+    }
+
+    /// <summary>An address that was free a moment ago, for nodes that must know each other before they start.</summary>
+    private protected static NodeEndpoint FreePort()
+    {
+        using var socket = new System.Net.Sockets.Socket(System.Net.Sockets.AddressFamily.InterNetwork, System.Net.Sockets.SocketType.Stream, System.Net.Sockets.ProtocolType.Tcp);
+        socket.Bind(new System.Net.IPEndPoint(System.Net.IPAddress.Loopback, 0));
+        return new NodeEndpoint("127.0.0.1", ((System.Net.IPEndPoint)socket.LocalEndPoint!).Port);
     }
 
     /// <summary>Waits for something that happens by itself.</summary>
@@ -34,6 +42,13 @@ public abstract class NodeTest : StoreTest
             Assert.True(Stopwatch.GetElapsedTime(start).TotalSeconds < seconds, $"{what}: not within {seconds} s");
             Thread.Sleep(2);
         }
+    }
+
+    /// <summary>Nothing half-made is left, and no pin of a node that has nothing to send.</summary>
+    private protected static void NothingHalfMade(PlasmaNode node)
+    {
+        Until(() => node.FetchCount == 0, "the end of all fetches");
+        Until(() => node.Store.Stats().CreatingCount == 0, "the end of half-made objects", 45);
     }
 
     private protected static byte[] Random(int seed, int bytes)
