@@ -12,7 +12,7 @@ namespace FastPlasma.Transfer.Fetching;
 /// </remarks>
 internal sealed unsafe class Fetch : IAskTarget
 {
-    private const int AskAgainMs = 2000, DamagedMax = 3;
+    private const int AskAgainMs = 2000, DamagedMax = 3, NamedMax = 32;
 
     private enum Standing : byte { Asked, Absent, Failed, Has }
 
@@ -30,6 +30,7 @@ internal sealed unsafe class Fetch : IAskTarget
     private readonly Lock _lock = new();
     private readonly List<Waiter> _waiters = [];
     private readonly List<Candidate> _candidates = [];
+    private readonly List<(Peer Peer, ulong Incarnation)> _named = [];
     private Peer? _chosen;
     private LargeTransfer? _large;
     private ObjectWriter _writer;
@@ -415,6 +416,11 @@ internal sealed unsafe class Fetch : IAskTarget
             foreach ((Peer peer, ObjectRecord its) in sources)
                 large.AddSource(peer, its);
             _table.OnTransferBegan(this, large);
+            (Peer, ulong)[] named;
+            lock (_lock)
+                named = [.. _named];
+            foreach ((Peer peer, ulong incarnation) in named)
+                ConsiderSource(peer, incarnation);
             AskTheOthers();
         }
         ask?.Ask(this);
@@ -440,7 +446,15 @@ internal sealed unsafe class Fetch : IAskTarget
     {
         lock (_lock)
         {
-            if (_done || _large is not { } large || large.Image.Incarnation != incarnation || large.SourceCount >= FetchTable.SourcesMax)
+            if (_done)
+                return;
+            if (_large is not { } large)
+            {
+                if (_named.Count < NamedMax && !_named.Contains((peer, incarnation)))
+                    _named.Add((peer, incarnation)); // The memory is being made.
+                return;
+            }
+            if (large.Image.Incarnation != incarnation || !large.WantsSources)
                 return;
             int at = _candidates.FindIndex(candidate => candidate.Peer == peer);
             if (at >= 0 && _candidates[at].Standing is Standing.Asked or Standing.Has)

@@ -13,16 +13,12 @@ namespace FastPlasma.Transfer.Fetching;
 /// </remarks>
 internal sealed unsafe class LargeTransfer : IRegion, ILinkUser
 {
-    /// <summary>Chunks asked over one connection at a time: one under way, the others so that the next follows it without a gap.</summary>
-    private const int CreditsPerLink = 3;
-
     private const int BadMax = 3;
 
-    private sealed class Source(Peer peer, int index, bool isPartial)
+    private sealed class Source(Peer peer, int index)
     {
         internal readonly Peer Peer = peer;
         internal readonly int Index = index;
-        internal readonly bool IsPartial = isPartial;
         internal readonly Dictionary<DataLink, List<int>> Asked = [];
     }
 
@@ -40,7 +36,8 @@ internal sealed unsafe class LargeTransfer : IRegion, ILinkUser
     private int _users;
     private bool _closed, _sealing, _ended;
     private PlasmaObject _pinned;
-    private long _stallMs;
+    private readonly long _patienceMs;
+    private long _stallMs, _idleSinceMs;
 
     internal LargeTransfer(FetchTable table, Fetch fetch, in ObjectImage image, in ObjectWriter writer, uint firstChunk)
     {
@@ -50,7 +47,8 @@ internal sealed unsafe class LargeTransfer : IRegion, ILinkUser
         _writer = writer;
         _memory = writer.ImageAddress;
         _chunkBytes = Limits.ChunkBytesOf(image.ImageBytes);
-        ChunkCount = (int)((image.ImageBytes + _chunkBytes - 1) / _chunkBytes);
+        ChunkCount = Limits.ChunkCountOf(image.ImageBytes);
+        _patienceMs = SourceLimits.PatienceMs(firstChunk);
         _plan = new FetchPlan(ChunkCount, (int)(firstChunk % (uint)ChunkCount));
         _stallMs = table.StallMs;
         _key = table.Regions.Register(this);
@@ -69,12 +67,13 @@ internal sealed unsafe class LargeTransfer : IRegion, ILinkUser
         }
     }
 
-    internal int SourceCount
+    /// <summary>Whether one more source is worth looking for.</summary>
+    internal bool WantsSources
     {
         get
         {
             lock (_lock)
-                return _sources.Count(source => _plan.IsSource(source.Index));
+                return !_closed && !_sealing && SourceLimits.WantsMore(_plan);
         }
     }
 
@@ -98,13 +97,15 @@ internal sealed unsafe class LargeTransfer : IRegion, ILinkUser
             Source? source = _sources.FindLast(source => source.Peer == peer);
             if (source is null || !_plan.IsSource(source.Index))
             {
-                source = new Source(peer, _plan.AddSource(), partial);
+                if (!SourceLimits.Takes(_plan, partial))
+                    return;
+                source = new Source(peer, _plan.AddSource());
                 _sources.Add(source);
             }
             if (!partial)
-                _plan.SourceIsComplete(source.Index);
+                _plan.SourceIsComplete(source.Index, (record.Flags & ObjectRecord.CrowdedFlag) != 0);
         }
-        peer.UseLinks(this, partial ? 1 : _table.Streams);
+        peer.UseLinks(this, SourceLimits.LinksTo(partial, _table.Streams));
         PumpAll();
     }
 
@@ -129,12 +130,15 @@ internal sealed unsafe class LargeTransfer : IRegion, ILinkUser
             {
                 return; // Nonsense of a peer that is let in; its chunks are checked anyway.
             }
+            else if ((record.Flags & HaveRecord.ExpectedFlag) != 0)
+            {
+                _plan.SourceExpects(source.Index, record.First, record.Count);
+            }
             else
             {
                 _plan.SourceHas(source.Index, record.First, record.Count);
             }
-            foreach (DataLink link in source.Asked.Keys)
-                Pump(source, link);
+            Pump(source);
         }
         if (lost)
             LookForLostSources($"{peer.Endpoint} gave the object up");
@@ -149,7 +153,7 @@ internal sealed unsafe class LargeTransfer : IRegion, ILinkUser
             if (!link.TryUse(this))
                 return;
             source.Asked.Add(link, []);
-            Pump(source, link);
+            Pump(source);
         }
     }
 
@@ -213,7 +217,7 @@ internal sealed unsafe class LargeTransfer : IRegion, ILinkUser
                     _plan.RemoveSource(source.Index);
             }
             if (source is not null && !_sealing)
-                Pump(source, link);
+                Pump(source);
         }
         if (complete)
             Seal();
@@ -260,6 +264,8 @@ internal sealed unsafe class LargeTransfer : IRegion, ILinkUser
                     chunk++;
                 runs.Add(new HaveRecord { Id = Image.Id, Incarnation = Image.Incarnation, First = first, Count = chunk - first + 1 });
             }
+            foreach (int chunk in _plan.Expected())
+                runs.Add(Expect(chunk));
             for (int i = 0; i < runs.Count; i += Limits.RecordCountMax)
                 subscriber.Tell(System.Runtime.InteropServices.CollectionsMarshal.AsSpan(runs).Slice(i, Math.Min(Limits.RecordCountMax, runs.Count - i)));
         }
@@ -341,6 +347,19 @@ internal sealed unsafe class LargeTransfer : IRegion, ILinkUser
             if (silent is not null)
                 _stallMs = Math.Min(_stallMs * 2, 60_000);
             uncovered = !_plan.IsCovered;
+            if (_plan.UnderWayCount > 0)
+            {
+                _idleSinceMs = 0;
+            }
+            else if (_idleSinceMs == 0)
+            {
+                _idleSinceMs = nowMs;
+            }
+            else if (nowMs - _idleSinceMs > _patienceMs)
+            {
+                foreach (Source source in _sources)
+                    Pump(source, isPatient: true);
+            }
         }
         foreach (DataLink link in silent ?? [])
             link.Channel.Abort();
@@ -406,17 +425,16 @@ internal sealed unsafe class LargeTransfer : IRegion, ILinkUser
             if (_closed || _sealing)
                 return;
             foreach (Source source in _sources)
-                foreach (DataLink link in source.Asked.Keys)
-                    Pump(source, link);
+                Pump(source);
         }
     }
 
-    /// <summary>Asks over a link as much as its credits allow. Under the lock.</summary>
-    private void Pump(Source source, DataLink link)
+    /// <summary>Asks a source for as much as it should be asked for now. Under the lock.</summary>
+    private void Pump(Source source, bool isPatient = false)
     {
-        List<int> asked = source.Asked[link];
-        while (asked.Count < CreditsPerLink && link.Outstanding < Limits.PostsPerConnectionMax && _plan.TryAsk(source.Index, out int chunk))
+        while (LinkFor(source) is { } link && _plan.TryAsk(source.Index, isPatient, out int chunk)) // Ends with the credits.
         {
+            List<int> asked = source.Asked[link];
             if (asked.Count == 0)
                 _pumpedAtMs = Environment.TickCount64;
             asked.Add(chunk);
@@ -431,8 +449,28 @@ internal sealed unsafe class LargeTransfer : IRegion, ILinkUser
                 RegionOffset = offset,
                 Bytes = BytesOf(chunk),
             });
+            if (_plan.IsCompleteSource(source.Index))
+                Tell(Expect(chunk));
         }
     }
+
+    /// <summary>The connection with the fewest chunks on their way, and credits left. Where others take the object too, chunks come one after the other, not side by side: the first is there sooner, and can go on.</summary>
+    private DataLink? LinkFor(Source source)
+    {
+        DataLink? best = null;
+        int least = SourceLimits.CreditsPerLink;
+        foreach ((DataLink link, List<int> asked) in source.Asked)
+        {
+            if (asked.Count >= least || link.Outstanding >= Limits.PostsPerConnectionMax)
+                continue;
+            if (_plan.IsShared)
+                return link;
+            (best, least) = (link, asked.Count);
+        }
+        return best;
+    }
+
+    private HaveRecord Expect(int chunk) => new() { Id = Image.Id, Incarnation = Image.Incarnation, First = chunk, Count = 1, Flags = HaveRecord.ExpectedFlag };
 
     private void Tell(HaveRecord record)
     {

@@ -5,6 +5,7 @@ using FastPlasma.Nodes;
 using FastPlasma.Transfer.Connections;
 using FastPlasma.Transfer.Directory;
 using FastPlasma.Transfer.Fetching;
+using FastPlasma.Transfer.Scheduling;
 using FastPlasma.Transfer.Wire;
 
 namespace FastPlasma.Transfer.Serving;
@@ -203,7 +204,7 @@ internal sealed unsafe class ServerConnection : IRelaySubscriber, IDisposable
                 }
                 obj.Dispose();
                 if (answer == ObjectAnswer.Complete && image.ImageBytes > Limits.InlineBytesMax)
-                    record.FirstChunk = FirstChunkOf(ask.Id, image);
+                    PlaceTaker(ref record, image);
                 return record;
             }
             obj.Dispose();
@@ -212,24 +213,22 @@ internal sealed unsafe class ServerConnection : IRelaySubscriber, IDisposable
         if (_host.Fetches.Find(ask.Id)?.Large is { } transfer && (ask.Incarnation == 0 || ask.Incarnation == transfer.Image.Incarnation) && !_host.Tombstones.Contains(ask.Id, transfer.Image.Incarnation))
         {
             ObjectRecord record = ReplicaImage.ToRecord(transfer.Image, ObjectAnswer.Partial);
-            record.FirstChunk = FirstChunkOf(ask.Id, transfer.Image);
+            PlaceTaker(ref record, transfer.Image);
             return record;
         }
         return new ObjectRecord { Id = ask.Id, Answer = noted ? ObjectAnswer.Noted : ObjectAnswer.Absent };
     }
 
-    private readonly Dictionary<(ObjectId, ulong), List<ServerConnection>> _named = [];
+    private readonly Dictionary<(ObjectId, ulong), IReadOnlyList<ServerConnection>> _named = [];
 
-    /// <summary>Spreads the beginnings of those who take an object at the same time: 0, 1/2, 1/4, 3/4, 1/8 …</summary>
-    private uint FirstChunkOf(in ObjectId id, in ObjectImage image)
+    /// <summary>Says where among those who take the object at the same time this one begins.</summary>
+    private void PlaceTaker(ref ObjectRecord record, in ObjectImage image)
     {
-        uint order = _host.Interests.Take(id, image.Incarnation, this, out List<ServerConnection> others);
-        _named[(id, image.Incarnation)] = others;
-        uint chunks = (uint)((image.ImageBytes + Limits.ChunkBytesOf(image.ImageBytes) - 1) / Limits.ChunkBytesOf(image.ImageBytes));
-        uint reversed = 0;
-        for (int bit = 0; bit < 32; bit++)
-            reversed |= (order >> bit & 1) << (31 - bit);
-        return (uint)((ulong)reversed * chunks >> 32);
+        TakerPlace<ServerConnection> place = _host.Interests.Take(record.Id, image.Incarnation, Limits.ChunkCountOf(image.ImageBytes), this);
+        _named[(record.Id, image.Incarnation)] = place.Named;
+        record.FirstChunk = place.FirstChunk;
+        if (place.IsCrowded)
+            record.Flags |= ObjectRecord.CrowdedFlag;
     }
 
     /// <summary>After the answer about a large object: what is here of it, who else takes it, and to those that this one does.</summary>
@@ -251,7 +250,7 @@ internal sealed unsafe class ServerConnection : IRelaySubscriber, IDisposable
             if (Endpoint is { } taker)
                 _host.OnTaker(record.Id, record.Incarnation, taker);
         }
-        if (!_named.Remove((record.Id, record.Incarnation), out List<ServerConnection>? others))
+        if (!_named.Remove((record.Id, record.Incarnation), out IReadOnlyList<ServerConnection>? others))
             return;
         foreach (ServerConnection other in others)
         {
