@@ -1,5 +1,6 @@
 using System.Diagnostics;
 using FastPlasma.Nodes;
+using FastPlasma.Transfer.Scheduling;
 using FastPlasma.Transfer.Wire;
 
 namespace FastPlasma.Transfer.Fetching;
@@ -99,6 +100,8 @@ internal sealed unsafe class Fetch : IAskTarget
                 ref Candidate candidate = ref CandidateOf(peer);
                 if (candidate.Standing is Standing.Asked or Standing.Has)
                     continue;
+                if (located && IsUnderWay && ask.Count == SourceLimits.PartialMax)
+                    break; // As many sources as one object is taken from; a directory may know thousands.
                 // One that has it, as far as is known, is asked for the bytes at once; of many that may have it, first who does.
                 bool bytes = (located || peers.Length == 1) && _chosen is null && !IsUnderWay;
                 candidate.Standing = Standing.Asked;
@@ -466,6 +469,27 @@ internal sealed unsafe class Fetch : IAskTarget
                 _candidates.Add(asked);
         }
         peer.Ask(this);
+    }
+
+    /// <summary>The transfer gets nothing: the nodes that have the whole object are asked once more, and name others that take it.</summary>
+    internal void AskWhoElse()
+    {
+        List<Peer> ask = [];
+        lock (_lock)
+        {
+            if (_done || _large is not { } large)
+                return;
+            foreach (ref Candidate candidate in System.Runtime.InteropServices.CollectionsMarshal.AsSpan(_candidates))
+            {
+                if (candidate.Standing != Standing.Has || candidate.Record.Answer != ObjectAnswer.Complete || large.IsSource(candidate.Peer) is not true)
+                    continue;
+                candidate.Standing = Standing.Asked;
+                ask.Add(candidate.Peer);
+            }
+        }
+        foreach (Peer peer in ask)
+            peer.Ask(this);
+        AskTheOthers();
     }
 
     /// <summary>A node says that it has it.</summary>

@@ -36,8 +36,8 @@ internal sealed unsafe class LargeTransfer : IRegion, ILinkUser
     private int _users;
     private bool _closed, _sealing, _ended;
     private PlasmaObject _pinned;
-    private readonly long _patienceMs;
-    private long _stallMs, _idleSinceMs;
+    private readonly Patience _patience;
+    private long _stallMs;
 
     internal LargeTransfer(FetchTable table, Fetch fetch, in ObjectImage image, in ObjectWriter writer, uint firstChunk)
     {
@@ -48,7 +48,7 @@ internal sealed unsafe class LargeTransfer : IRegion, ILinkUser
         _memory = writer.ImageAddress;
         _chunkBytes = Limits.ChunkBytesOf(image.ImageBytes);
         ChunkCount = Limits.ChunkCountOf(image.ImageBytes);
-        _patienceMs = SourceLimits.PatienceMs(firstChunk);
+        _patience = new Patience(firstChunk);
         _plan = new FetchPlan(ChunkCount, (int)(firstChunk % (uint)ChunkCount));
         _stallMs = table.StallMs;
         _key = table.Regions.Register(this);
@@ -204,6 +204,8 @@ internal sealed unsafe class LargeTransfer : IRegion, ILinkUser
             source?.Asked[link].Remove(index);
             if (isGood)
             {
+                if (source is not null && !_plan.IsCrowdedSource(source.Index))
+                    _patience.Renew();
                 _plan.Arrived(index);
                 complete = _plan.IsComplete && !_sealing && !_closed;
                 _sealing |= complete;
@@ -335,7 +337,7 @@ internal sealed unsafe class LargeTransfer : IRegion, ILinkUser
     internal void Tick(long nowMs)
     {
         List<DataLink>? silent = null;
-        bool uncovered;
+        bool uncovered, starved;
         lock (_lock)
         {
             if (_closed || _sealing)
@@ -347,24 +349,16 @@ internal sealed unsafe class LargeTransfer : IRegion, ILinkUser
             if (silent is not null)
                 _stallMs = Math.Min(_stallMs * 2, 60_000);
             uncovered = !_plan.IsCovered;
-            if (_plan.UnderWayCount > 0)
-            {
-                _idleSinceMs = 0;
-            }
-            else if (_idleSinceMs == 0)
-            {
-                _idleSinceMs = nowMs;
-            }
-            else if (nowMs - _idleSinceMs > _patienceMs)
-            {
-                foreach (Source source in _sources)
-                    Pump(source, isPatient: true);
-            }
+            starved = _patience.Tick(nowMs, _plan.UnderWayCount == 0);
+            foreach (Source source in _patience.IsSpent ? _sources : [])
+                Pump(source);
         }
         foreach (DataLink link in silent ?? [])
             link.Channel.Abort();
         if (uncovered)
             _fetch.OnSourceless("no node that is left has all the chunks that are missing");
+        else if (starved)
+            _fetch.AskWhoElse();
     }
 
     private long _pumpedAtMs;
@@ -430,9 +424,10 @@ internal sealed unsafe class LargeTransfer : IRegion, ILinkUser
     }
 
     /// <summary>Asks a source for as much as it should be asked for now. Under the lock.</summary>
-    private void Pump(Source source, bool isPatient = false)
+    private void Pump(Source source)
     {
-        while (LinkFor(source) is { } link && _plan.TryAsk(source.Index, isPatient, out int chunk)) // Ends with the credits.
+        while (SourceLimits.LinkFor(source.Asked, _plan.IsShared, static link => link.Outstanding >= Limits.PostsPerConnectionMax) is { } link
+            && _plan.TryAsk(source.Index, _patience.IsSpent, out int chunk)) // Ends with the credits.
         {
             List<int> asked = source.Asked[link];
             if (asked.Count == 0)
@@ -452,22 +447,6 @@ internal sealed unsafe class LargeTransfer : IRegion, ILinkUser
             if (_plan.IsCompleteSource(source.Index))
                 Tell(Expect(chunk));
         }
-    }
-
-    /// <summary>The connection with the fewest chunks on their way, and credits left. Where others take the object too, chunks come one after the other, not side by side: the first is there sooner, and can go on.</summary>
-    private DataLink? LinkFor(Source source)
-    {
-        DataLink? best = null;
-        int least = SourceLimits.CreditsPerLink;
-        foreach ((DataLink link, List<int> asked) in source.Asked)
-        {
-            if (asked.Count >= least || link.Outstanding >= Limits.PostsPerConnectionMax)
-                continue;
-            if (_plan.IsShared)
-                return link;
-            (best, least) = (link, asked.Count);
-        }
-        return best;
     }
 
     private HaveRecord Expect(int chunk) => new() { Id = Image.Id, Incarnation = Image.Incarnation, First = chunk, Count = 1, Flags = HaveRecord.ExpectedFlag };

@@ -160,6 +160,9 @@ internal sealed class FetchPlan
 
     internal bool IsCompleteSource(int index) => _sources[index] is { IsComplete: true, IsGone: false };
 
+    /// <summary>Whether it is for what nobody else will have.</summary>
+    internal bool IsCrowdedSource(int index) => _sources[index] is { IsComplete: true, IsGone: false, IsCrowded: true };
+
     /// <summary>The next chunk to ask of a source, which counts as asked from now on. False while the source is to be asked for nothing: it has nothing that is missing, or owes enough.</summary>
     /// <param name="index">The source.</param>
     /// <param name="isPatient">Nothing has been under way for a while: a crowded source may be asked too.</param>

@@ -17,6 +17,24 @@ internal static class SourceLimits
     /// <summary>Connections to a source: a partial one has several that take from it, each over one.</summary>
     internal static int LinksTo(bool isPartial, int streams) => isPartial ? 1 : streams;
 
-    /// <summary>Waits this long with nothing under way before a crowded source is asked; not all at once, so that they do not all ask it in the same moment.</summary>
-    internal static long PatienceMs(uint firstChunk) => 1000 + firstChunk * 2654435761u % 2000;
+    /// <summary>Over which connection to ask next: the one with the fewest chunks on their way. Where others take the object too, the first that has credits: chunks then come one after the other and not side by side, so the first is there sooner and can go on.</summary>
+    /// <param name="links">Connections to one source, with the chunks that were asked over each.</param>
+    /// <param name="isShared">Whether others take it too.</param>
+    /// <param name="isFull">Whether a connection is to take no more of anything.</param>
+    /// <returns>Null when none has credits left.</returns>
+    internal static T? LinkFor<T>(Dictionary<T, List<int>> links, bool isShared, Func<T, bool> isFull)
+        where T : class
+    {
+        T? best = null;
+        int least = CreditsPerLink;
+        foreach ((T link, List<int> asked) in links)
+        {
+            if (asked.Count >= least || isFull(link))
+                continue;
+            if (isShared)
+                return link;
+            (best, least) = (link, asked.Count);
+        }
+        return best;
+    }
 }
