@@ -18,6 +18,7 @@ internal sealed unsafe partial class Session
     private readonly ConcurrentDictionary<string, ObjectWriter> _writers = new();
     private readonly ConcurrentDictionary<string, Task<string>> _background = new();
     private readonly List<PlasmaStore> _more = [];
+    private readonly LabNodeCommands _lab = new();
     private PlasmaStore? _store;
     private NodeRequests? _service;
 
@@ -39,6 +40,7 @@ internal sealed unsafe partial class Session
 
     internal void Close()
     {
+        _lab.Close();
         _more.ForEach(static store => store.Dispose());
         _more.Clear();
         _store?.Dispose();
@@ -76,6 +78,8 @@ internal sealed unsafe partial class Session
                 return "ok";
             case "exit":
                 return "ok";
+            case "lab":
+                return _lab.Run(a);
             case "bg":
                 string line = string.Join(' ', a[2..]);
                 _background[a[1]] = Task.Factory.StartNew(() => Answer(line), CancellationToken.None, TaskCreationOptions.LongRunning, TaskScheduler.Default);

@@ -1,5 +1,6 @@
 using System.Diagnostics;
 using FastPlasma.Nodes;
+using FastPlasma.Transfer.Scheduling;
 using FastPlasma.Transfer.Wire;
 
 namespace FastPlasma.Transfer.Fetching;
@@ -12,7 +13,7 @@ namespace FastPlasma.Transfer.Fetching;
 /// </remarks>
 internal sealed unsafe class Fetch : IAskTarget
 {
-    private const int AskAgainMs = 2000, DamagedMax = 3;
+    private const int AskAgainMs = 2000, DamagedMax = 3, NamedMax = 32;
 
     /// <summary>How long a transfer keeps what it has when no node has the rest.</summary>
     private const int AbandonMs = 30_000;
@@ -106,6 +107,8 @@ internal sealed unsafe class Fetch : IAskTarget
                 ref Candidate candidate = ref CandidateOf(peer);
                 if (candidate.Standing == Standing.Asked || (candidate.Standing == Standing.Has && (IsUnderWay || IsAskedForBytes)))
                     continue;
+                if (located && IsUnderWay && ask.Count == SourceLimits.PartialMax)
+                    break; // As many sources as one object is taken from; a directory may know thousands.
                 // One that has it, as far as is known, is asked for the bytes at once; of many that may have it, first who does.
                 bool bytes = (located || peers.Length == 1) && !IsUnderWay && !IsAskedForBytes;
                 candidate.Standing = Standing.Asked;
@@ -541,12 +544,11 @@ internal sealed unsafe class Fetch : IAskTarget
                 return;
             if (_large is not { } large)
             {
-                // Nodes that take the same object are named at once with the answer, before there is memory for it.
-                if (_named.Count < FetchTable.SourcesMax && !_named.Contains((peer, incarnation)))
-                    _named.Add((peer, incarnation));
+                if (_named.Count < NamedMax && !_named.Contains((peer, incarnation)))
+                    _named.Add((peer, incarnation)); // Nodes that take the same object are named at once with the answer, before there is memory for it.
                 return;
             }
-            if (large.Image.Incarnation != incarnation || large.SourceCount >= FetchTable.SourcesMax)
+            if (large.Image.Incarnation != incarnation || !large.WantsSources)
                 return;
             int at = _candidates.FindIndex(candidate => candidate.Peer == peer);
             if (at >= 0 && _candidates[at].Standing is Standing.Asked or Standing.Has)
@@ -558,6 +560,27 @@ internal sealed unsafe class Fetch : IAskTarget
                 _candidates.Add(asked);
         }
         peer.Ask(this);
+    }
+
+    /// <summary>The transfer gets nothing: the nodes that have the whole object are asked once more, and name others that take it.</summary>
+    internal void AskWhoElse()
+    {
+        List<Peer> ask = [];
+        lock (_lock)
+        {
+            if (_done || _large is not { } large)
+                return;
+            foreach (ref Candidate candidate in System.Runtime.InteropServices.CollectionsMarshal.AsSpan(_candidates))
+            {
+                if (candidate.Standing != Standing.Has || candidate.Record.Answer != ObjectAnswer.Complete || large.IsSource(candidate.Peer) is not true)
+                    continue;
+                candidate.Standing = Standing.Asked;
+                ask.Add(candidate.Peer);
+            }
+        }
+        foreach (Peer peer in ask)
+            peer.Ask(this);
+        AskTheOthers();
     }
 
     /// <summary>A node says that it has it.</summary>

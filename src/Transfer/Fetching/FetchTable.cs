@@ -2,6 +2,7 @@ using System.Diagnostics;
 using FastPlasma.Nodes;
 using FastPlasma.Transfer.Directory;
 using FastPlasma.Transfer.Nodes;
+using FastPlasma.Transfer.Scheduling;
 using FastPlasma.Transfer.Wire;
 
 namespace FastPlasma.Transfer.Fetching;
@@ -12,7 +13,7 @@ internal sealed class FetchTable(PlasmaStore store, PlasmaNodeOptions options, P
     /// <summary>How often deadlines are looked at.</summary>
     internal const int TickMs = 100;
 
-    internal const int TellMsMax = 60_000, LeaseMs = 30_000, SourcesMax = 8;
+    internal const int TellMsMax = 60_000, LeaseMs = 30_000;
 
     private const int LocateCountMax = 512, TogetherMax = 1024;
 
@@ -21,11 +22,9 @@ internal sealed class FetchTable(PlasmaStore store, PlasmaNodeOptions options, P
 
     private readonly Lock _lock = new();
     private readonly Dictionary<ObjectId, Fetch> _fetches = [];
-    private readonly PriorityQueue<Fetch, (int, long)> _admission = new();
-    private readonly HashSet<Fetch> _admitted = [];
+    private readonly AdmissionQueue<Fetch> _admission = new(options.TransfersMax);
     private readonly List<(LargeTransfer Transfer, long SinceMs)> _closing = [];
     private readonly List<Fetch> _ticked = []; // Of the node's ticking thread.
-    private long _arrivals;
     private bool _stopped;
 
     internal PlasmaStore Store { get; } = store;
@@ -188,7 +187,7 @@ internal sealed class FetchTable(PlasmaStore store, PlasmaNodeOptions options, P
     internal void Admit(Fetch fetch)
     {
         lock (_lock)
-            _admission.Enqueue(fetch, ((int)fetch.Priority, _arrivals++));
+            _admission.Add(fetch, (int)fetch.Priority);
         PumpAdmission();
     }
 
@@ -230,8 +229,8 @@ internal sealed class FetchTable(PlasmaStore store, PlasmaNodeOptions options, P
         bool waiting;
         lock (_lock)
         {
-            _admitted.Remove(fetch);
-            waiting = _admission.Count > 0;
+            _admission.Remove(fetch);
+            waiting = _admission.WaitingCount > 0;
         }
         if (waiting)
             PumpAdmission();
@@ -309,9 +308,8 @@ internal sealed class FetchTable(PlasmaStore store, PlasmaNodeOptions options, P
             Fetch? next;
             lock (_lock)
             {
-                if (_admitted.Count >= options.TransfersMax || !_admission.TryDequeue(out next, out _))
+                if (!_admission.TryAdmit(out next))
                     return;
-                _admitted.Add(next);
             }
             ThreadPool.UnsafeQueueUserWorkItem(static fetch => fetch.Create(mayWait: false), next, preferLocal: false);
         }

@@ -13,16 +13,12 @@ namespace FastPlasma.Transfer.Fetching;
 /// </remarks>
 internal sealed unsafe class LargeTransfer : IRegion, ILinkUser
 {
-    /// <summary>Chunks asked over one connection at a time: one under way, the others so that the next follows it without a gap.</summary>
-    private const int CreditsPerLink = 3;
-
     private const int BadMax = 3;
 
-    private sealed class Source(Peer peer, int index, bool isPartial)
+    private sealed class Source(Peer peer, int index)
     {
         internal readonly Peer Peer = peer;
         internal readonly int Index = index;
-        internal readonly bool IsPartial = isPartial;
         internal readonly Dictionary<DataLink, List<int>> Asked = [];
     }
 
@@ -42,6 +38,7 @@ internal sealed unsafe class LargeTransfer : IRegion, ILinkUser
     private int _users;
     private bool _closed, _sealing, _ended;
     private PlasmaObject _pinned;
+    private readonly Patience _patience;
     private long _stallMs;
 
     internal LargeTransfer(FetchTable table, Fetch fetch, in ObjectImage image, in ObjectWriter writer, uint firstChunk)
@@ -52,7 +49,8 @@ internal sealed unsafe class LargeTransfer : IRegion, ILinkUser
         _writer = writer;
         _memory = writer.ImageAddress;
         _chunkBytes = Limits.ChunkBytesOf(image.ImageBytes);
-        ChunkCount = (int)((image.ImageBytes + _chunkBytes - 1) / _chunkBytes);
+        ChunkCount = Limits.ChunkCountOf(image.ImageBytes);
+        _patience = new Patience(firstChunk);
         _plan = new FetchPlan(ChunkCount, (int)(firstChunk % (uint)ChunkCount));
         _stallMs = table.StallMs;
         _key = table.Regions.Register(this);
@@ -71,12 +69,13 @@ internal sealed unsafe class LargeTransfer : IRegion, ILinkUser
         }
     }
 
-    internal int SourceCount
+    /// <summary>Whether one more source is worth looking for.</summary>
+    internal bool WantsSources
     {
         get
         {
             lock (_lock)
-                return _sources.Count(source => _plan.IsSource(source.Index));
+                return !_closed && !_sealing && SourceLimits.WantsMore(_plan);
         }
     }
 
@@ -110,13 +109,15 @@ internal sealed unsafe class LargeTransfer : IRegion, ILinkUser
             Source? source = _sources.FindLast(source => source.Peer == peer);
             if (source is null || !_plan.IsSource(source.Index))
             {
-                source = new Source(peer, _plan.AddSource(), partial);
+                if (!SourceLimits.Takes(_plan, partial))
+                    return;
+                source = new Source(peer, _plan.AddSource());
                 _sources.Add(source);
             }
             if (!partial)
-                _plan.SourceIsComplete(source.Index);
+                _plan.SourceIsComplete(source.Index, (record.Flags & ObjectRecord.CrowdedFlag) != 0);
         }
-        peer.UseLinks(this, partial ? 1 : _table.Streams);
+        peer.UseLinks(this, SourceLimits.LinksTo(partial, _table.Streams));
         bool over;
         lock (_lock)
             over = _closed;
@@ -147,12 +148,15 @@ internal sealed unsafe class LargeTransfer : IRegion, ILinkUser
             {
                 return; // Nonsense of a peer that is let in; its chunks are checked anyway.
             }
+            else if ((record.Flags & HaveRecord.ExpectedFlag) != 0)
+            {
+                _plan.SourceExpects(source.Index, record.First, record.Count);
+            }
             else
             {
                 _plan.SourceHas(source.Index, record.First, record.Count);
             }
-            foreach (DataLink link in source.Asked.Keys)
-                Pump(source, link);
+            Pump(source);
         }
         if (lost)
             LookForLostSources($"{peer.Endpoint} gave the object up");
@@ -167,7 +171,7 @@ internal sealed unsafe class LargeTransfer : IRegion, ILinkUser
             if (!link.TryUse(this))
                 return;
             source.Asked.Add(link, []);
-            Pump(source, link);
+            Pump(source);
         }
     }
 
@@ -219,6 +223,8 @@ internal sealed unsafe class LargeTransfer : IRegion, ILinkUser
             source?.Asked[link].Remove(index);
             if (end == ReceiveEnd.Good)
             {
+                if (source is not null && !_plan.IsCrowdedSource(source.Index))
+                    _patience.Renew();
                 _plan.Arrived(index);
                 complete = _plan.IsComplete && !_sealing && !_closed;
                 _sealing |= complete;
@@ -233,7 +239,7 @@ internal sealed unsafe class LargeTransfer : IRegion, ILinkUser
                     _plan.RemoveSource(from);
             }
             if (source is not null && !_sealing && !_closed && end != ReceiveEnd.Broken)
-                Pump(source, link);
+                Pump(source);
             if (!complete)
                 _users--; // Who seals stays a user until that is done: a close meanwhile leaves the rest to it.
         }
@@ -282,6 +288,8 @@ internal sealed unsafe class LargeTransfer : IRegion, ILinkUser
                     chunk++;
                 runs.Add(new HaveRecord { Id = Image.Id, Incarnation = Image.Incarnation, First = first, Count = chunk - first + 1 });
             }
+            foreach (int chunk in _plan.Expected())
+                runs.Add(Expect(chunk));
             for (int i = 0; i < runs.Count; i += Limits.RecordCountMax)
                 subscriber.Tell(System.Runtime.InteropServices.CollectionsMarshal.AsSpan(runs).Slice(i, Math.Min(Limits.RecordCountMax, runs.Count - i)));
         }
@@ -363,7 +371,7 @@ internal sealed unsafe class LargeTransfer : IRegion, ILinkUser
     internal void Tick(long nowMs)
     {
         List<DataLink>? silent = null;
-        bool uncovered;
+        bool uncovered, starved;
         lock (_lock)
         {
             if (_closed || _sealing)
@@ -375,11 +383,16 @@ internal sealed unsafe class LargeTransfer : IRegion, ILinkUser
             if (silent is not null)
                 _stallMs = Math.Min(_stallMs * 2, 60_000);
             uncovered = !_plan.IsCovered;
+            starved = _patience.Tick(nowMs, _plan.UnderWayCount == 0);
+            foreach (Source source in _patience.IsSpent ? _sources : [])
+                Pump(source);
         }
         foreach (DataLink link in silent ?? [])
             link.Channel.Abort();
         if (uncovered)
             _fetch.OnSourceless(this, "no node that is left has all the chunks that are missing");
+        else if (starved)
+            _fetch.AskWhoElse();
         PumpAll(); // Links that had no room for this transfer's questions because of others' may have some now.
     }
 
@@ -450,17 +463,17 @@ internal sealed unsafe class LargeTransfer : IRegion, ILinkUser
             if (_closed || _sealing)
                 return;
             foreach (Source source in _sources)
-                foreach (DataLink link in source.Asked.Keys)
-                    Pump(source, link);
+                Pump(source);
         }
     }
 
-    /// <summary>Asks over a link as much as its credits allow. Under the lock.</summary>
-    private void Pump(Source source, DataLink link)
+    /// <summary>Asks a source for as much as it should be asked for now. Under the lock.</summary>
+    private void Pump(Source source)
     {
-        List<int> asked = source.Asked[link];
-        while (asked.Count < CreditsPerLink && link.Outstanding < Limits.PostsPerConnectionMax && _plan.TryAsk(source.Index, out int chunk))
+        while (SourceLimits.LinkFor(source.Asked, _plan.IsShared, static link => link.Outstanding >= Limits.PostsPerConnectionMax) is { } link
+            && _plan.TryAsk(source.Index, _patience.IsSpent, out int chunk)) // Ends with the credits.
         {
+            List<int> asked = source.Asked[link];
             if (asked.Count == 0)
                 _pumpedAtMs = Environment.TickCount64;
             asked.Add(chunk);
@@ -475,8 +488,12 @@ internal sealed unsafe class LargeTransfer : IRegion, ILinkUser
                 RegionOffset = offset,
                 Bytes = BytesOf(chunk),
             });
+            if (_plan.IsCompleteSource(source.Index))
+                Tell(Expect(chunk));
         }
     }
+
+    private HaveRecord Expect(int chunk) => new() { Id = Image.Id, Incarnation = Image.Incarnation, First = chunk, Count = 1, Flags = HaveRecord.ExpectedFlag };
 
     private void Tell(HaveRecord record)
     {

@@ -1,3 +1,4 @@
+using FastPlasma.Transfer.Scheduling;
 using FastPlasma.Transfer.Wire;
 
 namespace FastPlasma.Transfer.Serving;
@@ -5,17 +6,11 @@ namespace FastPlasma.Transfer.Serving;
 /// <summary>Who asked for what: requesters that are to be told when an object appears, and those that take the same large object, who are told of each other.</summary>
 internal sealed class InterestTable
 {
-    private const int CountMax = 1 << 20, TakersMax = 64, TakerMs = 30_000, NamedMax = 8;
-
-    private sealed class Takers
-    {
-        internal readonly List<(ServerConnection Who, long UntilMs)> List = [];
-        internal uint Count;
-    }
+    private const int CountMax = 1 << 20;
 
     private readonly Lock _lock = new();
     private readonly Dictionary<ObjectId, List<(ServerConnection Who, long UntilMs)>> _waiting = [];
-    private readonly Dictionary<(ObjectId, ulong), Takers> _takers = [];
+    private readonly Dictionary<(ObjectId, ulong), TakerList<ServerConnection>> _takers = [];
     private int _waitingCount;
 
     internal int WaitingCount
@@ -69,21 +64,14 @@ internal sealed class InterestTable
             return [.. _waiting.Keys];
     }
 
-    /// <summary>A requester takes a large object. Gives some of those who take it too, and how many have taken it before, which says where this one is to begin.</summary>
-    internal uint Take(in ObjectId id, ulong incarnation, ServerConnection who, out List<ServerConnection> others)
+    /// <summary>A requester takes a large object.</summary>
+    internal TakerPlace<ServerConnection> Take(in ObjectId id, ulong incarnation, int chunkCount, ServerConnection who)
     {
-        long now = Environment.TickCount64;
         lock (_lock)
         {
-            if (!_takers.TryGetValue((id, incarnation), out Takers? takers))
-                _takers.Add((id, incarnation), takers = new Takers());
-            takers.List.RemoveAll(taker => taker.UntilMs < now || taker.Who == who || taker.Who.IsOver);
-            ServerConnection[] all = [.. takers.List.Select(static taker => taker.Who)];
-            Random.Shared.Shuffle(all);
-            others = [.. all.Take(NamedMax)];
-            if (takers.List.Count < TakersMax)
-                takers.List.Add((who, now + TakerMs));
-            return takers.Count++;
+            if (!_takers.TryGetValue((id, incarnation), out TakerList<ServerConnection>? takers))
+                _takers.Add((id, incarnation), takers = new TakerList<ServerConnection>());
+            return takers.Join(who, chunkCount, Environment.TickCount64, static taker => taker.IsOver, Random.Shared);
         }
     }
 
@@ -99,10 +87,10 @@ internal sealed class InterestTable
                 if (list.Count == 0)
                     _waiting.Remove(id); // Allowed while a dictionary is walked.
             }
-            foreach (((ObjectId, ulong) key, Takers takers) in _takers)
+            foreach (((ObjectId, ulong) key, TakerList<ServerConnection> takers) in _takers)
             {
-                takers.List.RemoveAll(taker => taker.UntilMs < now || taker.Who.IsOver);
-                if (takers.List.Count == 0)
+                takers.Expire(now, static taker => taker.IsOver);
+                if (takers.IsEmpty)
                     _takers.Remove(key);
             }
         }

@@ -6,6 +6,7 @@ using FastPlasma.Transfer.Connections;
 using FastPlasma.Transfer.Directory;
 using FastPlasma.Transfer.Fetching;
 using FastPlasma.Transfer.Nodes;
+using FastPlasma.Transfer.Scheduling;
 using FastPlasma.Transfer.Wire;
 
 namespace FastPlasma.Transfer.Serving;
@@ -230,7 +231,7 @@ internal sealed unsafe class ServerConnection : IRelaySubscriber, IDisposable
                 }
                 obj.Dispose();
                 if (answer == ObjectAnswer.Complete && image.ImageBytes > Limits.InlineBytesMax && WillTake(ask))
-                    record.FirstChunk = FirstChunkOf(ask.Id, image);
+                    PlaceTaker(ref record, image);
                 return record;
             }
             obj.Dispose();
@@ -240,7 +241,7 @@ internal sealed unsafe class ServerConnection : IRelaySubscriber, IDisposable
         {
             ObjectRecord record = ReplicaImage.ToRecord(transfer.Image, ObjectAnswer.Partial);
             if (WillTake(ask))
-                record.FirstChunk = FirstChunkOf(ask.Id, transfer.Image);
+                PlaceTaker(ref record, transfer.Image);
             return record;
         }
         return new ObjectRecord { Id = ask.Id, Answer = noted ? ObjectAnswer.Noted : ObjectAnswer.Absent };
@@ -249,18 +250,16 @@ internal sealed unsafe class ServerConnection : IRelaySubscriber, IDisposable
     /// <summary>Not who only wants to know where it is.</summary>
     private static bool WillTake(in AskRecord ask) => ask.Flags != AskRecord.NoBytes;
 
-    private readonly Dictionary<(ObjectId, ulong), List<ServerConnection>> _named = [];
+    private readonly Dictionary<(ObjectId, ulong), IReadOnlyList<ServerConnection>> _named = [];
 
-    /// <summary>Spreads the beginnings of those who take an object at the same time: 0, 1/2, 1/4, 3/4, 1/8 …</summary>
-    private uint FirstChunkOf(in ObjectId id, in ObjectImage image)
+    /// <summary>Says where among those who take the object at the same time this one begins.</summary>
+    private void PlaceTaker(ref ObjectRecord record, in ObjectImage image)
     {
-        uint order = _host.Interests.Take(id, image.Incarnation, this, out List<ServerConnection> others);
-        _named[(id, image.Incarnation)] = others;
-        uint chunks = (uint)((image.ImageBytes + Limits.ChunkBytesOf(image.ImageBytes) - 1) / Limits.ChunkBytesOf(image.ImageBytes));
-        uint reversed = 0;
-        for (int bit = 0; bit < 32; bit++)
-            reversed |= (order >> bit & 1) << (31 - bit);
-        return (uint)((ulong)reversed * chunks >> 32);
+        TakerPlace<ServerConnection> place = _host.Interests.Take(record.Id, image.Incarnation, Limits.ChunkCountOf(image.ImageBytes), this);
+        _named[(record.Id, image.Incarnation)] = place.Named;
+        record.FirstChunk = place.FirstChunk;
+        if (place.IsCrowded)
+            record.Flags |= ObjectRecord.CrowdedFlag;
     }
 
     /// <summary>After the answer about a large object: what is here of it, who else takes it, and to those that this one does.</summary>
@@ -283,7 +282,7 @@ internal sealed unsafe class ServerConnection : IRelaySubscriber, IDisposable
             if (Endpoint is { } taker)
                 _host.OnTaker(record.Id, record.Incarnation, taker);
         }
-        if (!_named.Remove((record.Id, record.Incarnation), out List<ServerConnection>? others))
+        if (!_named.Remove((record.Id, record.Incarnation), out IReadOnlyList<ServerConnection>? others))
             return;
         foreach (ServerConnection other in others)
         {

@@ -37,6 +37,8 @@ internal static class Limits
         return (int)chunk;
     }
 
+    internal static int ChunkCountOf(long imageBytes) => (int)((imageBytes + ChunkBytesOf(imageBytes) - 1) / ChunkBytesOf(imageBytes));
+
     /// <summary>Chunks asked for over one data connection and not yet there.</summary>
     internal const int PostsPerConnectionMax = 64;
 

@@ -53,7 +53,7 @@ internal enum ObjectAnswer : byte
 internal unsafe struct ObjectRecord
 {
     internal const int SizeBytes = 128;
-    internal const byte EvictableFlag = 1, ChecksumFlag = 2, ReplicaFlag = 4, AllFlags = EvictableFlag | ChecksumFlag | ReplicaFlag;
+    internal const byte EvictableFlag = 1, ChecksumFlag = 2, ReplicaFlag = 4, CrowdedFlag = 8, AllFlags = EvictableFlag | ChecksumFlag | ReplicaFlag | CrowdedFlag;
 
     [FieldOffset(0)] internal ObjectId Id;
     [FieldOffset(28)] internal ObjectAnswer Answer;
@@ -161,6 +161,9 @@ internal struct HaveRecord
 
     /// <summary>The server has all of it now, or has given up and has nothing; First and Count are 0 then.</summary>
     internal const uint CompleteFlag = 1, GoneFlag = 2;
+
+    /// <summary>The server does not have these yet, but has asked a complete holder for them: others need not.</summary>
+    internal const uint ExpectedFlag = 4;
 }
 
 /// <summary>Another node with an object: 128 bytes.</summary>

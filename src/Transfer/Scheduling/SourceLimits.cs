@@ -1,0 +1,40 @@
+namespace FastPlasma.Transfer.Scheduling;
+
+/// <summary>How many nodes one object is taken from at a time, and over how many connections.</summary>
+internal static class SourceLimits
+{
+    internal const int CompleteMax = 8, PartialMax = 8;
+
+    /// <summary>Chunks asked over one connection at a time.</summary>
+    internal const int CreditsPerLink = 3;
+
+    /// <summary>Whether one more node is worth asking.</summary>
+    internal static bool WantsMore(FetchPlan plan) => plan.CompleteCount < CompleteMax && plan.PartialCount < PartialMax;
+
+    /// <summary>Whether a node that has the object, or part of it, becomes a source.</summary>
+    internal static bool Takes(FetchPlan plan, bool isPartial) => isPartial ? plan.PartialCount < PartialMax : plan.CompleteCount < CompleteMax;
+
+    /// <summary>Connections to a source: a partial one has several that take from it, each over one.</summary>
+    internal static int LinksTo(bool isPartial, int streams) => isPartial ? 1 : streams;
+
+    /// <summary>Over which connection to ask next: the one with the fewest chunks on their way. Where others take the object too, the first that has credits: chunks then come one after the other and not side by side, so the first is there sooner and can go on.</summary>
+    /// <param name="links">Connections to one source, with the chunks that were asked over each.</param>
+    /// <param name="isShared">Whether others take it too.</param>
+    /// <param name="isFull">Whether a connection is to take no more of anything.</param>
+    /// <returns>Null when none has credits left.</returns>
+    internal static T? LinkFor<T>(Dictionary<T, List<int>> links, bool isShared, Func<T, bool> isFull)
+        where T : class
+    {
+        T? best = null;
+        int least = CreditsPerLink;
+        foreach ((T link, List<int> asked) in links)
+        {
+            if (asked.Count >= least || isFull(link))
+                continue;
+            if (isShared)
+                return link;
+            (best, least) = (link, asked.Count);
+        }
+        return best;
+    }
+}
