@@ -322,13 +322,13 @@ public sealed class RedisDirectory : IObjectDirectory
         var answers = new Task<HashEntry[]>[ids.Length];
         for (int i = 0; i < answers.Length; i++)
             answers[i] = database.HashGetAllAsync(_keys.Object(ids.Span[i]));
-        await _link.WithinAsync(Task.WhenAll(answers), cancellationToken).ConfigureAwait(false);
+        await _link.SettleAsync(answers, cancellationToken).ConfigureAwait(false);
         FrozenDictionary<string, NodeDescription?>? now = null;
         for (int i = 0; i < answers.Length; i++)
         {
             var found = new List<ObjectLocation>();
             List<RedisValue>? dead = null;
-            foreach (HashEntry entry in await answers[i].ConfigureAwait(false))
+            foreach (HashEntry entry in answers[i].IsCompletedSuccessfully ? await answers[i].ConfigureAwait(false) : [])
             {
                 if (!RedisDirectoryKeys.TryParseField(entry.Name, out string? session, out ulong incarnation) || !RedisDirectoryKeys.TryParseHolding((string?)entry.Value, out bool isComplete, out long payloadBytes))
                     continue; // Of another version.

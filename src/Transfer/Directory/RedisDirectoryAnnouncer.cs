@@ -28,7 +28,6 @@ internal sealed class RedisDirectoryAnnouncer : IDisposable
     private readonly Task _sender;
     private int _sending;
     private long _clockOffsetMs;
-    private bool _foreignKeyTold;
 
     internal RedisDirectoryAnnouncer(RedisDirectoryOptions options, RedisDirectoryKeys keys, RedisDirectoryLink link, RedisDirectoryMembers members, IDirectoryListener listener, ILogger logger)
     {
@@ -183,38 +182,10 @@ internal sealed class RedisDirectoryAnnouncer : IDisposable
                     break;
             }
         }
-        await SettleAsync(answers).ConfigureAwait(false);
+        await _link.SettleAsync(answers, CancellationToken.None).ConfigureAwait(false);
         TellWatchers(watchers);
         // A first attempt that failed may have written the tombstone without telling anybody.
         TellDeletes([.. deletes.Where(delete => delete.IsNew.IsCompletedSuccessfully && (again || delete.IsNew.Result)).Select(static delete => delete.Change)]);
-    }
-
-    /// <summary>Waits for all answers. A key that somebody else uses for something else is no reason to tell the others again.</summary>
-    private async Task SettleAsync(List<Task> answers)
-    {
-        Task all = Task.WhenAll(answers);
-        try
-        {
-            await _link.WithinAsync(all.ContinueWith(static _ => { }, CancellationToken.None, TaskContinuationOptions.ExecuteSynchronously, TaskScheduler.Default), CancellationToken.None).ConfigureAwait(false);
-        }
-        finally
-        {
-            RedisDirectoryLink.Observe(all);
-        }
-        foreach (Task answer in answers)
-        {
-            Exception? failure = answer.Exception?.InnerException;
-            if (RedisDirectoryLink.IsForeignKey(failure))
-            {
-                if (!_foreignKeyTold)
-                    _logger.LogWarning("Somebody else uses keys of the directory: {Message}", failure!.Message);
-                _foreignKeyTold = true;
-            }
-            else if (failure is not null)
-            {
-                throw failure;
-            }
-        }
     }
 
     private void TellWatchers(List<(RedisDirectoryChange Change, Task<RedisValue[]> Nodes)> watchers)

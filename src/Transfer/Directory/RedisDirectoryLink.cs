@@ -20,6 +20,7 @@ internal sealed class RedisDirectoryLink : IAsyncDisposable
     private TaskCompletionSource _up = new(TaskCreationOptions.RunContinuationsAsynchronously), _tried = new(TaskCreationOptions.RunContinuationsAsynchronously);
     private string? _problem;
     private long _problemSinceMs = Environment.TickCount64;
+    private int _foreignKeyTold;
 
     /// <summary>Connects later, with <see cref="ConnectAsync"/>.</summary>
     /// <param name="options">Validated.</param>
@@ -115,6 +116,30 @@ internal sealed class RedisDirectoryLink : IAsyncDisposable
         return await answer.ConfigureAwait(false);
     }
 
+    /// <summary>Waits for all answers. A key that somebody else uses for something else fails its own answer and no other.</summary>
+    /// <exception cref="IOException">As above.</exception>
+    internal async Task SettleAsync(IReadOnlyCollection<Task> answers, CancellationToken cancellationToken)
+    {
+        Task all = Task.WhenAll(answers);
+        Observe(all);
+        await WithinAsync(all.ContinueWith(static _ => { }, CancellationToken.None, TaskContinuationOptions.ExecuteSynchronously, TaskScheduler.Default), cancellationToken).ConfigureAwait(false);
+        if (all.IsCompletedSuccessfully)
+            return;
+        foreach (Task answer in answers)
+        {
+            Exception? failure = answer.Exception?.InnerException;
+            if (failure is RedisServerException && failure.Message.StartsWith("WRONGTYPE", StringComparison.Ordinal))
+            {
+                if (Interlocked.Exchange(ref _foreignKeyTold, 1) == 0)
+                    _logger.LogWarning("Somebody else uses keys of the directory: {Message}", failure.Message);
+            }
+            else if (failure is not null)
+            {
+                throw new IOException(Fail(failure));
+            }
+        }
+    }
+
     /// <summary>Completes when it can be asked.</summary>
     internal Task WhenUpAsync(CancellationToken cancellationToken)
     {
@@ -161,9 +186,6 @@ internal sealed class RedisDirectoryLink : IAsyncDisposable
 
     /// <summary>Whether an exception means that the directory cannot be asked at the moment.</summary>
     internal static bool IsTrouble(Exception e) => e is RedisException or TimeoutException or IOException or ObjectDisposedException or RedisCommandException or System.Net.Sockets.SocketException;
-
-    /// <summary>A command met a key that somebody else uses for something else.</summary>
-    internal static bool IsForeignKey(Exception? e) => e is RedisServerException { Message: { } message } && message.StartsWith("WRONGTYPE", StringComparison.Ordinal);
 
     /// <summary>What nobody waits for any more may fail unseen.</summary>
     internal static void Observe(Task task) => _ = task.ContinueWith(static failed => _ = failed.Exception, CancellationToken.None, TaskContinuationOptions.OnlyOnFaulted | TaskContinuationOptions.ExecuteSynchronously, TaskScheduler.Default);

@@ -71,7 +71,7 @@ internal sealed class RedisDirectoryWatches(RedisDirectoryOptions options, Redis
                     answers[j] = database.SetAddAsync(key, node);
                     _ = database.KeyExpireAsync(key, life, CommandFlags.FireAndForget);
                 }
-                await link.WithinAsync(Task.WhenAll(answers), CancellationToken.None).ConfigureAwait(false);
+                await link.SettleAsync(answers, CancellationToken.None).ConfigureAwait(false);
                 await look(part).ConfigureAwait(false);
             }
             catch (Exception e) when (RedisDirectoryLink.IsTrouble(e))
