@@ -20,7 +20,7 @@ namespace FastPlasma.Transfer;
 /// While it runs, <see cref="PlasmaStore.TryGet(in ObjectId, TimeSpan, out PlasmaObject, TimeSpan, CancellationToken)"/> with a timeout, GetAsync, waits and Prefetch find objects of other nodes too, in every process that has the store open.
 /// The store belongs to the caller and has to stay open until the node has stopped. All members may be called from any thread.
 /// </remarks>
-public sealed class PlasmaNode : IHostedService, IAsyncDisposable, IPeerHost, IServerHost, IDirectoryListener
+public sealed partial class PlasmaNode : IHostedService, IAsyncDisposable, IPeerHost, IServerHost, IDirectoryListener
 {
     private const int DialMs = 3000, StuckMs = 30_000;
 
@@ -116,6 +116,7 @@ public sealed class PlasmaNode : IHostedService, IAsyncDisposable, IPeerHost, IS
             _ticker.Start();
             _requests = new LocalRequests(requests, _fetches, _logger);
             ((IDirectoryListener)this).AnnounceAgain();
+            StartControl();
         }
         catch
         {
@@ -136,6 +137,7 @@ public sealed class PlasmaNode : IHostedService, IAsyncDisposable, IPeerHost, IS
                 return;
             _stopped = true;
         }
+        StopControl();
         _stopping = true;
         _requests?.Dispose();
         _fetches?.Stop();
