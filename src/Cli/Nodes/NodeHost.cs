@@ -47,7 +47,7 @@ internal static class NodeHost
     {
         // Empty: no configuration from files or variables of the folder in which it happens to be started.
         HostApplicationBuilder builder = Host.CreateEmptyApplicationBuilder(new HostApplicationBuilderSettings { DisableDefaults = true });
-        builder.Logging.SetMinimumLevel(logLevel).AddFilter("Microsoft", LogLevel.Warning);
+        builder.Logging.SetMinimumLevel(logLevel).AddFilter("Microsoft", LogLevel.None); // A failure to start is told by the command.
         builder.Logging.AddSimpleConsole(static format =>
         {
             format.SingleLine = true;
