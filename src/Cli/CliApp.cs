@@ -11,11 +11,11 @@ namespace FastPlasma.Cli;
 /// <summary>The command tree, and how a run ends: every failure becomes one line and an exit code.</summary>
 internal static class CliApp
 {
-    /// <summary>How long a command has to clean up after Ctrl-C, by whether it works alone or with child processes. A store survives the death of
+    /// <summary>How long a command has to clean up after Ctrl-C, by whether it works alone or with child processes and other nodes. A store survives the death of
     /// a process at any instruction, so ending it is safe.</summary>
     private static readonly TimeSpan CleanUpTime = TimeSpan.FromSeconds(1), CleanUpTimeWithChildren = TimeSpan.FromSeconds(10);
 
-    private static bool s_isStoreCommand = true;
+    private static bool s_isStoreCommand = true, s_endsBySignal;
 
     // A field, so that the collector leaves the running timer alone.
     private static Timer? s_cleanUp;
@@ -37,6 +37,11 @@ internal static class CliApp
         EvictCommand.Create(),
         AdmitCommand.Create(),
         VerifyCommand.Create(),
+        ServeCommand.Create(),
+        NodesCommand.Create(),
+        PullCommand.Create(),
+        PushCommand.Create(),
+        LocateCommand.Create(),
         DemoCommand.Create(),
         BenchCommand.Create(),
     ];
@@ -60,7 +65,7 @@ internal static class CliApp
         using PosixSignalRegistration interrupt = PosixSignalRegistration.Create(PosixSignal.SIGINT, OnSignal);
         using PosixSignalRegistration terminate = PosixSignalRegistration.Create(PosixSignal.SIGTERM, OnSignal);
         int exitCode = Run(args, CliContext.OfProcess(cancellation.Token));
-        return signalCode != 0 ? signalCode : exitCode;
+        return signalCode != 0 && !s_endsBySignal ? signalCode : exitCode;
     }
 
     private static void ExitNow(int code)
@@ -77,7 +82,8 @@ internal static class CliApp
         bool helpOnly = args.Length == 0;
         // A file may be called @x: response files are off.
         ParseResult parse = root.Parse(helpOnly ? ["--help"] : args, new ParserConfiguration { ResponseFileTokenReplacer = null });
-        Volatile.Write(ref s_isStoreCommand, parse.CommandResult.Command is StoreCommand or RootCommand);
+        Volatile.Write(ref s_endsBySignal, parse.CommandResult.Command is StoreCommand { EndsBySignal: true });
+        Volatile.Write(ref s_isStoreCommand, parse.CommandResult.Command is StoreCommand { EndsBySignal: false } or RootCommand);
         string command = NameOf(parse.CommandResult.Command);
         bool json = args.TakeWhile(static argument => argument != "--").Contains("--json");
         int exitCode;

@@ -1,13 +1,15 @@
 using System.Text.Encodings.Web;
 using System.Text.Json;
 using System.Text.Json.Serialization;
+using FastPlasma.Transfer;
+using FastPlasma.Transfer.Nodes;
 
 namespace FastPlasma.Cli;
 
 /// <summary>Serializers of everything that --json prints, generated at build time so that trimming and NativeAOT keep them.</summary>
 /// <remarks>Names are camelCase, enumerations words, sizes bytes, durations seconds, times ISO 8601. docs/cli.md shows the shapes.</remarks>
 [JsonSourceGenerationOptions(PropertyNamingPolicy = JsonKnownNamingPolicy.CamelCase, UseStringEnumConverter = true,
-    DefaultIgnoreCondition = JsonIgnoreCondition.Never, Converters = [typeof(ObjectIdConverter)])]
+    DefaultIgnoreCondition = JsonIgnoreCondition.Never, Converters = [typeof(ObjectIdConverter), typeof(NodeEndpointJsonConverter)])]
 [JsonSerializable(typeof(ErrorJson))]
 [JsonSerializable(typeof(StoreSummaryJson[]))]
 [JsonSerializable(typeof(CreatedJson))]
@@ -22,6 +24,10 @@ namespace FastPlasma.Cli;
 [JsonSerializable(typeof(VerifyJson))]
 [JsonSerializable(typeof(StatJson))]
 [JsonSerializable(typeof(TopJson))]
+[JsonSerializable(typeof(ServeJson))]
+[JsonSerializable(typeof(MovedJson))]
+[JsonSerializable(typeof(LocateJson))]
+[JsonSerializable(typeof(NodeReport))]
 internal sealed partial class CliJson : JsonSerializerContext
 {
     // Made at first use: the generated Default is not there yet while the static fields of this part are set.
@@ -80,7 +86,17 @@ internal sealed record AdmitJson(string Store, string[] Readers);
 
 internal sealed record VerifyJson(bool Ok, long Objects, long ChecksumsVerified, long PayloadBytes, double Seconds, IReadOnlyList<string> Problems, IReadOnlyList<string> Notes);
 
-internal sealed record StatJson(StoreStats Stats, IReadOnlyList<CopyJson> Copies);
+internal sealed record StatJson(StoreStats Stats, IReadOnlyList<CopyJson> Copies, NodeReport? Node);
+
+internal sealed record ServeJson(string Store, Guid Uuid, int ProcessId, Guid NodeId, NodeEndpoint Endpoint);
+
+internal sealed record MovedJson(int DoneCount, int FailedCount, double Seconds, MovedObjectJson[] Objects);
+
+internal sealed record MovedObjectJson(ObjectId Id, string Key, PlasmaStatus Status, string? Reason);
+
+internal sealed record LocateJson(ObjectId Id, string Key, LocationJson[] Locations);
+
+internal sealed record LocationJson(NodeEndpoint Node, bool IsHere, string Incarnation, bool IsComplete, long? SizeBytes);
 
 /// <summary>Copies of one kind of operation, over the life of the store.</summary>
 /// <param name="Operation">get, put or create.</param>
@@ -101,7 +117,7 @@ internal sealed record CopyJson(string Operation, long Count, long PayloadBytes,
         new(operation, count, payloadBytes, copiedBytes, payloadBytes == 0 ? null : (double)copiedBytes / payloadBytes);
 }
 
-internal sealed record TopJson(DateTimeOffset Time, double IntervalSeconds, StoreStats Stats, IReadOnlyList<RateJson> Rates);
+internal sealed record TopJson(DateTimeOffset Time, double IntervalSeconds, StoreStats Stats, IReadOnlyList<RateJson> Rates, NodeReport? Node);
 
 /// <summary>Rates of one kind of operation between two samples.</summary>
 internal sealed record RateJson(string Operation, double PerSecond, double BytesPerSecond, double CopiedBytesPerSecond)

@@ -22,6 +22,16 @@ internal sealed class StoreCommand : Command
         return this;
     }
 
+    /// <summary>Whether it ends by a signal, which is no failure then, and has time to do so.</summary>
+    internal bool EndsBySignal { get; private set; }
+
+    /// <summary>It is a service: a signal is its regular end.</summary>
+    internal StoreCommand RunsUntilSignalled()
+    {
+        EndsBySignal = true;
+        return this;
+    }
+
     /// <summary>Adds the common options after the command's own, and the body.</summary>
     internal StoreCommand Runs(Func<Call, int> body, bool oneStore = true)
     {

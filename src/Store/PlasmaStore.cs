@@ -175,6 +175,10 @@ public sealed unsafe partial class PlasmaStore : IDisposable
     /// <summary>Where this attachment asks its store's node service.</summary>
     internal NodeMailbox Mailbox { get; }
 
+    /// <summary>Where the socket of the node service's control channel is; null for an anonymous store.</summary>
+    internal (string Directory, string Name, string TemporaryName)? NodeSocket =>
+        Name.Length == 0 ? null : (_files.Directory, Files.StoreNames.Node(Name, Uuid), Files.StoreNames.NodeNew(Uuid));
+
     internal HugePages HugePagesAsked => (HugePages)_memory.Header->HugePages;
 
     /// <summary>Opens a store, or creates it when there is none of that name.</summary>

@@ -20,7 +20,7 @@ namespace FastPlasma.Transfer;
 /// While it runs, <see cref="PlasmaStore.TryGet(in ObjectId, TimeSpan, out PlasmaObject, TimeSpan, CancellationToken)"/> with a timeout, GetAsync, waits and Prefetch find objects of other nodes too, in every process that has the store open.
 /// The store belongs to the caller and has to stay open until the node has stopped. All members may be called from any thread.
 /// </remarks>
-public sealed class PlasmaNode : IHostedService, IAsyncDisposable, IPeerHost, IServerHost, IDirectoryListener
+public sealed partial class PlasmaNode : IHostedService, IAsyncDisposable, IPeerHost, IServerHost, IDirectoryListener
 {
     private const int DialMs = 3000, StuckMs = 30_000, StopMs = 15_000, BreakReceivesAfterMs = 250;
 
@@ -145,7 +145,7 @@ public sealed class PlasmaNode : IHostedService, IAsyncDisposable, IPeerHost, IS
         _events.Start();
         _threads.Start("fastplasma node", Tick);
         _requests = new LocalRequests(requests, _fetches, _logger);
-        ((IDirectoryListener)this).AnnounceAgain();
+        StartControl();
     }
 
     /// <summary>Ends all connections and fetches, and leaves the cluster. The store keeps what it has. When this returns, no thread of the node uses the store any more.</summary>
@@ -170,6 +170,7 @@ public sealed class PlasmaNode : IHostedService, IAsyncDisposable, IPeerHost, IS
     {
         _stopping = _stopped = true;
         await _stop.CancelAsync().ConfigureAwait(false);
+        Try(StopControl);
         foreach (IDisposable? part in (IDisposable?[])[_requests, _fetches, _replicas, _events, _listener, _peers])
             Try(() => part?.Dispose());
         if (!_threads.Join(TimeSpan.FromMilliseconds(StopMs)))

@@ -90,6 +90,13 @@ internal sealed class ChildProcess : IDisposable
     /// <inheritdoc cref="ReceiveAsync"/>
     internal string Receive() => _process.StandardOutput.ReadLine() ?? throw Ended();
 
+    /// <summary>Ends it at once, as kill -9 does.</summary>
+    internal void Kill()
+    {
+        _process.Kill();
+        _process.WaitForExit();
+    }
+
     public void Dispose()
     {
         try

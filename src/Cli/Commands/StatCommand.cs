@@ -1,4 +1,6 @@
 using System.CommandLine;
+using FastPlasma.Cli.Nodes;
+using FastPlasma.Transfer.Nodes;
 
 namespace FastPlasma.Cli.Commands;
 
@@ -17,14 +19,17 @@ internal static class StatCommand
         if (store.HugePagesAsked != HugePages.Never)
             store.TouchObjects(); // What this process has not touched it does not have in pages of any size.
         StoreStats stats = store.Stats();
+        NodeReport? node = NodeAccess.Look(store, call.Cancellation);
         if (call.Json)
         {
-            call.WriteJson(new StatJson(stats, CopyJson.Of(stats.Store)), CliJson.Documents.StatJson);
+            call.WriteJson(new StatJson(stats, CopyJson.Of(stats.Store), node), CliJson.Documents.StatJson);
             return ExitCodes.Ok;
         }
 
         foreach ((string label, string value) in Facts(stats))
             call.WriteLine($"{label,-18}  {value}");
+        if (node is not null)
+            call.WriteLine($"{"node service",-18}  {NodesCommand.Line(node)}");
         call.WriteLine();
         Copies(stats.Store).Write(call.Context);
         call.WriteLine();

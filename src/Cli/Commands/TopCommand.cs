@@ -1,6 +1,8 @@
 using System.CommandLine;
 using System.Diagnostics;
 using System.Text.Json;
+using FastPlasma.Cli.Nodes;
+using FastPlasma.Transfer.Nodes;
 using Spectre.Console;
 using Spectre.Console.Rendering;
 
@@ -81,11 +83,13 @@ internal static class TopCommand
     {
         if (call.Json)
         {
-            call.WriteLine(JsonSerializer.Serialize(new TopJson(sample.Time, sample.Seconds, sample.Stats, sample.Rates!), CliJson.Lines.TopJson));
+            call.WriteLine(JsonSerializer.Serialize(new TopJson(sample.Time, sample.Seconds, sample.Stats, sample.Rates!, sample.Node), CliJson.Lines.TopJson));
         }
         else
         {
             call.WriteLine($"{sample.Time:yyyy-MM-ddTHH:mm:ssZ}  {Summary(sample.Stats)}");
+            if (sample.Node is { } node)
+                call.WriteLine($"node service: {NodesCommand.Line(node)}");
             Rates(sample).WritePlain(call.Context.Output);
             StatCommand.Participants(sample.Stats, sample.Time).WritePlain(call.Context.Output);
             call.WriteLine();
@@ -109,6 +113,7 @@ internal static class TopCommand
         return new Rows(
             new Text(Summary(stats)),
             memory,
+            new Text(sample.Node is { } node ? $"node service: {NodesCommand.Line(node)}" : ""),
             Rates(sample).ToRenderable(),
             StatCommand.Participants(stats, sample.Time).ToRenderable(),
             new Text("q or Ctrl-C ends", new Style(decoration: Decoration.Dim)));
@@ -124,16 +129,16 @@ internal static class TopCommand
     }
 
     /// <summary>The store at one moment, with the rates since the moment before.</summary>
-    private sealed record Sample(StoreStats Stats, DateTimeOffset Time, long Ticks, double Seconds, RateJson[]? Rates)
+    private sealed record Sample(StoreStats Stats, NodeReport? Node, DateTimeOffset Time, long Ticks, double Seconds, RateJson[]? Rates)
     {
-        internal static Sample First(PlasmaStore store) => new(store.Stats(), DateTimeOffset.UtcNow, Stopwatch.GetTimestamp(), 0, null);
+        internal static Sample First(PlasmaStore store) => new(store.Stats(), NodeAccess.Look(store, CancellationToken.None), DateTimeOffset.UtcNow, Stopwatch.GetTimestamp(), 0, null);
 
         internal Sample Next(PlasmaStore store)
         {
             StoreStats stats = store.Stats();
             long ticks = Stopwatch.GetTimestamp();
             double seconds = Stopwatch.GetElapsedTime(Ticks, ticks).TotalSeconds;
-            return new(stats, DateTimeOffset.UtcNow, ticks, seconds, RateJson.Between(Stats.Store, stats.Store, seconds));
+            return new(stats, NodeAccess.Look(store, CancellationToken.None), DateTimeOffset.UtcNow, ticks, seconds, RateJson.Between(Stats.Store, stats.Store, seconds));
         }
     }
 }

@@ -10,7 +10,7 @@ namespace FastPlasma.Cli.Demo;
 /// <summary>A process that waits for every file, holds them all, and compares them with the disk.</summary>
 internal static class DemoConsumer
 {
-    private const int HashBytes = 1 << 20;
+    internal const int HashBytes = 1 << 20;
     private const int GetWarmups = 50_000, GetSamples = 100_000;
 
     internal static int Run() => DemoChild.Run(StoreAccess.ReadOnly, Work);
@@ -89,7 +89,7 @@ internal static class DemoConsumer
         return new DemoVerification(objects.Length - failures.Count, 0, failures);
     }
 
-    private static byte[] HashOfObject(PlasmaObject source)
+    internal static byte[] HashOfObject(PlasmaObject source)
     {
         using IncrementalHash hash = IncrementalHash.CreateHash(HashAlgorithmName.SHA256);
         for (long offset = 0; offset < source.Length;)
@@ -102,7 +102,7 @@ internal static class DemoConsumer
         return hash.GetHashAndReset();
     }
 
-    private static byte[] HashOfFile(string path, byte[] buffer)
+    internal static byte[] HashOfFile(string path, byte[] buffer)
     {
         using SafeFileHandle file = File.OpenHandle(path);
         using IncrementalHash hash = IncrementalHash.CreateHash(HashAlgorithmName.SHA256);

@@ -1,5 +1,6 @@
 using System.Text.Json;
 using System.Text.Json.Serialization;
+using FastPlasma.Transfer.Nodes;
 
 namespace FastPlasma.Cli.Demo;
 
@@ -59,7 +60,9 @@ internal sealed record DemoVerification(int Verified, int Waited, IReadOnlyList<
 internal sealed record DemoQuantiles(double P50, double P99, int Samples);
 
 [JsonSourceGenerationOptions(
-    PropertyNamingPolicy = JsonKnownNamingPolicy.CamelCase, UseStringEnumConverter = true, DefaultIgnoreCondition = JsonIgnoreCondition.WhenWritingDefault)]
+    PropertyNamingPolicy = JsonKnownNamingPolicy.CamelCase, UseStringEnumConverter = true, DefaultIgnoreCondition = JsonIgnoreCondition.WhenWritingDefault,
+    Converters = [typeof(NodeEndpointJsonConverter)])]
 [JsonSerializable(typeof(DemoMessage))]
 [JsonSerializable(typeof(DemoPlan))]
+[JsonSerializable(typeof(DemoNodePlan))]
 internal sealed partial class DemoMessageJson : JsonSerializerContext;

@@ -38,7 +38,7 @@ internal static class DemoProducer
     }
 
     /// <summary>The file is read into a buffer of this process, and put copies it into the store: one user-space copy.</summary>
-    private static void Put(PlasmaStore store, DemoFile file, SafeFileHandle source, byte[] buffer)
+    internal static void Put(PlasmaStore store, DemoFile file, SafeFileHandle source, byte[] buffer)
     {
         Span<byte> content = buffer.AsSpan(0, (int)file.Bytes);
         ReadExactly(source, content, 0, file);
@@ -46,7 +46,7 @@ internal static class DemoProducer
     }
 
     /// <summary>The kernel reads the file straight into the object's final place: no user-space copy.</summary>
-    private static void CreateInPlace(PlasmaStore store, DemoFile file, SafeFileHandle source)
+    internal static void CreateInPlace(PlasmaStore store, DemoFile file, SafeFileHandle source)
     {
         using ObjectWriter writer = store.Create(file.Id, file.Bytes, new ObjectOptions { Name = file.Path });
         for (long offset = 0; offset < file.Bytes;)

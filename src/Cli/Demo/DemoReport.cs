@@ -31,13 +31,42 @@ internal static class DemoReport
             : "[red]FAILED[/]");
     }
 
+    internal static void Write(DemoNodesResult result, IAnsiConsole console)
+    {
+        console.MarkupLineInterpolated($"[bold]{result.Files}[/] files, [bold]{Bytes(result.Bytes)}[/] from {result.Path}, put on one node and on all {result.Nodes.Count} in {result.ShareSeconds:0.00} s");
+        WriteSome(console, "skipped", result.Skipped, SkippedShownMax);
+        if (result.Operations.Count > 0)
+        {
+            WriteCopies(result.Operations, "How many copies occur on the way? (counted by stores and nodes)", console);
+            Table table = new Table().Title("Nodes").RoundedBorder();
+            table.AddColumn("node");
+            table.AddColumn("address");
+            foreach (string heading in (string[])["process", "objects verified", "received", "sent", "of it relayed"])
+                table.AddColumn(heading, column => column.RightAligned());
+            foreach (DemoNode node in result.Nodes)
+                table.AddRow(node.Label, node.Endpoint.ToString(), $"{node.ProcessId}", Number(node.Verified), Bytes(node.ReceivedBytes), Bytes(node.SentBytes), Bytes(node.RelayedBytes));
+            console.Write(table);
+        }
+
+        WriteSome(console, "failed", result.Failures, FailuresShownMax);
+        console.MarkupLine(result.Ok
+            ? $"[green]OK[/]: every object was verified (SHA-256) on every node, in {result.Seconds.ToString("0.0", CultureInfo.InvariantCulture)} s."
+            : "[red]FAILED[/]");
+    }
+
     private static void WriteCopies(DemoResult result, IAnsiConsole console)
     {
-        Table table = new Table().Title("How many copies occur when I get an object? (counted by the store)").RoundedBorder();
+        WriteCopies(result.Operations, "How many copies occur when I get an object? (counted by the store)", console);
+        console.MarkupLine("[grey]Reading a file is one copy by the kernel: into a buffer before put, or straight into the store's memory with create + seal.[/]");
+    }
+
+    private static void WriteCopies(IReadOnlyList<DemoOperation> operations, string title, IAnsiConsole console)
+    {
+        Table table = new Table().Title(title).RoundedBorder();
         table.AddColumn("operation");
         foreach (string heading in (string[])["objects", "payload", "copied in user space", "copies per object"])
             table.AddColumn(heading, column => column.RightAligned());
-        foreach (DemoOperation operation in result.Operations)
+        foreach (DemoOperation operation in operations)
         {
             table.AddRow(
                 operation.Operation, Number(operation.Count), Bytes(operation.PayloadBytes), Bytes(operation.CopiedBytes),
@@ -45,7 +74,6 @@ internal static class DemoReport
         }
 
         console.Write(table);
-        console.MarkupLine("[grey]Reading a file is one copy by the kernel: into a buffer before put, or straight into the store's memory with create + seal.[/]");
     }
 
     private static void WriteProcesses(DemoResult result, IAnsiConsole console)

@@ -429,6 +429,7 @@ internal sealed unsafe class StoreFiles : IDisposable
                     continue;
                 try
                 {
+                    SharedFile.TryUnlink(folder, StoreNames.NodeNew(uuid));
                     if (SharedFile.TryUnlink(folder, fileName))
                         logger?.LogInformation("Removed {File}, left over from a store that no longer exists.", path);
                 }

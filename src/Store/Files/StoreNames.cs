@@ -21,6 +21,12 @@ internal static partial class StoreNames
 
     internal static string Lock(string name, Guid uuid, string domain) => $"{Prefix}{name}.{uuid:N}.lock.{domain}";
 
+    /// <summary>Socket of the node service's control channel.</summary>
+    internal static string Node(string name, Guid uuid) => $"{Prefix}{name}.{uuid:N}.node";
+
+    /// <summary>The same while it is made: short enough for an address of a socket whatever the store's name.</summary>
+    internal static string NodeNew(Guid uuid) => $".{Prefix}{uuid:N}.node";
+
     /// <exception cref="ArgumentException">The name cannot be a store's.</exception>
     internal static void Check(string name)
     {
@@ -50,6 +56,6 @@ internal static partial class StoreNames
     [GeneratedRegex(@"^[A-Za-z0-9][A-Za-z0-9._-]*\z", RegexOptions.CultureInvariant)]
     private static partial Regex Allowed();
 
-    [GeneratedRegex(@"^fastplasma\.(.+?)\.([0-9a-f]{32})\.(new|data|pins\.[0-9w]+|lock\.[0-9w]+)\z", RegexOptions.CultureInvariant)]
+    [GeneratedRegex(@"^fastplasma\.(.+?)\.([0-9a-f]{32})\.(new|data|node|pins\.[0-9w]+|lock\.[0-9w]+)\z", RegexOptions.CultureInvariant)]
     private static partial Regex Part();
 }

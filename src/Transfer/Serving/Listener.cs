@@ -38,7 +38,7 @@ internal sealed class Listener : IDisposable
         {
             IPAddress address = IPAddress.TryParse(options.Listen.Host, out IPAddress? literal) ? literal : Dns.GetHostAddresses(options.Listen.Host)[0];
             _socket = new Socket(address.AddressFamily, SocketType.Stream, ProtocolType.Tcp);
-            _socket.SetSocketOption(SocketOptionLevel.Socket, SocketOptionName.ReuseAddress, true);
+            // No ReuseAddress: .NET takes an address in TIME_WAIT anyway, and with it two nodes could listen on one port and each get some of the connections.
             _socket.Bind(new IPEndPoint(address, options.Listen.Port));
             _socket.Listen(Backlog);
             Port = ((IPEndPoint)_socket.LocalEndPoint!).Port;
