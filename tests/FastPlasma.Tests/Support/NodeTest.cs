@@ -19,7 +19,7 @@ public abstract class NodeTest : StoreTest
     private protected PlasmaNode StartNode(IEnumerable<NodeEndpoint>? peers = null, PlasmaNodeOptions? options = null, PlasmaOptions? store = null, PlasmaStore? on = null)
     {
         NodeEndpoint[] known = [.. peers ?? []];
-        var node = new PlasmaNode(on ?? Anonymous(store ?? NodeStore), (options ?? new PlasmaNodeOptions()) with { Listen = options?.Listen.Port > 0 ? options.Listen : AnyPort, Directory = () => new StaticPeers(known) });
+        var node = new PlasmaNode(on ?? Anonymous(store ?? NodeStore), (options ?? new PlasmaNodeOptions()) with { Listen = options is { Listen.Port: > 0 and not NodeEndpoint.DefaultPort } ? options.Listen : AnyPort, Directory = () => new StaticPeers(known) });
         _nodes.Add(node);
         node.StartAsync(CancellationToken.None).GetAwaiter().GetResult();
         return node;
