@@ -299,7 +299,7 @@ internal sealed class FetchTable(PlasmaStore store, PlasmaNodeOptions options, P
                     return;
                 _admitted.Add(next);
             }
-            ThreadPool.UnsafeQueueUserWorkItem(static fetch => fetch.Create(mayWait: false), next, preferLocal: false);
+            Threads.Queue(() => next.Create(mayWait: false));
         }
     }
 }
