@@ -5,6 +5,8 @@ using System.Numerics.Tensors;
 using System.Runtime.InteropServices;
 using FastPlasma.Data;
 using FastPlasma.Nodes;
+using FastPlasma.Transfer;
+using FastPlasma.Transfer.Directory;
 
 namespace FastPlasma.Worker;
 
@@ -21,6 +23,7 @@ internal sealed unsafe partial class Session
     private readonly LabNodeCommands _lab = new();
     private PlasmaStore? _store;
     private NodeRequests? _service;
+    private PlasmaNode? _node;
 
     private PlasmaStore Store => _store ?? throw new InvalidOperationException("No store is open.");
 
@@ -41,6 +44,8 @@ internal sealed unsafe partial class Session
     internal void Close()
     {
         _lab.Close();
+        _node?.StopAsync(CancellationToken.None).GetAwaiter().GetResult();
+        _node = null;
         _more.ForEach(static store => store.Dispose());
         _more.Clear();
         _store?.Dispose();
@@ -150,6 +155,9 @@ internal sealed unsafe partial class Session
             case "serve": // Becomes the node service, or says who is.
                 _service = NodeRequests.TryOpen(Store, out int other);
                 return _service is null ? $"ok {other}" : "ok serving";
+            case "node": // node PORT [PEER...]: serves the store to other nodes; answers its address.
+                _node = StartNode(Store, Int(a[1]), [.. a[2..].Select(NodeEndpoint.Parse)]);
+                return $"ok {_node.Endpoint}";
             case "collect": // collect N: takes requests until there are so many.
                 var requests = new List<NodeRequest>();
                 while (requests.Count < Int(a[1])) // Ends with the requests; the test has a watchdog.
@@ -223,6 +231,13 @@ internal sealed unsafe partial class Session
             if (!right)
                 throw new ArgumentException("says yes");
         }
+    }
+
+    private static PlasmaNode StartNode(PlasmaStore store, int port, NodeEndpoint[] peers)
+    {
+        var node = new PlasmaNode(store, new PlasmaNodeOptions { Listen = new NodeEndpoint("127.0.0.1", port), Directory = () => new StaticPeers(peers) });
+        node.StartAsync(CancellationToken.None).GetAwaiter().GetResult();
+        return node;
     }
 
     private static string ReopenInAChild(string name, ObjectId known, ObjectId added)

@@ -311,7 +311,7 @@ internal sealed class FetchTable(PlasmaStore store, PlasmaNodeOptions options, P
                 if (!_admission.TryAdmit(out next))
                     return;
             }
-            ThreadPool.UnsafeQueueUserWorkItem(static fetch => fetch.Create(mayWait: false), next, preferLocal: false);
+            Threads.Queue(() => next.Create(mayWait: false));
         }
     }
 }

@@ -9,6 +9,7 @@ internal sealed class NodeThreads(ILogger logger)
 {
     private readonly Lock _lock = new();
     private readonly HashSet<Thread> _running = [];
+    private int _queued;
 
     internal int Count
     {
@@ -17,6 +18,25 @@ internal sealed class NodeThreads(ILogger logger)
             lock (_lock)
                 return _running.Count;
         }
+    }
+
+    /// <summary>Short work on a thread of the pool, which a node that stops waits for as well. It must not throw.</summary>
+    internal void Queue(Action body)
+    {
+        Interlocked.Increment(ref _queued);
+        ThreadPool.UnsafeQueueUserWorkItem(
+            static work =>
+            {
+                try
+                {
+                    work.Body();
+                }
+                finally
+                {
+                    Interlocked.Decrement(ref work.Threads._queued); // After any thread that it started: Join sees one or the other.
+                }
+            },
+            (Threads: this, Body: body), preferLocal: false);
     }
 
     internal void Start(string name, Action body)
@@ -32,7 +52,7 @@ internal sealed class NodeThreads(ILogger logger)
     /// <summary>An exception that no part of the node foresaw: it was survived, and somebody should know.</summary>
     internal void Report(Exception unexpected) => logger.LogError(unexpected, "Something unexpected happened in a thread of the node, which goes on.");
 
-    /// <summary>Waits for all but the calling thread.</summary>
+    /// <summary>Waits for all but the calling thread, and for what is queued.</summary>
     /// <returns>False if some still run after that time.</returns>
     internal bool Join(TimeSpan patience)
     {
@@ -41,12 +61,17 @@ internal sealed class NodeThreads(ILogger logger)
         {
             Thread? next;
             lock (_lock)
+            {
+                bool isQueued = Volatile.Read(ref _queued) > 0; // Before the look at the threads, which the work may start.
                 next = _running.FirstOrDefault(static thread => thread != Thread.CurrentThread);
-            if (next is null)
-                return true;
+                if (next is null && !isQueued)
+                    return true;
+            }
             TimeSpan left = patience - Stopwatch.GetElapsedTime(start);
-            if (left <= TimeSpan.Zero || !next.Join(left))
+            if (left <= TimeSpan.Zero || next?.Join(left) == false)
                 return false;
+            if (next is null)
+                Thread.Sleep(1); // The queue is short.
         }
     }
 

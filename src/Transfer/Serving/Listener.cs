@@ -38,7 +38,7 @@ internal sealed class Listener : IDisposable
         {
             IPAddress address = IPAddress.TryParse(options.Listen.Host, out IPAddress? literal) ? literal : Dns.GetHostAddresses(options.Listen.Host)[0];
             _socket = new Socket(address.AddressFamily, SocketType.Stream, ProtocolType.Tcp);
-            // No ReuseAddress: .NET takes an address in TIME_WAIT anyway, and with it two nodes could listen on one port and each get some of the connections.
+            // Without the option ReuseAddress, which in .NET on Linux lets two processes share a port. What it is wanted for, a port of connections that ended just now, Bind allows by itself.
             _socket.Bind(new IPEndPoint(address, options.Listen.Port));
             _socket.Listen(Backlog);
             Port = ((IPEndPoint)_socket.LocalEndPoint!).Port;

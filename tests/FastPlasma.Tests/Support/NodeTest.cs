@@ -25,7 +25,7 @@ public abstract class NodeTest : StoreTest
     /// <summary>A running node of a store, with a directory of its own.</summary>
     private protected PlasmaNode StartNode(PlasmaStore store, Func<IObjectDirectory> directory, PlasmaNodeOptions? options = null)
     {
-        var node = new PlasmaNode(store, (options ?? new PlasmaNodeOptions()) with { Listen = options?.Listen.Port > 0 ? options.Listen : AnyPort, Directory = directory });
+        var node = new PlasmaNode(store, (options ?? new PlasmaNodeOptions()) with { Listen = options is { Listen.Port: > 0 and not NodeEndpoint.DefaultPort } ? options.Listen : AnyPort, Directory = directory });
         _nodes.Add(node);
         node.StartAsync(CancellationToken.None).GetAwaiter().GetResult();
         return node;

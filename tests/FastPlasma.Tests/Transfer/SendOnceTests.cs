@@ -83,10 +83,10 @@ public sealed class SendOnceTests : NodeTest
     [Fact]
     public async Task Four_nodes_that_take_an_object_at_once_hand_it_on()
     {
-        const int bytes = 24 * Chunk;
+        const int bytes = 96 * Chunk; // Many more than may be asked for at once.
         PlasmaNode source = StartNode();
         source.Store.Put(Id("a"), Random(1, bytes));
-        var pace = new TcpProxy.Pace(12 << 20);
+        var pace = new TcpProxy.Pace(24 << 20);
         TcpProxy[] wires = [.. Enumerable.Range(0, 4).Select(_ => new TcpProxy(source.Endpoint, pace))];
         PlasmaNode[] takers = [.. wires.Select(wire => StartNode([wire.Endpoint]))];
         foreach (PlasmaNode taker in takers)

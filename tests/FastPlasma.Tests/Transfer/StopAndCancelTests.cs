@@ -1,5 +1,4 @@
 using System.Diagnostics;
-using System.Net.Sockets;
 using FastPlasma.Transfer;
 using FastPlasma.Transfer.Directory;
 
@@ -50,10 +49,7 @@ public sealed class StopAndCancelTests : NodeTest
     public async Task A_start_that_fails_half_way_leaves_nothing_behind()
     {
         PlasmaStore store = Anonymous(NodeStore);
-        using var taken = new Socket(AddressFamily.InterNetwork, SocketType.Stream, ProtocolType.Tcp);
-        taken.Bind(new System.Net.IPEndPoint(System.Net.IPAddress.Loopback, 0));
-        taken.Listen();
-        int port = ((System.Net.IPEndPoint)taken.LocalEndPoint!).Port;
+        int port = StartNode().Endpoint.Port; // Another node's.
         PlasmaNode noAddress = NewNode(store, [], new PlasmaNodeOptions { Listen = new NodeEndpoint("127.0.0.1", port) });
         await Assert.ThrowsAnyAsync<IOException>(() => noAddress.StartAsync(CancellationToken.None));
         var noDirectory = new PlasmaNode(store, new PlasmaNodeOptions { Listen = AnyPort, Directory = static () => throw new InvalidDataException("no directory") });
