@@ -120,8 +120,9 @@ internal sealed class SimNode
         Tell(from, () => from.Fetches.GetValueOrDefault(id)?.OnAnswer(this, answer, place.FirstChunk, place.IsCrowded));
         if (answer == SimAnswer.Partial)
         {
-            fetch!.Subscribe(from);
-            fetch.Consider(from);
+            if (!place.IsCrowded)
+                fetch!.Subscribe(from);
+            fetch!.Consider(from);
         }
         foreach (SimNode other in place.Named)
         {

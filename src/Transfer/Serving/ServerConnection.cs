@@ -236,7 +236,11 @@ internal sealed unsafe class ServerConnection : IRelaySubscriber, IDisposable
     {
         if (record.Answer == ObjectAnswer.Partial)
         {
-            if (_host.Fetches.Find(record.Id)?.Large is { } transfer && transfer.Image.Incarnation == record.Incarnation && transfer.TrySubscribe(this))
+            if ((record.Flags & ObjectRecord.CrowdedFlag) != 0)
+            {
+                // It will not take anything from here.
+            }
+            else if (_host.Fetches.Find(record.Id)?.Large is { } transfer && transfer.Image.Incarnation == record.Incarnation && transfer.TrySubscribe(this))
             {
                 if (!_subscribed.Contains(transfer))
                     _subscribed.Add(transfer);
