@@ -26,7 +26,7 @@ internal sealed class SimNode
         Index = index;
         Up = new Uplink(cluster.Simulator, cluster.Options);
         Down = new Downlink(cluster.Simulator, cluster.Options);
-        _admission = new AdmissionQueue<SimFetch>(cluster.Options.TransfersMax);
+        _admission = new AdmissionQueue<SimFetch>(cluster.Options.TransfersMax, cluster.Simulator.Random);
     }
 
     internal int Index { get; }
