@@ -22,8 +22,8 @@ internal sealed class LabHost
     /// <summary>Where its nodes listen; shared by all hosts when they are loopback ports.</summary>
     internal string Address { get; }
 
-    /// <summary>What starts a program on this host.</summary>
-    internal string[] Wrapper => _space is null ? [] : ["ip", "netns", "exec", _space];
+    /// <summary>What starts a program on this host; before other work of the machine, which is not what is measured.</summary>
+    internal string[] Wrapper => _space is null ? [] : ["ip", "netns", "exec", _space, "nice", "-n", "-10"];
 
     /// <summary>Drops so many of a hundred packets that come in and go out.</summary>
     internal void Lose(double percent)

@@ -55,5 +55,7 @@ static void Measure(SimOptions options, int runs)
     {
         SpreadRun one = cluster.Spread($"one{run}", options.ObjectBytes, 1), all = cluster.Spread($"all{run}", options.ObjectBytes, options.Nodes - 1);
         Console.WriteLine(string.Create(CultureInfo.InvariantCulture, $"measured: one {one.Seconds:0.000} s, broadcast {all.Seconds:0.000} s, ratio {all.Seconds / one.Seconds:0.00}, source sent {all.Traffic[0].SentBytes / (double)options.ObjectBytes:0.00} objects"));
+        for (int i = 0; i < all.Traffic.Length; i++)
+            Console.WriteLine(string.Create(CultureInfo.InvariantCulture, $"  node {i}: {(i == 0 ? 0 : all.ReceiverSeconds[i - 1]):0.00} s, received {all.Traffic[i].ReceivedBytes / (double)options.ObjectBytes:0.00}, sent {all.Traffic[i].SentBytes / (double)options.ObjectBytes:0.00} objects, relayed {all.Traffic[i].RelayedBytes / (double)options.ObjectBytes:0.00}, discarded {all.Traffic[i].DiscardedBytes}"));
     }
 }

@@ -92,7 +92,7 @@ internal sealed class SimFetch(Cluster cluster, SimNode node, int id, int priori
             return;
         if (Plan is null)
             _named.Add(peer);
-        else if (SourceLimits.WantsMore(Plan) && !IsSource(peer) && _asked.Add(peer))
+        else if (SourceLimits.WantsMore(Plan) && !IsSource(peer) && !(_answers.TryGetValue(peer, out (SimAnswer Answer, bool) known) && known.Answer != SimAnswer.Absent) && _asked.Add(peer))
             Ask(peer);
     }
 
@@ -113,6 +113,14 @@ internal sealed class SimFetch(Cluster cluster, SimNode node, int id, int priori
             Plan!.SourceHas(source.Index, chunk, 1);
         foreach (int chunk in expects)
             Plan!.SourceExpects(source.Index, chunk, 1);
+        Pump(source);
+    }
+
+    private void OnHaveAll(SimNode peer)
+    {
+        if (IsOver || FindSource(peer) is not { } source)
+            return;
+        Plan!.SourceHas(source.Index, 0, cluster.ChunkCount);
         Pump(source);
     }
 
@@ -180,7 +188,7 @@ internal sealed class SimFetch(Cluster cluster, SimNode node, int id, int priori
         IsOver = true;
         EndedAt = cluster.Simulator.Now;
         foreach (SimNode to in _subscribers)
-            Node.Tell(to, () => to.Fetches.GetValueOrDefault(Id)?.OnAnswer(Node, SimAnswer.Complete, 0, false));
+            Node.Tell(to, () => to.Fetches.GetValueOrDefault(Id)?.OnHaveAll(Node));
         Node.OnEnded(this, isFetched: true);
     }
 
@@ -197,6 +205,8 @@ internal sealed class SimFetch(Cluster cluster, SimNode node, int id, int priori
         }
         else if (starved)
         {
+            foreach (SimNode peer in _answers.Keys.Where(peer => !IsSource(peer)).ToArray())
+                _answers.Remove(peer); // Those that had enough to do may be considered again.
             foreach (Source source in _sources.FindAll(source => Plan.IsCompleteSource(source.Index)))
                 if (_asked.Add(source.Peer))
                     Ask(source.Peer);
@@ -238,7 +248,7 @@ internal sealed class SimFetch(Cluster cluster, SimNode node, int id, int priori
         Source? source = FindSource(peer);
         if (source is null)
         {
-            if (!SourceLimits.Takes(Plan!, isPartial))
+            if (!SourceLimits.Takes(Plan!, isPartial, isCrowded))
                 return;
             source = new Source(peer, Plan!.AddSource());
             _sources.Add(source);

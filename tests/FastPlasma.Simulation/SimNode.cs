@@ -26,7 +26,7 @@ internal sealed class SimNode
         Index = index;
         Up = new Uplink(cluster.Simulator, cluster.Options);
         Down = new Downlink(cluster.Simulator, cluster.Options);
-        _admission = new AdmissionQueue<SimFetch>(cluster.Options.TransfersMax);
+        _admission = new AdmissionQueue<SimFetch>(cluster.Options.TransfersMax, cluster.Simulator.Random);
     }
 
     internal int Index { get; }
@@ -120,8 +120,9 @@ internal sealed class SimNode
         Tell(from, () => from.Fetches.GetValueOrDefault(id)?.OnAnswer(this, answer, place.FirstChunk, place.IsCrowded));
         if (answer == SimAnswer.Partial)
         {
-            fetch!.Subscribe(from);
-            fetch.Consider(from);
+            if (!place.IsCrowded)
+                fetch!.Subscribe(from);
+            fetch!.Consider(from);
         }
         foreach (SimNode other in place.Named)
         {

@@ -572,6 +572,8 @@ internal sealed unsafe class Fetch : IAskTarget
                 return;
             foreach (ref Candidate candidate in System.Runtime.InteropServices.CollectionsMarshal.AsSpan(_candidates))
             {
+                if (candidate.Standing == Standing.Has && large.IsSource(candidate.Peer) is null)
+                    candidate.Standing = Standing.Failed; // It had enough to do; it may be considered again.
                 if (candidate.Standing != Standing.Has || candidate.Record.Answer != ObjectAnswer.Complete || large.IsSource(candidate.Peer) is not true)
                     continue;
                 candidate.Standing = Standing.Asked;

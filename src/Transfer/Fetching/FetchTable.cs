@@ -22,7 +22,7 @@ internal sealed class FetchTable(PlasmaStore store, PlasmaNodeOptions options, P
 
     private readonly Lock _lock = new();
     private readonly Dictionary<ObjectId, Fetch> _fetches = [];
-    private readonly AdmissionQueue<Fetch> _admission = new(options.TransfersMax);
+    private readonly AdmissionQueue<Fetch> _admission = new(options.TransfersMax, Random.Shared);
     private readonly List<(LargeTransfer Transfer, long SinceMs)> _closing = [];
     private readonly List<Fetch> _ticked = []; // Of the node's ticking thread.
     private bool _stopped;

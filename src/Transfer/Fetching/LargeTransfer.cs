@@ -109,7 +109,7 @@ internal sealed unsafe class LargeTransfer : IRegion, ILinkUser
             Source? source = _sources.FindLast(source => source.Peer == peer);
             if (source is null || !_plan.IsSource(source.Index))
             {
-                if (!SourceLimits.Takes(_plan, partial))
+                if (!SourceLimits.Takes(_plan, partial, (record.Flags & ObjectRecord.CrowdedFlag) != 0))
                     return;
                 source = new Source(peer, _plan.AddSource());
                 _sources.Add(source);
@@ -142,7 +142,7 @@ internal sealed unsafe class LargeTransfer : IRegion, ILinkUser
             }
             else if ((record.Flags & HaveRecord.CompleteFlag) != 0)
             {
-                _plan.SourceIsComplete(source.Index);
+                _plan.SourceHas(source.Index, 0, ChunkCount); // Still one of those that take it together, not one to be spared.
             }
             else if (record.First < 0 || record.Count < 0 || record.First > ChunkCount || record.Count > ChunkCount - record.First)
             {

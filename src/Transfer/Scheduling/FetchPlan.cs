@@ -16,8 +16,8 @@ internal sealed class FetchPlan
     /// <summary>Chunks asked of a source that also serves others: one under way, one that follows it without a gap. Without partial sources it is the beginning; each chunk that arrives makes it one more.</summary>
     internal const int CreditsFirst = 2;
 
-    /// <summary>Chunks asked of a partial source: as above, and one for the time that the question takes.</summary>
-    internal const int CreditsOfPartial = 3;
+    /// <summary>Chunks asked of a partial source. Few: who waits for one source cannot take the chunk from another that has got it meanwhile.</summary>
+    internal const int CreditsOfPartial = 2;
 
     private enum ChunkState : byte { Missing, Asked, Receiving, Verified }
 

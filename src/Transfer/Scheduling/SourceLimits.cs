@@ -11,8 +11,8 @@ internal static class SourceLimits
     /// <summary>Whether one more node is worth asking.</summary>
     internal static bool WantsMore(FetchPlan plan) => plan.CompleteCount < CompleteMax && plan.PartialCount < PartialMax;
 
-    /// <summary>Whether a node that has the object, or part of it, becomes a source.</summary>
-    internal static bool Takes(FetchPlan plan, bool isPartial) => isPartial ? plan.PartialCount < PartialMax : plan.CompleteCount < CompleteMax;
+    /// <summary>Whether a node that has the object, or part of it, becomes a source. A partial one that serves enough others is left to them: it would be a bottleneck, and what it has goes on from those.</summary>
+    internal static bool Takes(FetchPlan plan, bool isPartial, bool isCrowded) => isPartial ? !isCrowded && plan.PartialCount < PartialMax : plan.CompleteCount < CompleteMax;
 
     /// <summary>Connections to a source: a partial one has several that take from it, each over one.</summary>
     internal static int LinksTo(bool isPartial, int streams) => isPartial ? 1 : streams;

@@ -12,8 +12,8 @@ internal readonly record struct TakerPlace<T>(uint FirstChunk, bool IsCrowded, I
 internal sealed class TakerList<T>
     where T : class
 {
-    /// <summary>So many take it from the node itself; who comes later takes it from them.</summary>
-    internal const int DirectMax = 8;
+    /// <summary>So many take it from the node itself; who comes later takes it from them. More than the sources that each takes from (<see cref="SourceLimits.PartialMax"/>), so that there are places left for whoever comes last.</summary>
+    internal const int DirectMax = 12;
 
     internal const int NamedMax = 8;
 

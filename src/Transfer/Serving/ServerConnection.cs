@@ -267,7 +267,11 @@ internal sealed unsafe class ServerConnection : IRelaySubscriber, IDisposable
     {
         if (record.Answer == ObjectAnswer.Partial)
         {
-            if (_host.Fetches.Find(record.Id)?.Large is { } transfer && transfer.Image.Incarnation == record.Incarnation && transfer.TrySubscribe(this))
+            if ((record.Flags & ObjectRecord.CrowdedFlag) != 0)
+            {
+                // It will not take anything from here.
+            }
+            else if (_host.Fetches.Find(record.Id)?.Large is { } transfer && transfer.Image.Incarnation == record.Incarnation && transfer.TrySubscribe(this))
             {
                 _subscribed.RemoveAll(static older => older.IsEnded);
                 if (!_subscribed.Contains(transfer))
