@@ -6,6 +6,7 @@ namespace FastPlasma.Transfer.Nodes;
 internal sealed class StoreEvents : IDisposable
 {
     private const int CollectMs = 1;
+    private const int DrainMax = 1 << 20; // More than the ring holds; processes that go on cannot hold up the end.
 
     private readonly PlasmaSubscription _subscription;
     private readonly CancellationTokenSource _stop = new();
@@ -59,7 +60,8 @@ internal sealed class StoreEvents : IDisposable
             }
             catch (OperationCanceledException)
             {
-                return; // The node is being stopped.
+                Drain(); // The node is being stopped.
+                return;
             }
             catch (ObjectDisposedException)
             {
@@ -73,6 +75,20 @@ internal sealed class StoreEvents : IDisposable
                 _logger.LogError(e, "An event of the store could not be told to other nodes.");
                 _stop.Token.WaitHandle.WaitOne(10);
             }
+        }
+    }
+
+    /// <summary>The node is being stopped: what has happened until now is told, or a delete would be forgotten.</summary>
+    private void Drain()
+    {
+        try
+        {
+            for (int i = 0; i < DrainMax && _subscription.Read(TimeSpan.Zero, out PlasmaEvent e, out ulong incarnation, CancellationToken.None); i++)
+                _onEvent(e, incarnation);
+        }
+        catch (ObjectDisposedException)
+        {
+            _logger.LogDebug("The store was closed under the node.");
         }
     }
 }
