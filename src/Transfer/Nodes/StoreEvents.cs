@@ -5,6 +5,8 @@ namespace FastPlasma.Transfer.Nodes;
 /// <summary>What happens in the node's store, told in order by a thread of its own.</summary>
 internal sealed class StoreEvents : IDisposable
 {
+    private const int DrainMax = 1 << 20; // More than the ring holds; processes that go on cannot hold up the end.
+
     private readonly PlasmaSubscription _subscription;
     private readonly CancellationTokenSource _stop = new();
     private readonly Thread _thread;
@@ -52,7 +54,21 @@ internal sealed class StoreEvents : IDisposable
         }
         catch (OperationCanceledException)
         {
-            // The node is being stopped.
+            Drain();
+        }
+        catch (ObjectDisposedException)
+        {
+            _logger.LogDebug("The store was closed under the node.");
+        }
+    }
+
+    /// <summary>The node is being stopped: what has happened until now is told, or a delete would be forgotten.</summary>
+    private void Drain()
+    {
+        try
+        {
+            for (int i = 0; i < DrainMax && _subscription.Read(TimeSpan.Zero, out PlasmaEvent e, out ulong incarnation, CancellationToken.None); i++)
+                _onEvent(e, incarnation);
         }
         catch (ObjectDisposedException)
         {
