@@ -107,7 +107,9 @@ public sealed class PlasmaNode : IHostedService, IAsyncDisposable, IPeerHost, IS
             _replicas = new ReplicaKeeper(this, _options.Replicas, _logger);
             _events = new StoreEvents(Store, OnStoreEvent, LookAtAll, _logger);
             await _directory.StartAsync(new NodeDescription(Id, Endpoint, Store.Uuid, _options.Name ?? $"{Environment.MachineName}/{Store.Name}"), this, cancellationToken).ConfigureAwait(false);
-            if (!_directory.KnowsLocations)
+            if (_directory.KnowsLocations)
+                await LearnDeletesAsync(_directory, cancellationToken).ConfigureAwait(false);
+            else
                 foreach (Peer peer in _peers.Known())
                     peer.Connect();
             _listener.Start(_self);
@@ -115,7 +117,6 @@ public sealed class PlasmaNode : IHostedService, IAsyncDisposable, IPeerHost, IS
             _ticker = new Thread(Tick) { IsBackground = true, Name = "fastplasma node" };
             _ticker.Start();
             _requests = new LocalRequests(requests, _fetches, _logger);
-            ((IDirectoryListener)this).AnnounceAgain();
         }
         catch
         {
@@ -272,7 +273,8 @@ public sealed class PlasmaNode : IHostedService, IAsyncDisposable, IPeerHost, IS
         throw last!;
     }
 
-    internal Peer[] UpPeers() => [.. Running(_peers).Known().Where(static peer => peer.IsUp)];
+    /// <summary>Peers that are there. Those that only a directory knows may not have been dialed yet; it says that they live.</summary>
+    internal Peer[] UpPeers() => [.. Running(_peers).Known().Where(peer => peer.IsUp || (_directory!.KnowsLocations && peer.Problem is null))];
 
     TransferCounters IPeerHost.Counters => _counters;
 
@@ -392,8 +394,31 @@ public sealed class PlasmaNode : IHostedService, IAsyncDisposable, IPeerHost, IS
     {
         if (_directory is not { KnowsLocations: true } directory)
             return;
+        directory.Delete(_tombstones.All().ToArray());
         LocalObject[] all = [.. Store.List().Where(static info => info.State == ObjectState.Sealed).Select(static info => new LocalObject(info.Id, info.Incarnation, info.PayloadBytes, IsComplete: true))];
         directory.Announce(all);
+    }
+
+    void IDirectoryListener.AnnounceAgain(ObjectId id)
+    {
+        if (!Store.TryGet(id, out PlasmaObject obj))
+            return;
+        using (obj)
+            _directory!.Announce([new LocalObject(id, obj.Incarnation, obj.Length, IsComplete: true)]);
+    }
+
+    /// <summary>What was deleted while this node was away goes before anybody can get it here.</summary>
+    private async Task LearnDeletesAsync(IObjectDirectory directory, CancellationToken cancellationToken)
+    {
+        try
+        {
+            IReadOnlyList<Tombstone> deleted = await directory.TombstonesAsync(cancellationToken).ConfigureAwait(false);
+            ((IDirectoryListener)this).Deleted(deleted.ToArray());
+        }
+        catch (IOException e)
+        {
+            _logger.LogWarning("Deletes that happened while this node was away are learned when the directory can be asked: {Reason}", e.Message);
+        }
     }
 
     private async Task<LocateProbe> ProbeAsync(ObjectId id, TimeSpan timeout, CancellationToken cancellationToken)

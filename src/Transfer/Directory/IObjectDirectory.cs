@@ -22,8 +22,11 @@ public interface IDirectoryListener
     /// <summary>An object was deleted somewhere.</summary>
     void Deleted(ReadOnlySpan<Tombstone> tombstones);
 
-    /// <summary>All objects of this node have to be announced again: the directory lost what it knew.</summary>
+    /// <summary>All objects of this node, and its tombstones, have to be announced: the directory has just been reached, or lost what it knew. Called by one thread at a time, whose announcements wait for room.</summary>
     void AnnounceAgain();
+
+    /// <summary>This object has to be announced again if it is here: somebody did not find it here, and its location was removed.</summary>
+    void AnnounceAgain(ObjectId id);
 }
 
 /// <summary>Who is there, and who has which object. Finds copies; never moves bytes and never decides what is true: a location that turns out to be wrong is corrected by its use.</summary>

@@ -19,7 +19,13 @@ public abstract class NodeTest : StoreTest
     private protected PlasmaNode StartNode(IEnumerable<NodeEndpoint>? peers = null, PlasmaNodeOptions? options = null, PlasmaOptions? store = null)
     {
         NodeEndpoint[] known = [.. peers ?? []];
-        var node = new PlasmaNode(Anonymous(store ?? NodeStore), (options ?? new PlasmaNodeOptions()) with { Listen = options?.Listen.Port > 0 ? options.Listen : AnyPort, Directory = () => new StaticPeers(known) });
+        return StartNode(Anonymous(store ?? NodeStore), () => new StaticPeers(known), options);
+    }
+
+    /// <summary>A running node of a store, with a directory of its own.</summary>
+    private protected PlasmaNode StartNode(PlasmaStore store, Func<IObjectDirectory> directory, PlasmaNodeOptions? options = null)
+    {
+        var node = new PlasmaNode(store, (options ?? new PlasmaNodeOptions()) with { Listen = options?.Listen.Port > 0 ? options.Listen : AnyPort, Directory = directory });
         _nodes.Add(node);
         node.StartAsync(CancellationToken.None).GetAwaiter().GetResult();
         return node;
@@ -43,10 +49,15 @@ public abstract class NodeTest : StoreTest
         return data;
     }
 
-    public override void Dispose()
+    private protected void StopNodes()
     {
         foreach (PlasmaNode node in _nodes)
             node.DisposeAsync().AsTask().GetAwaiter().GetResult();
+    }
+
+    public override void Dispose()
+    {
+        StopNodes();
         base.Dispose();
         GC.SuppressFinalize(this);
     }
