@@ -325,6 +325,13 @@ public sealed partial class PlasmaNode : IHostedService, IAsyncDisposable, IPeer
         throw last!;
     }
 
+    /// <summary>Dials the peers that are not there.</summary>
+    internal void ConnectAll()
+    {
+        foreach (Peer peer in Running(_peers).Known())
+            peer.Connect();
+    }
+
     /// <summary>For measurements.</summary>
     internal FetchTable Fetches => Running(_fetches);
 

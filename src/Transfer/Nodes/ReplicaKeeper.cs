@@ -48,7 +48,7 @@ internal sealed class ReplicaKeeper : IDisposable
                     await ReplicateAsync(id).ConfigureAwait(false);
                 }
 #pragma warning disable CA1031 // This object has no copies then; the next ones shall.
-                catch (Exception e) when (e is not (OperationCanceledException or InvalidOperationException or ObjectDisposedException))
+                catch (Exception e) when (!_stop.IsCancellationRequested)
 #pragma warning restore CA1031
                 {
                     _logger.LogError(e, "Object {Id} could not be copied to other nodes.", id);
@@ -81,6 +81,7 @@ internal sealed class ReplicaKeeper : IDisposable
             Peer[] candidates = [.. _node.UpPeers().Where(peer => !done.Contains(peer))];
             if (candidates.Length == 0)
             {
+                _node.ConnectAll(); // One that could not be reached once may be there by now.
                 await Task.Delay(PauseMs, _stop.Token).ConfigureAwait(false);
                 continue;
             }
