@@ -160,12 +160,11 @@ internal sealed class NodeControl : IDisposable
             NodeControlRequest? request = JsonSerializer.Deserialize(line.Span, NodeControlJson.Default.NodeControlRequest);
             wrong = request is null ? "an empty request"
                 : request.Version != Version ? $"this node service speaks version {Version} of the control protocol, not {request.Version}"
-                : request.Ids is null || request.Nodes is null ? "a request without ids or nodes"
-                : request.Ids.Count > IdsMax ? $"{request.Ids.Count} objects in one request; {IdsMax} are possible"
+                : request.Ids?.Count > IdsMax ? $"{request.Ids.Count} objects in one request; {IdsMax} are possible"
                 : request.TimeoutMs is < 0 or > int.MaxValue ? $"timeoutMs is {request.TimeoutMs}; it can be 0 to {int.MaxValue}"
                 : !Enum.IsDefined(request.Operation) || !Enum.IsDefined(request.Priority) ? "an unknown operation or priority"
-                : request.Operation == NodeControlOperation.Push && request.Nodes.Count != 1 ? "a push goes to one node"
-                : request.Operation == NodeControlOperation.Locate && request.Ids.Count != 1 ? "one object is located at a time"
+                : request.Operation == NodeControlOperation.Push && request.Nodes is not { Count: 1 } ? "a push goes to one node"
+                : request.Operation == NodeControlOperation.Locate && request.Ids is not { Count: 1 } ? "one object is located at a time"
                 : null;
             return wrong is null ? request : null;
         }
@@ -199,20 +198,21 @@ internal sealed class NodeControl : IDisposable
     private async Task<NodeControlReply> WorkAsync(Stream stream, NodeControlRequest request, CancellationToken gone)
     {
         TimeSpan timeout = TimeSpan.FromMilliseconds(request.TimeoutMs);
-        ObjectId[] ids = [.. request.Ids];
+        ObjectId[] ids = [.. request.Ids ?? []];
+        IReadOnlyList<NodeEndpoint> nodes = request.Nodes ?? [];
         switch (request.Operation)
         {
             case NodeControlOperation.Pull:
-                Task<PullReport> pull = _node.PullFromAsync(ids, request.Nodes, timeout, request.Priority, gone);
+                Task<PullReport> pull = _node.PullFromAsync(ids, nodes, timeout, request.Priority, gone);
                 await ReportAsync(stream, pull, () => _node.ShareHere(ids)).ConfigureAwait(false);
                 return new NodeControlReply { Moved = await pull.ConfigureAwait(false) };
             case NodeControlOperation.Push:
                 var there = new Latest();
-                Task<PullReport> push = _node.PushAsync(ids, request.Nodes[0], timeout, there, gone);
+                Task<PullReport> push = _node.PushAsync(ids, nodes[0], timeout, there, gone);
                 await ReportAsync(stream, push, () => (double)there.Value / Math.Max(1, ids.Length)).ConfigureAwait(false);
                 return new NodeControlReply { Moved = await push.ConfigureAwait(false) };
             case NodeControlOperation.Locate:
-                return new NodeControlReply { Locations = await _node.LocateAtAsync(ids[0], request.Nodes, timeout, gone).ConfigureAwait(false) };
+                return new NodeControlReply { Locations = await _node.LocateAtAsync(ids[0], nodes, timeout, gone).ConfigureAwait(false) };
             default:
                 return new NodeControlReply { Status = _node.Report() };
         }

@@ -21,10 +21,10 @@ internal sealed record NodeControlRequest
     public required NodeControlOperation Operation { get; init; }
 
     /// <summary>Objects, at most <see cref="NodeControl.IdsMax"/>.</summary>
-    public IReadOnlyList<ObjectId> Ids { get; init; } = [];
+    public IReadOnlyList<ObjectId>? Ids { get; init; }
 
     /// <summary>Nodes to take them from or to bring them to, beside those that the service knows.</summary>
-    public IReadOnlyList<NodeEndpoint> Nodes { get; init; } = [];
+    public IReadOnlyList<NodeEndpoint>? Nodes { get; init; }
 
     public long TimeoutMs { get; init; }
 

@@ -344,7 +344,29 @@ public sealed partial class CliNodeTests : IDisposable
             Assert.Equal(operation.GetProperty("operation").GetString() == "put" ? 1 : 0, operation.GetProperty("copiesPerObject").GetDouble());
         Assert.Contains("Timeout", result.GetProperty("lostReason").GetString(), StringComparison.Ordinal);
         Assert.Empty(Directory.GetFiles(SharedFile.SharedMemoryDirectory, "fastplasma.fastplasma-demo-*"));
-        Fails(1, "--nodes is a number from 3 to 8", "demo", "--nodes", "2");
+        Fails(2, "--nodes is a number from 3 to 8", "demo", "--nodes", "2");
+    }
+
+    [Theory]
+    [InlineData(SignalInterrupt, 130)]
+    [InlineData(SignalKill, 137)]
+    public void A_demo_of_nodes_that_is_ended_leaves_nothing(int signal, int expected)
+    {
+        _files.File("a", Content(1, 300_000));
+        using Process demo = CliProcess.Start("demo", _files.Path, "--nodes", "3", "--large", "32MiB");
+        try
+        {
+            string Left() => string.Join(' ', Directory.GetFiles(SharedFile.SharedMemoryDirectory, $"fastplasma.fastplasma-demo-{demo.Id}-*"));
+            Poll.Until(() => Left().Contains(".node", StringComparison.Ordinal), Patience, "a node runs");
+            Assert.Equal(0, kill(demo.Id, signal));
+            Assert.True(demo.WaitForExit(Patience), "the demo did not end");
+            Assert.Equal(expected, demo.ExitCode);
+            Poll.Until(() => Left().Length == 0, Patience, "all stores are gone");
+        }
+        finally
+        {
+            CliProcess.End(demo);
+        }
     }
 
     [LibraryImport("libc")]

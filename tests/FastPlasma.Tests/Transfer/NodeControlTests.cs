@@ -35,7 +35,7 @@ public sealed class NodeControlTests : NodeTest
     [InlineData("{\"version\":1,\"operation\":\"Reboot\"}\n", "no request")]
     [InlineData("{\"version\":1,\"operation\":99}\n", "unknown operation")]
     [InlineData("{\"version\":1,\"operation\":\"Pull\",\"timeoutMs\":-1}\n", "timeoutMs is -1")]
-    [InlineData("{\"version\":1,\"operation\":\"Pull\",\"ids\":null}\n", "without ids")]
+    [InlineData("{\"version\":1,\"operation\":\"Locate\",\"ids\":null}\n", "one object is located at a time")]
     [InlineData("{\"version\":1,\"operation\":\"Pull\",\"ids\":[\"zz\"]}\n", "object id")]
     [InlineData("{\"version\":1,\"operation\":\"Push\"}\n", "a push goes to one node")]
     [InlineData("null\n", "an empty request")]
