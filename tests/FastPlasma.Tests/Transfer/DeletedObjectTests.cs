@@ -111,19 +111,34 @@ public sealed class DeletedObjectTests : NodeTest
     }
 
     [Fact]
-    public async Task More_tombstones_than_a_queue_holds_do_not_keep_nodes_apart()
+    public async Task More_tombstones_than_a_queue_holds_are_told_and_those_that_come_meanwhile()
     {
         PlasmaNode a = StartNode();
-        NodeEndpoint aAt = a.Endpoint;
-        var tombstones = new FastPlasma.Transfer.Directory.Tombstone[150_000];
+        using var wire = new TcpProxy(a.Endpoint);
+        PlasmaNode b = StartNode([wire.Endpoint]);
+        b.Store.Put(Id("y"), [1, 2, 3]);
+        Assert.Empty((await b.PushAsync(new[] { Id("y") }, wire.Endpoint, Soon)).Failures);
+        var tombstones = new FastPlasma.Transfer.Directory.Tombstone[500_000];
         for (int i = 0; i < tombstones.Length; i++)
             tombstones[i] = new FastPlasma.Transfer.Directory.Tombstone(Id($"t{i}"), 1, TimeSpan.FromMinutes(1));
-        PlasmaNode b = StartNode();
-        ((FastPlasma.Transfer.Directory.IDirectoryListener)b).Deleted(tombstones); // 7 MB of notices.
-        PullReport report = await b.PushAsync(new[] { Id("nothing") }, aAt, Ms(100));
-        Assert.Single(report.Failures);
+        ((FastPlasma.Transfer.Directory.IDirectoryListener)b).Deleted(tombstones); // 24 MB of notices.
+        long passed = 0;
+        wire.Meddle = (flow, piece) =>
+        {
+            if (!flow.IsToClient)
+            {
+                Interlocked.Add(ref passed, piece.Count);
+                Thread.Sleep(2); // Slower than they are made.
+            }
+            return true;
+        };
+        wire.Cut();
+        Until(() => Volatile.Read(ref passed) > 100_000, "the first notices");
+        Assert.False(b.Peers()[0].IsUp);
+        b.Store.Delete(Id("y")); // While those of the past are on the way.
         b.Store.Put(Id("x"), [1, 2, 3]);
-        Assert.Empty((await b.PushAsync(new[] { Id("x") }, aAt, Soon)).Failures);
+        Assert.Empty((await b.PushAsync(new[] { Id("x") }, wire.Endpoint, TimeSpan.FromSeconds(60))).Failures);
+        Until(() => !a.Store.Contains(Id("y")), "the delete");
     }
 
     [Fact]

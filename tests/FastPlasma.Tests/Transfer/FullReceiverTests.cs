@@ -116,9 +116,12 @@ public sealed class FullReceiverTests : NodeTest
         for (int i = 0; i < 6; i++)
             source.Store.Put(Id($"{i}"), Random(i, 3_000_000));
         PlasmaNode target = FullTarget(source, node: new PlasmaNodeOptions { TransfersMax = 1 });
-        // One has the only place and waits for room; the others end in the queue.
-        PullReport[] reports = await Task.WhenAll(Enumerable.Range(0, 5).Select(i => target.PullAsync(new[] { Id($"{i}") }, Ms(300 + 100 * i))));
-        Assert.All(reports, static report => Assert.Single(report.Failures));
+        // One has the only place and waits for room; the others end in the queue, and are found there when it has ended.
+        Task<PullReport> first = target.PullAsync(new[] { Id("0") }, Ms(1500));
+        await Task.Delay(400, TestContext.Current.CancellationToken);
+        PullReport[] reports = await Task.WhenAll(Enumerable.Range(1, 4).Select(i => target.PullAsync(new[] { Id($"{i}") }, Ms(300))));
+        Assert.False(first.IsCompleted);
+        Assert.All((PullReport[])[await first, .. reports], static report => Assert.Single(report.Failures));
         for (int i = 0; i < 5; i++)
             target.Store.Delete(Id($"fill-{i}"));
         Assert.Empty((await target.PullAsync(new[] { Id("5") }, Soon)).Failures);
