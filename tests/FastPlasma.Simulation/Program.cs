@@ -50,7 +50,7 @@ static void Measure(SimOptions options, int runs)
     if (lab.Problem is not null)
         Console.WriteLine(lab.Problem);
     using var cluster = new LabCluster(lab, (int)(options.ObjectBytes >> 20) * 3 + 64);
-    cluster.Spread("warm", 8 << 20, options.Nodes - 1);
+    cluster.Spread("warm", options.ObjectBytes, options.Nodes - 1); // Code in its final form, memory that was touched.
     for (int run = 0; run < runs; run++)
     {
         SpreadRun one = cluster.Spread($"one{run}", options.ObjectBytes, 1), all = cluster.Spread($"all{run}", options.ObjectBytes, options.Nodes - 1);

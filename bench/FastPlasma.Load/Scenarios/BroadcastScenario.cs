@@ -10,7 +10,7 @@ namespace FastPlasma.Load.Scenarios;
 /// <summary>Does it take longer to bring an object to many nodes than to one?</summary>
 internal sealed class BroadcastScenario : IScenario
 {
-    private const int RoundsFull = 5, RoundsQuick = 3, WarmBytes = 4 << 20;
+    private const int RoundsFull = 5, RoundsQuick = 3;
     private const double NsPerSecond = 1e9;
 
     public string Name => "broadcast";
@@ -33,10 +33,10 @@ internal sealed class BroadcastScenario : IScenario
             if (lab.Problem is not null)
                 throw new PeerException($"{lab.Problem}: over loopback there is no link to share, so not measured", isLimit: true);
             using var cluster = new LabCluster(lab, mebibytes * 3 + 64);
-            cluster.Spread("warm", WarmBytes, nodes - 1);
             var one = new Latencies();
             var all = new Latencies();
             long bytes = (long)mebibytes << 20;
+            cluster.Spread("warm", bytes, nodes - 1); // Code in its final form, memory that was touched.
             string notes = "";
             for (int round = 0; round < context.Pick(RoundsFull, RoundsQuick); round++)
             {

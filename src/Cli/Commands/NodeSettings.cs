@@ -15,6 +15,16 @@ internal static class NodeSettings
 
     internal static readonly Option<NodeEndpoint[]> Peers = Endpoints("--peer", "Another node, host or host:port (port 7430); once for each.");
 
+    internal static readonly Option<string?> Redis = new("--redis")
+    {
+        Description = $"Find nodes and objects through a server of the Redis protocol instead of --peer: host:port[,host:port…][,ssl=true…] as StackExchange.Redis takes it. With a password, which others could see here, set {RedisVariable} instead.",
+        HelpName = "CONFIG",
+    };
+
+    internal static readonly Option<string?> Cluster = new("--cluster") { Description = "With --redis: the cluster's name, so that several can share a server. Default fastplasma.", HelpName = "NAME" };
+
+    private const string RedisVariable = "FASTPLASMA_REDIS";
+
     internal static readonly Option<string?> KeyFile = new("--key-file")
     {
         Description = $"File with the cluster's secret, at least {PlasmaNodeOptions.ClusterKeyBytesMin} random bytes, readable by its owner only; the same on all nodes.",
@@ -45,13 +55,24 @@ internal static class NodeSettings
     internal static PlasmaNodeOptions Of(Call call, NodeEndpoint listen, NodeEndpoint[]? peers) => new()
     {
         Listen = listen,
-        Directory = DirectoryOf(peers ?? []),
+        Directory = DirectoryOf(call, peers ?? []),
         ClusterKey = call.Value(KeyFile) is { } file ? ReadKey(file) : default,
         Tls = ReadTls(call),
     };
 
     /// <summary>The one place that chooses who says which nodes there are and who has what.</summary>
-    private static Func<IObjectDirectory> DirectoryOf(NodeEndpoint[] peers) => () => new StaticPeers(peers);
+    private static Func<IObjectDirectory> DirectoryOf(Call call, NodeEndpoint[] peers)
+    {
+        string? redis = call.Value(Redis) ?? (peers.Length == 0 ? Environment.GetEnvironmentVariable(RedisVariable) : null);
+        if (string.IsNullOrEmpty(redis))
+            return call.Value(Cluster) is null ? () => new StaticPeers(peers) : throw CliException.Usage($"--cluster belongs to --redis or {RedisVariable}");
+        if (peers.Length > 0)
+            throw CliException.Usage("--redis and --peer are two ways to find nodes; give one");
+        var options = new RedisDirectoryOptions { Configuration = redis };
+        if (call.Value(Cluster) is { } cluster)
+            options = options with { Prefix = cluster };
+        return options.Validate() is { } wrong ? throw CliException.Usage(wrong) : () => new RedisDirectory(options);
+    }
 
     private static NodeEndpoint Parse(ArgumentResult result, string text)
     {

@@ -36,7 +36,7 @@ internal static class ServeCommand
         "fastplasma serve --store prices --peer 10.0.0.2 --peer 10.0.0.3 --listen 10.0.0.1 --key-file /etc/fastplasma/key",
         "fastplasma serve --store scratch --create-size 4GiB --listen 127.0.0.1:0 --json")
     {
-        Listen, Advertise, NodeSettings.Peers, NodeSettings.KeyFile, NodeSettings.TlsCertificate, NodeSettings.TlsKey, NodeSettings.TlsAuthorities, Streams, Replicas, Name, CreateSize, Log,
+        Listen, Advertise, NodeSettings.Peers, NodeSettings.Redis, NodeSettings.Cluster, NodeSettings.KeyFile, NodeSettings.TlsCertificate, NodeSettings.TlsKey, NodeSettings.TlsAuthorities, Streams, Replicas, Name, CreateSize, Log,
     }.RunsUntilSignalled().Runs(Run);
 
     private static int Run(Call call)

@@ -28,7 +28,7 @@ internal sealed class PeerTable(IPeerHost host, IObjectDirectory directory, Node
     /// <summary>Peers that the directory knows, whether they can be reached or not.</summary>
     internal Peer[] Known() => [.. directory.Nodes.Select(node => Of(node.Endpoint)).OfType<Peer>()];
 
-    private Peer Make(NodeEndpoint endpoint) => new(host, endpoint, keep: !directory.KnowsLocations);
+    private Peer Make(NodeEndpoint endpoint) => new(host, endpoint, keep: !directory.KnowsLocations && directory.Nodes.Any(node => node.Endpoint == endpoint));
 
     public void Dispose()
     {
