@@ -180,6 +180,38 @@ public sealed partial class CliNodeTests : IDisposable
     public void Serve_refuses_what_cannot_be(string part, params string[] args) => Fails(2, part, ["serve", "-s", NewStore().Name, .. args]);
 
     [Fact]
+    public void Nodes_find_each_other_through_redis()
+    {
+        string folder = Directory.CreateTempSubdirectory(Leftovers.Prefix).FullName;
+        try
+        {
+            using var redis = new RedisServer(folder);
+            ScratchStore a = NewStore(), b = NewStore();
+            Serve(a, "--redis", redis.Configuration, "--cluster", "c1");
+            Serve(b, "--redis", redis.Configuration, "--cluster", "c1");
+            byte[] content = Content(9, 300_000);
+            a.Store.Put(ObjectId.FromName("x"), content);
+            Assert.Equal(PlasmaStatus.Ok, b.Store.TryGet(ObjectId.FromName("x"), Patience, out PlasmaObject found));
+            using (found)
+                Assert.True(found.Span.SequenceEqual(content));
+        }
+        finally
+        {
+            Directory.Delete(folder, recursive: true);
+        }
+    }
+
+    [Fact]
+    public void Options_of_redis_are_checked()
+    {
+        string store = NewStore().Name;
+        Fails(2, "give one", "serve", "-s", store, "--redis", "127.0.0.1:1", "--peer", "127.0.0.1");
+        Fails(2, "--cluster belongs to --redis", "serve", "-s", store, "--cluster", "c");
+        Fails(2, "Prefix has to be", "serve", "-s", store, "--redis", "127.0.0.1:1", "--cluster", "no spaces");
+        Fails(2, "Configuration is no configuration string", "serve", "-s", store, "--redis", ",password=secret");
+    }
+
+    [Fact]
     public void A_key_file_is_the_owners_and_long_enough()
     {
         string store = NewStore().Name, key = _files.File("key", Content(1, 32));
