@@ -101,6 +101,25 @@ public sealed unsafe class PinnedMemoryTests : StoreTest
         Assert.Single(_store.Stats().Participants);
     }
 
+    [Fact]
+    public void A_handle_is_good_at_every_moment_while_others_pin_and_unpin()
+    {
+        using PlasmaObject obj = _store.Get(Id("a"), TimeSpan.Zero);
+        PlasmaObject read = obj; // The same handle.
+        ReadOnlyMemory<byte> memory = obj.AsMemory();
+        using var done = new ManualResetEventSlim();
+        Eventually.Run[] pinners = [.. Enumerable.Range(0, 2).Select(_ => Eventually.Start(() =>
+        {
+            while (!done.IsSet) // Ends with the reader.
+                memory.Pin().Dispose();
+        }))];
+        for (int i = 0; i < 300_000; i++)
+            Assert.True(read.IsValid && read.Span.Length == Bytes && memory.Span.Length == Bytes);
+        done.Set();
+        foreach (Eventually.Run pinner in pinners)
+            pinner.Join();
+    }
+
     /// <summary>Whoever is last releases, whichever way they meet.</summary>
     [Fact]
     public void Pins_and_releases_of_many_threads_end_with_nothing_pinned()

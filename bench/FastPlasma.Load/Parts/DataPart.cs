@@ -24,8 +24,12 @@ internal sealed class DataPart : IPart
         using var stream = new MemoryStream();
         var all = new Dictionary<(string Kind, string Peer), Values>
         {
-            [(Tensor, PeerList.Product)] = new InPlaceTensor(store), [(Tensor, MemoryStream)] = new StreamedTensor(store, stream), [(Tensor, CeilingPeer.PeerName)] = new Plain(store),
-            [(Arrow, PeerList.Product)] = new InPlaceArrow(store), [(Arrow, MemoryStream)] = new StreamedArrow(store, stream), [(Arrow, CeilingPeer.PeerName)] = new Plain(store),
+            [(Tensor, PeerList.Product)] = new InPlaceTensor(store),
+            [(Tensor, MemoryStream)] = new StreamedTensor(store, stream),
+            [(Tensor, CeilingPeer.PeerName)] = new Plain(store),
+            [(Arrow, PeerList.Product)] = new InPlaceArrow(store),
+            [(Arrow, MemoryStream)] = new StreamedArrow(store, stream),
+            [(Arrow, CeilingPeer.PeerName)] = new Plain(store),
         };
         TimedCalls.Serve(parent, request => request.What == Warm ? WarmAll(all.Values) : all[(request.Rest[0], request.Rest[1])].Do(request));
     }

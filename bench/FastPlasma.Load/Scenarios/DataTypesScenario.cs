@@ -15,7 +15,7 @@ internal sealed class DataTypesScenario : IScenario
 
     private const int WarmRounds = 1, SmallRoundsFull = 31, SmallRoundsQuick = 9, LargeRoundsFull = 9, LargeRoundsQuick = 3, LargeBytesMin = 16 << 20, CopiesBytes = 1 << 20;
     private const long CapacityBytes = 512L << 20;
-    private static readonly (int Bytes, int Operations)[] s_sizes = [(1 << 10, 500), (1 << 20, 16), (100 << 20, 1)];
+    private static readonly (int Bytes, int Operations)[] s_sizes = [(1 << 10, 2000), (1 << 20, 16), (100 << 20, 1)];
     private static readonly string[] s_kinds = [DataPart.Tensor, DataPart.Arrow], s_peers = [CeilingPeer.PeerName, PeerList.Product, PeerName], s_calls = ["put", "get", "sum"];
 
     public string Name => "data-types";

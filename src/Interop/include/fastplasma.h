@@ -88,7 +88,7 @@ typedef enum fp_status {
     FP_NO_STORE = 104,         /* there is no store of that name */
     FP_FORKED = 105,           /* the store was opened before a fork, and this is the child */
     FP_CANCELLED = 106,        /* fp_cancel was called */
-    FP_NO_MEMORY = 107,        /* this process has no memory left, or too many handles of one kind (4,095) */
+    FP_NO_MEMORY = 107,        /* this process has no memory left, can have no thread (of the first call of all too), or has too many handles of one kind (4,095) */
     FP_UNSUPPORTED = 108,      /* the processor lacks instructions that the library is compiled with; of every call then */
     FP_INTERNAL = 199          /* a bug of the library; the message is one line with the kind of failure and where it was */
 } fp_status;
@@ -250,7 +250,8 @@ typedef struct fp_writer {
 /* Begins an object that is written in place: no copy. Statuses as fp_put. */
 fp_status fp_create(fp_store *store, const fp_id *id, int64_t size, const fp_object_options *options, fp_writer *writer);
 
-/* Publishes it: immutable from here on. Writing to data afterwards is the caller's breach. FP_CLOSED if it was sealed or aborted before. */
+/* Publishes it: immutable from here on. Writing to data afterwards is the caller's breach. FP_CLOSED if it was sealed or aborted before; FP_INVALID_ARGUMENT if data or size are not those of fp_create,
+ * and the writer stays open. */
 fp_status fp_seal(fp_writer *writer);
 
 /* Gives it up unless it was sealed (then FP_CLOSED): id and memory are free again. */
@@ -497,7 +498,7 @@ fp_status fp_last_full_holders(fp_memory_holder_callback each, void *context);
 
 typedef struct fp_verify_report {
     size_t struct_size;
-    int64_t objects, checksums_verified, payload_bytes; /* what was read; 0 without checksums */
+    int64_t objects, checksums_verified, payload_bytes; /* sealed objects, stored checksums that were compared, bytes of the objects' payloads */
     int64_t problem_count, note_count;
 } fp_verify_report;
 

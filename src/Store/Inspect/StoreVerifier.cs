@@ -6,7 +6,7 @@ using FastPlasma.Index;
 
 namespace FastPlasma.Inspect;
 
-/// <summary>Checks every invariant of a store while others use it: entries against index words, block words against entries, chunk words, checksums. Writes nothing but pins, while it computes checksums.</summary>
+/// <summary>Checks every invariant of a store while others use it: entries against index words, block words against entries, chunk words, checksums. Writes nothing but pins, while it looks at an object.</summary>
 /// <remarks>What looks wrong may only be changing, so each suspicion is looked at again some milliseconds later and counts only if nothing moved.</remarks>
 internal sealed unsafe class StoreVerifier(PlasmaStore store)
 {
@@ -23,8 +23,7 @@ internal sealed unsafe class StoreVerifier(PlasmaStore store)
         {
             uint index = e;
             Suspect(() => CheckEntry(index));
-            if (checksums)
-                CheckSum(index);
+            LookAtObject(index, checksums);
             if (e % 1024 == 0)
                 progress?.Report(0.8 * e / count);
         }
@@ -173,7 +172,7 @@ internal sealed unsafe class StoreVerifier(PlasmaStore store)
             && (place.IsLarge ? (ulong)index >= place.FirstGrain && (ulong)index < place.FirstGrain + place.Count : (ulong)index == place.Index);
     }
 
-    private void CheckSum(uint index)
+    private void LookAtObject(uint index, bool checksum)
     {
         var state = new StateWord(Volatile.Read(ref _memory.Entries[index].State));
         if (state.State != ObjectState.Sealed || !store.TryPinEntry(index, state.Generation, out PlasmaObject obj))
@@ -182,7 +181,7 @@ internal sealed unsafe class StoreVerifier(PlasmaStore store)
         {
             _objects++;
             _payloadBytes += obj.Length;
-            if (!state.HasChecksum)
+            if (!checksum || !state.HasChecksum)
                 return;
             _checksums++;
             if (!obj.VerifyChecksum())

@@ -49,7 +49,7 @@ public unsafe struct PlasmaObject : IDisposable
     }
 
     /// <summary>Whether this handle pins an object now.</summary>
-    public readonly bool IsValid => _store is not null && (_store.Slots!.IsHeld(_slot, _sequence) || _store.Slots.IsKept(_slot, _sequence));
+    public readonly bool IsValid => _store is not null && _store.Slots!.IsHeldOrKept(_slot, _sequence);
 
     /// <summary>Length of the payload in bytes.</summary>
     public readonly long Length
@@ -248,13 +248,13 @@ public unsafe struct PlasmaObject : IDisposable
     private readonly void ThrowIfReleased()
     {
         if (_store is null || !_store.Slots!.IsHeld(_slot, _sequence) || _store.IsDisposed)
-            ThrowUnlessKept(_store, _slot, _sequence);
+            ThrowUnlessHeldOrKept(_store, _slot, _sequence);
     }
 
     [MethodImpl(MethodImplOptions.NoInlining)]
-    private static void ThrowUnlessKept(PlasmaStore? store, int slot, long sequence)
+    private static void ThrowUnlessHeldOrKept(PlasmaStore? store, int slot, long sequence)
     {
-        if (store is null || store.IsDisposed || !store.Slots!.IsKept(slot, sequence))
+        if (store is null || store.IsDisposed || !store.Slots!.IsHeldOrKept(slot, sequence))
             throw store is { IsForked: true }
                 ? new InvalidOperationException(store.ForkedMessage)
                 : new ObjectDisposedException(nameof(PlasmaObject), store is null ? "The handle is empty." : store.IsClosing ? "The store is closed in this process." : "The object has been released.");
@@ -266,7 +266,7 @@ public unsafe struct PlasmaObject : IDisposable
     {
         ThrowIfReleased();
         if (!_store!.Slots!.TryKeep(_slot, _sequence))
-            ThrowUnlessKept(_store, _slot, _sequence); // Released in this very moment.
+            ThrowUnlessHeldOrKept(_store, _slot, _sequence); // Released in this very moment.
         return _payload;
     }
 

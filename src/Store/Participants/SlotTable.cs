@@ -156,15 +156,15 @@ internal sealed unsafe class SlotTable
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     internal static void EndRelease(long* place, long sequence) => Volatile.Write(ref *place, sequence + ToFree);
 
-    /// <summary>Whether a handle that was not released holds its slot, which is kept besides.</summary>
-    internal bool IsKept(int slot, long sequence) => Volatile.Read(ref _sequence[slot]) == (sequence | KeptBit);
+    /// <summary>Whether a handle still holds its slot, which may be kept besides: by one look, because two could fall on either side of a change between held and kept.</summary>
+    internal bool IsHeldOrKept(int slot, long sequence) => (Volatile.Read(ref _sequence[slot]) & ~KeptBit) == sequence;
 
     /// <summary>Keeps a held slot beyond the release of its handle, until <see cref="EndKeeping"/> as often as this. False when the handle was released.</summary>
     internal bool TryKeep(int slot, long sequence)
     {
         lock (_keepers)
         {
-            if (!IsKept(slot, sequence) && Interlocked.CompareExchange(ref _sequence[slot], sequence | KeptBit, sequence) != sequence)
+            if (Volatile.Read(ref _sequence[slot]) != (sequence | KeptBit) && Interlocked.CompareExchange(ref _sequence[slot], sequence | KeptBit, sequence) != sequence)
                 return false;
             _keepers[slot] = _keepers.GetValueOrDefault(slot) + 1;
             return true;
@@ -197,7 +197,7 @@ internal sealed unsafe class SlotTable
     /// <summary>First half of a release that did not begin at once: of a handle that was released before nothing, of one that is kept only the mark. True when its keeping has just ended, and the release has begun after all.</summary>
     internal bool TryBeginReleaseKept(int slot, long sequence)
     {
-        if (!IsKept(slot, sequence) && !IsHeld(slot, sequence))
+        if (!IsHeldOrKept(slot, sequence))
             return false;
         lock (_keepers)
             return Interlocked.CompareExchange(ref _sequence[slot], sequence | KeptBit | EndedBit, sequence | KeptBit) != (sequence | KeptBit) && TryBeginRelease(slot, sequence);

@@ -571,7 +571,7 @@ static void part_standard(const char *path)
     close(2);
     fp_store *store = NULL, *second = NULL;
     fp_store_options options;
-    F(fp_store_options_init)(&options);
+    F(fp_store_options_init_sized)(&options, sizeof options);
     options.capacity_bytes = 16 << 20;
     fp_status created = F(fp_create_store)(name, &options, &store), opened = F(fp_open)(name, NULL, &second), destroyed = F(fp_destroy)(name, NULL);
     fp_store *anonymous = use();
