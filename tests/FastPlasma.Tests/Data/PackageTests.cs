@@ -23,7 +23,7 @@ public sealed class PackageTests : IDisposable
         Dotnet(Repository.Folder, ["msbuild", "eng/packages.proj", "-restore", "-t:Pack", "-p:WithTool=false", $"-p:PackageOutputPath={packages}", .. common]);
 
         // Complete.
-        string[] ids = ["FastPlasma", "FastPlasma.Allocator", "FastPlasma.Data", "FastPlasma.Native"];
+        string[] ids = ["FastPlasma", "FastPlasma.Allocator", "FastPlasma.Data", "FastPlasma.Native", "FastPlasma.Transfer"];
         Assert.Equal(ids.Select(static id => $"{id}.0.1.0").Order(StringComparer.Ordinal), Directory.GetFiles(packages, "*.nupkg").Select(Path.GetFileNameWithoutExtension).Order(StringComparer.Ordinal));
         foreach (string id in ids)
         {

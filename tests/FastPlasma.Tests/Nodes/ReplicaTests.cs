@@ -27,7 +27,7 @@ public sealed unsafe class ReplicaTests : StoreTest
             Same([1, 2, 3], replica.Metadata);
             Assert.Equal(("näme", "text/plain", original.Incarnation, original.Checksum), (replica.Name, replica.ContentType, replica.Incarnation, replica.Checksum));
             Assert.True(replica.VerifyChecksum());
-            Assert.Equal(image, to.ImageOf(replica, out _)); // As good a source as the original.
+            Assert.Equal(image with { IsReplica = true }, to.ImageOf(replica, out _)); // As good a source as the original.
         }
         Assert.True(events.TryRead(out PlasmaEvent e, out ulong incarnation));
         Assert.Equal((PlasmaEventKind.Sealed, Id("a"), 3, image.Incarnation), (e.Kind, e.Id, e.MetadataBytes, incarnation));
