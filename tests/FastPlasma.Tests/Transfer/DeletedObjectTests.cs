@@ -139,6 +139,7 @@ public sealed class DeletedObjectTests : NodeTest
         b.Store.Put(Id("x"), [1, 2, 3]);
         Assert.Empty((await b.PushAsync(new[] { Id("x") }, wire.Endpoint, TimeSpan.FromSeconds(60))).Failures);
         Until(() => !a.Store.Contains(Id("y")), "the delete");
+        Assert.Equal(2, wire.Connections); // No further return told it.
     }
 
     [Fact]
