@@ -54,12 +54,17 @@ internal static unsafe partial class Libc
         [FieldOffset(48)] internal long Blocks;
     }
 
-    /// <summary>struct msghdr of 64-bit Linux with glibc: no address, no control data.</summary>
-    [StructLayout(LayoutKind.Explicit, Size = 56)]
+    /// <summary>struct msghdr of 64-bit Linux with glibc; without address and control data.</summary>
+    [StructLayout(LayoutKind.Sequential)]
     internal struct Msghdr
     {
-        [FieldOffset(16)] internal IoPart* Parts;
-        [FieldOffset(24)] internal nuint PartCount;
+        internal nint Name;
+        internal uint NameBytes;
+        internal IoPart* Parts;
+        internal nuint PartCount;
+        internal nint Control;
+        internal nuint ControlBytes;
+        internal int Flags;
     }
 
     /// <summary>Beginning of struct passwd and struct group, as far as they are alike: name, password, number.</summary>
