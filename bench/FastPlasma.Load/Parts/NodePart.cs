@@ -140,7 +140,7 @@ internal sealed class NodePart : IPart
     /// <summary>Reads the clock when the object is sealed.</summary>
     private sealed class SealWaiter : IFetchWaiter, IDisposable
     {
-        private readonly ManualResetEventSlim _done = new();
+        private readonly ManualResetEventSlim _done = new(initialState: false, spinCount: 0); // A waiter that spins would take a processor from those that are measured.
         private long _at;
         private string? _failure;
 
