@@ -60,8 +60,7 @@ internal sealed class StoreEvents : IDisposable
             }
             catch (OperationCanceledException)
             {
-                Drain(); // The node is being stopped.
-                return;
+                // The node is being stopped: the loop ends.
             }
             catch (ObjectDisposedException)
             {
@@ -76,6 +75,7 @@ internal sealed class StoreEvents : IDisposable
                 _stop.Token.WaitHandle.WaitOne(10);
             }
         }
+        Drain();
     }
 
     /// <summary>The node is being stopped: what has happened until now is told, or a delete would be forgotten.</summary>
