@@ -9,7 +9,8 @@ public sealed class HistoryTests(ITestOutputHelper output) : StoreTest
     private const int Ids = 3;
 
     // Few records and buckets, so that calls on different ids meet in them too.
-    private static readonly PlasmaOptions s_options = new() { CapacityBytes = 16 << 20, ObjectCountMax = 32 };
+    // Room enough that no put of these processes is refused while others are backing chunks at that moment, which the store may say (docs/concurrency.md, section 9) and the checker does not take for an answer.
+    private static readonly PlasmaOptions s_options = new() { CapacityBytes = 64 << 20, ObjectCountMax = 32 };
 
     private readonly Dictionary<(CallKind, PlasmaStatus), int> _answers = [];
 
