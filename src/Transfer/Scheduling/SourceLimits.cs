@@ -6,7 +6,7 @@ internal static class SourceLimits
     internal const int CompleteMax = 8, PartialMax = 8;
 
     /// <summary>Chunks asked over one connection at a time.</summary>
-    internal const int CreditsPerLink = 8;
+    internal const int CreditsPerLink = 3;
 
     /// <summary>Whether one more node is worth asking.</summary>
     internal static bool WantsMore(FetchPlan plan) => plan.CompleteCount < CompleteMax && plan.PartialCount < PartialMax;
