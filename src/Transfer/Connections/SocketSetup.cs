@@ -18,6 +18,22 @@ internal static class SocketSetup
         socket.SetSocketOption(SocketOptionLevel.Tcp, SocketOptionName.TcpKeepAliveTime, KeepAliveSeconds);
         socket.SetSocketOption(SocketOptionLevel.Tcp, SocketOptionName.TcpKeepAliveInterval, KeepAliveSeconds);
         socket.SetSocketOption(SocketOptionLevel.Tcp, SocketOptionName.TcpKeepAliveRetryCount, KeepAliveProbes);
+        if (OperatingSystem.IsLinux() && socket.RemoteEndPoint is IPEndPoint { Address: { } address } && IPAddress.IsLoopback(address))
+            UsePlainCongestionControl(socket);
+    }
+
+    /// <summary>Within a machine there is no congestion to control, and what paces its packets (bbr) holds back a sender that is asked chunk by chunk: 2.9 instead of 4.3 GB/s. Elsewhere the system's choice stands.</summary>
+    private static void UsePlainCongestionControl(Socket socket)
+    {
+        const int TCP_CONGESTION = 13; // linux/tcp.h
+        try
+        {
+            socket.SetRawSocketOption((int)SocketOptionLevel.Tcp, TCP_CONGESTION, "reno"u8);
+        }
+        catch (SocketException)
+        {
+            // Not allowed here (net.ipv4.tcp_allowed_congestion_control): slower, no more.
+        }
     }
 
     /// <summary>Connects, to each address that the name has in turn, within <paramref name="timeout"/> in all; <paramref name="stop"/> ends it.</summary>
