@@ -187,6 +187,7 @@ public sealed unsafe partial class PlasmaStore : IDisposable
     /// <exception cref="PlasmaFormatException">Files under that name are no store of this build.</exception>
     /// <exception cref="UnauthorizedAccessException">The user is neither writer nor admitted reader.</exception>
     /// <exception cref="IOException">The system refused memory or files.</exception>
+    /// <exception cref="OutOfMemoryException">The system refused the thread that maintains stores.</exception>
     public static PlasmaStore OpenOrCreate(string name, PlasmaOptions? options = null)
     {
         options ??= new PlasmaOptions();
@@ -214,6 +215,7 @@ public sealed unsafe partial class PlasmaStore : IDisposable
 
     /// <summary>Creates a store whose name must be free.</summary>
     /// <exception cref="IOException">The name is taken, or the system refused memory or files.</exception>
+    /// <exception cref="OutOfMemoryException">The system refused the thread that maintains stores.</exception>
     /// <inheritdoc cref="OpenOrCreate"/>
     public static PlasmaStore Create(string name, PlasmaOptions? options = null)
     {

@@ -27,10 +27,23 @@ internal static class Maintainer
             if (!s_running)
             {
                 CoarseClock.Advance();
-                new Thread(Run) { IsBackground = true, Name = "fastplasma" }.Start(); // The system may refuse it: then nothing is registered.
+                StartThread(); // The system may refuse it: then nothing is registered.
                 s_running = true;
             }
             s_stores.Add(new WeakReference<PlasmaStore>(store));
+        }
+    }
+
+    private static void StartThread()
+    {
+        try
+        {
+            new Thread(Run) { IsBackground = true, Name = "fastplasma" }.Start();
+        }
+        catch (OutOfMemoryException e)
+        {
+            // The runtime says no more than that, whatever was missing.
+            throw new OutOfMemoryException("The system refuses a thread for the maintenance of stores: this process has too many threads, or no memory or descriptor is left for one.", e);
         }
     }
 

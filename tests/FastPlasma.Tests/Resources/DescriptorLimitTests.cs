@@ -16,6 +16,9 @@ public sealed partial class DescriptorLimitTests
 {
     private const int DescriptorLimit = 7, FreeMax = 16;
 
+    // A thread needs a descriptor too while it is started; the one that maintains stores is, unless another store of this process is open or was a moment ago.
+    private const string Refusal = "EMFILE|Too many open files|refuses a thread";
+
     [Fact]
     public void Creating_with_too_few_descriptors_says_EMFILE_and_leaves_nothing()
     {
@@ -24,10 +27,10 @@ public sealed partial class DescriptorLimitTests
             string name = ScratchStore.NewName();
             try
             {
-                IOException? error = WithFreeDescriptors(free, () => PlasmaStore.Create(name, new PlasmaOptions { CapacityBytes = 2 << 20 }).Dispose());
+                Exception? error = WithFreeDescriptors(free, () => PlasmaStore.Create(name, new PlasmaOptions { CapacityBytes = 2 << 20 }).Dispose());
                 if (error is null)
                     return true;
-                Assert.Matches("EMFILE|Too many open files", error.Message);
+                Assert.Matches(Refusal, error.Message);
                 Assert.Empty(Directory.GetFiles(SharedFile.SharedMemoryDirectory, $"fastplasma.{name}*"));
                 return false;
             }
@@ -45,8 +48,8 @@ public sealed partial class DescriptorLimitTests
         using var scratch = new ScratchStore();
         (int refused, int opened) = ForEachCount(free =>
         {
-            IOException? error = WithFreeDescriptors(free, () => PlasmaStore.Open(scratch.Name).Dispose());
-            Assert.Matches("EMFILE|Too many open files", error?.Message ?? "EMFILE");
+            Exception? error = WithFreeDescriptors(free, () => PlasmaStore.Open(scratch.Name).Dispose());
+            Assert.Matches(Refusal, error?.Message ?? "EMFILE");
             return error is null;
         });
         Assert.True(refused >= 5 && opened > 0, $"{refused} refused, {opened} opened");
@@ -108,7 +111,7 @@ public sealed partial class DescriptorLimitTests
     }
 
     /// <summary>Runs the body while the process can open only <paramref name="free"/> more descriptors. Returns what it threw.</summary>
-    private static IOException? WithFreeDescriptors(int free, Action body)
+    private static Exception? WithFreeDescriptors(int free, Action body)
     {
         var ballast = new List<SharedFile>();
         Assert.Equal(0, getrlimit(DescriptorLimit, out Limit before));
@@ -136,7 +139,7 @@ public sealed partial class DescriptorLimitTests
                 body();
                 return null;
             }
-            catch (IOException e)
+            catch (Exception e) when (e is IOException or OutOfMemoryException)
             {
                 return e;
             }
