@@ -1,3 +1,4 @@
+using System.Diagnostics.CodeAnalysis;
 using FastPlasma.Native;
 using Microsoft.Extensions.Logging;
 
@@ -34,6 +35,7 @@ internal static class Maintainer
         }
     }
 
+    [SuppressMessage("Usage", "CA2201", Justification = "The runtime's own exception, with what it leaves out.")]
     private static void StartThread()
     {
         try
