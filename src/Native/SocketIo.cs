@@ -36,14 +36,18 @@ internal static unsafe class SocketIo
     }
 
     /// <summary>Receives into the parts, in their order.</summary>
-    /// <returns>Bytes received, fewer than asked for only when the sender has closed or was interrupted; 0 when there will be none.</returns>
+    /// <param name="socket">The descriptor.</param>
+    /// <param name="parts">Where to.</param>
+    /// <param name="count">How many of them.</param>
+    /// <param name="all">Whether to wait until all of them are full, instead of until anything is there.</param>
+    /// <returns>Bytes received, fewer than all that were to be waited for only when the sender has closed or was interrupted; 0 when there will be none.</returns>
     /// <exception cref="OsException">The connection is broken.</exception>
-    internal static nint Receive(int socket, IoPart* parts, int count)
+    internal static nint Receive(int socket, IoPart* parts, int count, bool all = true)
     {
         var message = new Libc.Msghdr { Parts = parts, PartCount = (nuint)count };
         while (true) // Ends with bytes, the end of the stream or an error; a signal only repeats the call.
         {
-            nint received = Libc.recvmsg(socket, &message, Libc.MSG_WAITALL);
+            nint received = Libc.recvmsg(socket, &message, all ? Libc.MSG_WAITALL : 0);
             if (received >= 0)
                 return received;
             int errno = Marshal.GetLastPInvokeError();

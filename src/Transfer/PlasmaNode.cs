@@ -365,7 +365,7 @@ public sealed partial class PlasmaNode : IHostedService, IAsyncDisposable, IPeer
         {
             connection = _options.Tls is { } tls ? TlsConnection.AsRequester(socket, tls, _counters) : new PlainConnection(socket);
             hello = Handshake.AsRequester(connection, _self!, kind);
-            return new FrameChannel(connection);
+            return new FrameChannel(connection, FrameChannel.AheadOf(kind));
         }
         catch (Exception e)
         {

@@ -279,6 +279,8 @@ internal sealed class SimFetch(Cluster cluster, SimNode node, int id, int priori
 
     private void Pump(Source source)
     {
+        if (!SourceLimits.IsDue(source.Links, Plan!.IsShared))
+            return;
         while (SourceLimits.LinkFor(source.Links, Plan!.IsShared, static _ => false) is { } flow && Plan.TryAsk(source.Index, _patience!.IsSpent, out int chunk)) // Ends with the credits.
         {
             source.Links[flow].Add(chunk);

@@ -12,7 +12,13 @@ internal sealed unsafe class FrameChannel : IDisposable
 {
     private readonly ITransferConnection _connection;
     private readonly Lock _sendLock = new();
-    private readonly byte* _head = (byte*)NativeMemory.AlignedAlloc(FrameHeader.SizeBytes + Limits.BodyBytesMax, 64);
+
+    // Headers and records that have been received, from _from to _to; the bytes of objects never come here.
+    private const int BufferBytes = 2 * (FrameHeader.SizeBytes + Limits.BodyBytesMax);
+    private readonly byte* _buffer = (byte*)NativeMemory.AlignedAlloc(BufferBytes, 64);
+    private readonly int _aheadBytes;
+    private int _from, _to;
+    private byte* _records;
 
     // Frames that wait to be sent, in a row. Filled under its own lock, so that who has a frame to send never waits for who is sending.
     private readonly Lock _queueLock = new();
@@ -29,7 +35,20 @@ internal sealed unsafe class FrameChannel : IDisposable
     /// <summary>Frames without bytes that may wait for a slow peer before it counts as broken.</summary>
     internal const int QueuedBytesMax = 4 << 20;
 
-    internal FrameChannel(ITransferConnection connection) => _connection = connection;
+    /// <summary>Takes ownership of a connection whose handshake is done.</summary>
+    /// <param name="connection">The connection.</param>
+    /// <param name="aheadBytes">How much one receive may take, from a frame's beginning on, before it is known what frame it is. No more than the shortest frame has, header and records, that is followed by bytes of an object: those are received straight to their places.</param>
+    internal FrameChannel(ITransferConnection connection, int aheadBytes = FrameHeader.SizeBytes)
+    {
+        _connection = connection;
+        _aheadBytes = Math.Max(aheadBytes, FrameHeader.SizeBytes);
+    }
+
+    /// <summary>For who answers: no frame of a requester is followed by bytes of an object, so that many are received at once.</summary>
+    internal const int AheadOfServer = 16 << 10;
+
+    /// <summary>For who asks: what a server sends, header and record at once.</summary>
+    internal static int AheadOf(ConnectionKind kind) => FrameHeader.SizeBytes + (kind == ConnectionKind.Data ? ChunkRecord.SizeBytes : ObjectRecord.SizeBytes);
 
     /// <summary>The other end, to show.</summary>
     internal string RemoteAddress => _connection.RemoteAddress;
@@ -58,18 +77,19 @@ internal sealed unsafe class FrameChannel : IDisposable
     /// <exception cref="IOException">The connection broke.</exception>
     internal bool TryReceive(out FrameHeader header)
     {
-        var part = new IoPart(_head, FrameHeader.SizeBytes);
-        if (!_connection.Receive(new ReadOnlySpan<IoPart>(in part)))
+        if (!TryFill(FrameHeader.SizeBytes))
         {
             header = default;
             return false;
         }
-        header = *(FrameHeader*)_head;
+        header = Unsafe.ReadUnaligned<FrameHeader>(_buffer + _from);
         if (header.Validate() is { } wrong)
             throw new ProtocolException($"{RemoteAddress}: {wrong}");
         if (header.BodyBytes > 0)
-            ReceiveBytes(new IoPart(_head + FrameHeader.SizeBytes, header.BodyBytes)); // SAFETY: Validate bounds it by BodyBytesMax.
-        uint check = header.CheckOf(new ReadOnlySpan<byte>(_head + FrameHeader.SizeBytes, (int)header.BodyBytes));
+            FillRest(FrameHeader.SizeBytes + (int)header.BodyBytes);
+        _records = _buffer + _from + FrameHeader.SizeBytes;
+        _from += FrameHeader.SizeBytes + (int)header.BodyBytes;
+        uint check = header.CheckOf(new ReadOnlySpan<byte>(_records, (int)header.BodyBytes));
         if (check != header.Check)
             throw new ProtocolException($"{RemoteAddress}: the check of a {header.Type} frame is {header.Check:x8} instead of {check:x8}");
         Interlocked.Add(ref _bytesIn, FrameHeader.SizeBytes + header.BodyBytes);
@@ -82,11 +102,50 @@ internal sealed unsafe class FrameChannel : IDisposable
     /// <summary>Records of the frame that <see cref="TryReceive"/> has just returned; valid until its next call.</summary>
     internal ReadOnlySpan<T> Records<T>(in FrameHeader header)
         where T : unmanaged =>
-        new(_head + FrameHeader.SizeBytes, (int)header.BodyBytes / sizeof(T)); // SAFETY: the body holds so many records of the type; the header was validated.
+        new(_records, (int)header.BodyBytes / sizeof(T)); // SAFETY: the body holds so many records of the type; the header was validated.
+
+    /// <summary>Receives until so many bytes of the next frame are there.</summary>
+    /// <returns>False if the stream ended before the first.</returns>
+    private bool TryFill(int bytes)
+    {
+        int there = _to - _from;
+        if (there >= bytes)
+            return true;
+        if (there == 0)
+        {
+            _from = _to = 0;
+        }
+        else if (_from + Math.Max(bytes, _aheadBytes) > BufferBytes)
+        {
+            Buffer.MemoryCopy(_buffer + _from, _buffer, BufferBytes, there);
+            (_from, _to) = (0, there);
+        }
+        // SAFETY: Validate bounds a frame by half of the buffer, which is more than _aheadBytes.
+        int received = _connection.ReceiveSome(_buffer + _to, bytes - there, Math.Max(bytes, _aheadBytes) - there);
+        _to += received;
+        return received > 0 || (there > 0 ? throw new EndOfStreamException($"{RemoteAddress} closed the connection in the middle of a frame") : false);
+    }
+
+    private void FillRest(int bytes)
+    {
+        if (_to - _from >= bytes)
+            return;
+        Volatile.Write(ref _receivingSince, Environment.TickCount64);
+        try
+        {
+            TryFill(bytes);
+        }
+        finally
+        {
+            Volatile.Write(ref _receivingSince, 0);
+        }
+    }
 
     /// <summary>Receives the bytes that follow a frame, straight to their places.</summary>
     internal void ReceiveBytes(ReadOnlySpan<IoPart> parts)
     {
+        if (_from != _to) // No frame that bytes follow is shorter than what is read ahead.
+            throw new ProtocolException($"{RemoteAddress}: {_to - _from} bytes of an object were taken for a frame");
         Volatile.Write(ref _receivingSince, Environment.TickCount64);
         try
         {
@@ -186,7 +245,7 @@ internal sealed unsafe class FrameChannel : IDisposable
         _connection.Abort();
         lock (_sendLock)
             _connection.Dispose();
-        NativeMemory.AlignedFree(_head);
+        NativeMemory.AlignedFree(_buffer);
     }
 
     private void SendParts(ReadOnlySpan<IoPart> parts)

@@ -32,6 +32,14 @@ internal interface ITransferConnection : IDisposable
     /// <exception cref="IOException">The connection is broken or aborted, or ended in the middle.</exception>
     bool Receive(ReadOnlySpan<IoPart> parts);
 
+    /// <summary>Receives what is there, and waits only until there is enough.</summary>
+    /// <param name="address">Where to.</param>
+    /// <param name="atLeast">Bytes that are waited for, at least 1.</param>
+    /// <param name="atMost">Room.</param>
+    /// <returns>Bytes received, <paramref name="atLeast"/> to <paramref name="atMost"/>; 0 if the stream ended before the first.</returns>
+    /// <exception cref="IOException">The connection is broken or aborted, or ended in the middle.</exception>
+    unsafe int ReceiveSome(byte* address, int atLeast, int atMost);
+
     /// <summary>Breaks the connection: calls that wait in it end with an exception.</summary>
     void Abort();
 }

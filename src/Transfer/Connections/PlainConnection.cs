@@ -6,14 +6,16 @@ namespace FastPlasma.Transfer.Connections;
 /// <summary>A TCP socket without cipher: gathering sends and scattering receives straight from and to their memory.</summary>
 internal sealed unsafe class PlainConnection : ITransferConnection
 {
-    /// <summary>Calls are cut into pieces of this size, so that progress of a slow link is seen.</summary>
-    private const int PieceBytes = 256 << 10;
+    /// <summary>Calls are cut into pieces, so that progress of a slow link is seen: of the smaller size at first, of twice as much each time that one went by in less than <see cref="QuickMs"/>.</summary>
+    private const int PieceBytesMin = 256 << 10, PieceBytesMax = 4 << 20, QuickMs = 20;
 
     private readonly Socket _socket;
     private readonly int _descriptor;
     private bool _held;
     private int _aborted;
     private long _receivedAt = Environment.TickCount64, _sentAt = Environment.TickCount64;
+    private int _sendPiece = PieceBytesMin; // Of the sending thread.
+    private int _receivePiece = PieceBytesMin; // Of the receiving one.
 
     /// <summary>Takes ownership of a connected socket that blocks.</summary>
     internal PlainConnection(Socket socket)
@@ -41,11 +43,12 @@ internal sealed unsafe class PlainConnection : ITransferConnection
         while (!left.IsEmpty) // Ends: each call sends at least a byte or throws.
         {
             ThrowIfAborted();
-            nuint whole = left.Cut(PieceBytes, out int count);
+            long begun = Environment.TickCount64;
+            nuint whole = left.Cut((nuint)_sendPiece, out int count);
             nint sent = SocketIo.Send(_descriptor, left.First, count, wait: true);
             left.Uncut(count, whole);
             left.Advance(sent);
-            Volatile.Write(ref _sentAt, Environment.TickCount64);
+            Volatile.Write(ref _sentAt, NextPiece(ref _sendPiece, sent, begun));
         }
     }
 
@@ -65,7 +68,8 @@ internal sealed unsafe class PlainConnection : ITransferConnection
         while (!left.IsEmpty) // Ends: each call receives at least a byte, or the stream has ended.
         {
             ThrowIfAborted();
-            nuint whole = left.Cut(PieceBytes, out int count);
+            long begun = Environment.TickCount64;
+            nuint whole = left.Cut((nuint)_receivePiece, out int count);
             nint received = SocketIo.Receive(_descriptor, left.First, count);
             left.Uncut(count, whole);
             if (received == 0)
@@ -75,9 +79,39 @@ internal sealed unsafe class PlainConnection : ITransferConnection
             }
             any = true;
             left.Advance(received);
-            Volatile.Write(ref _receivedAt, Environment.TickCount64);
+            Volatile.Write(ref _receivedAt, NextPiece(ref _receivePiece, received, begun));
         }
         return true;
+    }
+
+    public int ReceiveSome(byte* address, int atLeast, int atMost)
+    {
+        int got = 0;
+        while (got < atLeast) // Ends: each call receives at least a byte, or the stream has ended.
+        {
+            ThrowIfAborted();
+            var part = new IoPart(address + got, (nuint)(atMost - got));
+            nint received = SocketIo.Receive(_descriptor, &part, 1, all: false);
+            if (received == 0)
+            {
+                ThrowIfAborted();
+                return got == 0 ? 0 : throw new EndOfStreamException($"{RemoteAddress} closed the connection in the middle of a frame");
+            }
+            got += (int)received;
+            Volatile.Write(ref _receivedAt, Environment.TickCount64);
+        }
+        return got;
+    }
+
+    /// <summary>Adjusts the size of pieces to how long one took. Returns the time.</summary>
+    private static long NextPiece(ref int pieceBytes, nint moved, long begun)
+    {
+        long now = Environment.TickCount64;
+        if (now - begun >= QuickMs)
+            pieceBytes = PieceBytesMin;
+        else if (moved >= pieceBytes)
+            pieceBytes = Math.Min(2 * pieceBytes, PieceBytesMax);
+        return now;
     }
 
     public void Abort()

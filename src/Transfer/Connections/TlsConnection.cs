@@ -104,6 +104,23 @@ internal sealed unsafe class TlsConnection : ITransferConnection
         return true;
     }
 
+    public int ReceiveSome(byte* address, int atLeast, int atMost)
+    {
+        int got = 0;
+        while (got < atLeast) // Ends: each read brings at least a byte, or the stream has ended.
+        {
+            ThrowIfAborted();
+            int received = 0;
+            Guard(stream => received = stream.Read(new Span<byte>(address + got, atMost - got)));
+            if (received == 0)
+                return got == 0 ? 0 : throw new EndOfStreamException($"{RemoteAddress} closed the connection in the middle of a frame");
+            got += received;
+            Volatile.Write(ref _receivedAt, Environment.TickCount64);
+        }
+        CountCopied(got);
+        return got;
+    }
+
     private const uint PieceBytes = 256 << 10;
 
     public void Abort()

@@ -58,10 +58,12 @@ internal sealed unsafe class DataLink
         _channel.Post(FrameType.Release, 0, new ReadOnlySpan<ReleaseRecord>(in release));
     }
 
-    internal void Post(in PostRecord post)
+    /// <summary>Asks for chunks, in this order.</summary>
+    /// <param name="posts">At most <see cref="Limits.PostCountMax"/>.</param>
+    internal void Post(ReadOnlySpan<PostRecord> posts)
     {
-        Interlocked.Increment(ref _outstanding);
-        _channel.Post(FrameType.Post, 0, new ReadOnlySpan<PostRecord>(in post));
+        Interlocked.Add(ref _outstanding, posts.Length);
+        _channel.Post(FrameType.Post, 0, posts);
     }
 
     /// <summary>Receives until the connection ends. Returns the reason.</summary>

@@ -470,15 +470,26 @@ internal sealed unsafe class LargeTransfer : IRegion, ILinkUser
     /// <summary>Asks a source for as much as it should be asked for now. Under the lock.</summary>
     private void Pump(Source source)
     {
+        if (!SourceLimits.IsDue(source.Asked, _plan.IsShared))
+            return;
+        Span<PostRecord> posts = stackalloc PostRecord[Limits.PostCountMax];
+        int count = 0;
+        DataLink? over = null; // Which they go to.
         while (SourceLimits.LinkFor(source.Asked, _plan.IsShared, static link => link.Outstanding >= Limits.PostsPerConnectionMax) is { } link
             && _plan.TryAsk(source.Index, _patience.IsSpent, out int chunk)) // Ends with the credits.
         {
+            if (count > 0 && (link != over || count == posts.Length))
+            {
+                over!.Post(posts[..count]);
+                count = 0;
+            }
+            over = link;
             List<int> asked = source.Asked[link];
             if (asked.Count == 0)
                 _pumpedAtMs = Environment.TickCount64;
             asked.Add(chunk);
             long offset = (long)chunk * _chunkBytes;
-            link.Post(new PostRecord
+            posts[count++] = new PostRecord
             {
                 Key = _key,
                 Id = Image.Id,
@@ -487,10 +498,12 @@ internal sealed unsafe class LargeTransfer : IRegion, ILinkUser
                 ImageOffset = offset,
                 RegionOffset = offset,
                 Bytes = BytesOf(chunk),
-            });
+            };
             if (_plan.IsCompleteSource(source.Index))
                 Tell(Expect(chunk));
         }
+        if (count > 0)
+            over!.Post(posts[..count]);
     }
 
     private HaveRecord Expect(int chunk) => new() { Id = Image.Id, Incarnation = Image.Incarnation, First = chunk, Count = 1, Flags = HaveRecord.ExpectedFlag };

@@ -1,3 +1,4 @@
+using FastPlasma.Transfer.Scheduling;
 using FastPlasma.Transfer.Wire;
 
 namespace FastPlasma.Transfer.Fetching;
@@ -5,7 +6,7 @@ namespace FastPlasma.Transfer.Fetching;
 /// <summary>Part of an object of another node, received straight into a caller's pinned memory; the object itself does not come into this store.</summary>
 internal sealed unsafe class RangeRead : IRegion, ILinkUser
 {
-    private const int PieceBytes = 512 << 10, CreditsPerLink = 3;
+    private const int PieceBytes = 512 << 10;
 
     private readonly Lock _lock = new();
     private readonly TaskCompletionSource _done = new(TaskCreationOptions.RunContinuationsAsynchronously);
@@ -165,10 +166,14 @@ internal sealed unsafe class RangeRead : IRegion, ILinkUser
     private void Pump(DataLink link)
     {
         List<int> asked = _asked[link];
-        while (asked.Count < CreditsPerLink && _missing.TryDequeue(out int piece))
+        if (asked.Count > SourceLimits.CreditsLeft)
+            return;
+        Span<PostRecord> posts = stackalloc PostRecord[SourceLimits.CreditsPerLink];
+        int count = 0;
+        while (asked.Count < SourceLimits.CreditsPerLink && _missing.TryDequeue(out int piece)) // Ends with the credits.
         {
             asked.Add(piece);
-            link.Post(new PostRecord
+            posts[count++] = new PostRecord
             {
                 Key = _key,
                 Id = _record.Id,
@@ -177,7 +182,9 @@ internal sealed unsafe class RangeRead : IRegion, ILinkUser
                 ImageOffset = _offset + (long)piece * PieceBytes,
                 RegionOffset = (long)piece * PieceBytes,
                 Bytes = BytesOf(piece),
-            });
+            };
         }
+        if (count > 0)
+            link.Post(posts[..count]);
     }
 }

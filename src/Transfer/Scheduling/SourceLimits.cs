@@ -5,8 +5,8 @@ internal static class SourceLimits
 {
     internal const int CompleteMax = 8, PartialMax = 8;
 
-    /// <summary>Chunks asked over one connection at a time.</summary>
-    internal const int CreditsPerLink = 3;
+    /// <summary>Chunks asked over one connection at a time, and how many of them may be left before it is asked for more: two in one frame cost less than two frames.</summary>
+    internal const int CreditsPerLink = 4, CreditsLeft = 2;
 
     /// <summary>Whether one more node is worth asking.</summary>
     internal static bool WantsMore(FetchPlan plan) => plan.CompleteCount < CompleteMax && plan.PartialCount < PartialMax;
@@ -16,6 +16,18 @@ internal static class SourceLimits
 
     /// <summary>Connections to a source: a partial one has several that take from it, each over one.</summary>
     internal static int LinksTo(bool isPartial, int streams) => isPartial ? 1 : streams;
+
+    /// <summary>Whether a source is asked for more now: where others take the object too always, since who asks late finds more of it elsewhere; else when a connection is about to run dry.</summary>
+    internal static bool IsDue<T>(Dictionary<T, List<int>> links, bool isShared)
+        where T : class
+    {
+        if (isShared)
+            return true;
+        foreach (List<int> asked in links.Values)
+            if (asked.Count <= CreditsLeft)
+                return true;
+        return false;
+    }
 
     /// <summary>Over which connection to ask next: the one with the fewest chunks on their way. Where others take the object too, the first that has credits: chunks then come one after the other and not side by side, so the first is there sooner and can go on.</summary>
     /// <param name="links">Connections to one source, with the chunks that were asked over each.</param>

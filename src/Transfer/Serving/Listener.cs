@@ -171,7 +171,7 @@ internal sealed class Listener : IDisposable
                     : sameNode >= _options.ConnectionsPerPeerMax ? $"this node has {sameNode} connections from yours already" : null;
                 if (refusal is null)
                 {
-                    server = new ServerConnection(_host, new FrameChannel(connection), hello);
+                    server = new ServerConnection(_host, new FrameChannel(connection, FrameChannel.AheadOfServer), hello);
                     _connections.Add(server);
                 }
             }

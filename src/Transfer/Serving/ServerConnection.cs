@@ -311,10 +311,12 @@ internal sealed unsafe class ServerConnection : IRelaySubscriber, IDisposable
         switch (header.Type)
         {
             case FrameType.Post:
-                PostRecord post = _channel.Records<PostRecord>(header)[0];
-                if (post.Validate() is { } wrong)
-                    throw new ProtocolException($"{_channel.RemoteAddress}: {wrong}");
-                Serve(post);
+                foreach (ref readonly PostRecord post in _channel.Records<PostRecord>(header))
+                {
+                    if (post.Validate() is { } wrong)
+                        throw new ProtocolException($"{_channel.RemoteAddress}: {wrong}");
+                    Serve(post);
+                }
                 break;
             case FrameType.Release:
                 foreach (ref readonly ReleaseRecord release in _channel.Records<ReleaseRecord>(header))

@@ -13,7 +13,7 @@ internal enum FrameType : byte
     /// <summary>Server: one answer per record of an Ask, then the images of the small ones.</summary>
     Objects = 2,
 
-    /// <summary>Requester: write this part of an object into this region of mine.</summary>
+    /// <summary>Requester: write these parts of objects into these regions of mine, in this order.</summary>
     Post = 3,
 
     /// <summary>Server: the part, whose bytes follow.</summary>
@@ -76,7 +76,7 @@ internal struct FrameHeader
     {
         FrameType.Ask => (AskRecord.SizeBytes, Limits.RecordCountMax),
         FrameType.Objects => (ObjectRecord.SizeBytes, Limits.RecordCountMax),
-        FrameType.Post => (PostRecord.SizeBytes, 1),
+        FrameType.Post => (PostRecord.SizeBytes, Limits.PostCountMax),
         FrameType.Chunk or FrameType.Refused => (ChunkRecord.SizeBytes, 1),
         FrameType.Release => (ReleaseRecord.SizeBytes, Limits.RecordCountMax),
         FrameType.Have => (HaveRecord.SizeBytes, Limits.RecordCountMax),

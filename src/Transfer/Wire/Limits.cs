@@ -8,7 +8,7 @@ internal static class Limits
     /// <summary>Records in one frame.</summary>
     internal const int RecordCountMax = 256;
 
-    internal const int HolderCountMax = 64, ByeBytesMax = 512;
+    internal const int PostCountMax = 16, HolderCountMax = 64, ByeBytesMax = 512;
 
     /// <summary>Largest body of a frame.</summary>
     internal const int BodyBytesMax = RecordCountMax * ObjectRecord.SizeBytes;
