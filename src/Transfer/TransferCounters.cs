@@ -3,7 +3,7 @@ namespace FastPlasma.Transfer;
 /// <summary>What a node has moved since it began; all cumulative.</summary>
 internal sealed class TransferCounters
 {
-    private long _receivedBytes, _badBytes, _discardedBytes, _sentBytes, _relayedBytes, _objectsReceived, _objectsSent, _copiedBytes, _refused, _failedFetches;
+    private long _receivedBytes, _badBytes, _discardedBytes, _brokenBytes, _sentBytes, _relayedBytes, _objectsReceived, _objectsSent, _copiedBytes, _refused, _failedFetches;
 
     internal void CountReceived(long bytes, bool isGood)
     {
@@ -13,6 +13,8 @@ internal sealed class TransferCounters
     }
 
     internal void CountDiscarded(long bytes) => Interlocked.Add(ref _discardedBytes, bytes);
+
+    internal void CountBroken(long bytes) => Interlocked.Add(ref _brokenBytes, bytes);
 
     internal void CountSent(long bytes, bool isRelay)
     {
@@ -36,6 +38,7 @@ internal sealed class TransferCounters
         ReceivedBytes = Volatile.Read(ref _receivedBytes),
         BadBytes = Volatile.Read(ref _badBytes),
         DiscardedBytes = Volatile.Read(ref _discardedBytes),
+        BrokenBytes = Volatile.Read(ref _brokenBytes),
         SentBytes = Volatile.Read(ref _sentBytes),
         RelayedBytes = Volatile.Read(ref _relayedBytes),
         ObjectsReceived = Volatile.Read(ref _objectsReceived),
@@ -57,6 +60,9 @@ public sealed record TransferStats
 
     /// <summary>Bytes that came when nobody wanted them any more.</summary>
     public long DiscardedBytes { get; init; }
+
+    /// <summary>Length of the chunks, and of the small objects of an answer, in whose middle the connection broke; they are asked for again, of whoever has them. At most one chunk, or one answer, for each connection that breaks.</summary>
+    public long BrokenBytes { get; init; }
 
     /// <summary>Bytes sent from the store.</summary>
     public long SentBytes { get; init; }

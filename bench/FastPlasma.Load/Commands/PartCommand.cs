@@ -4,6 +4,7 @@ using System.Text.Json;
 using FastPlasma.Cli.Children;
 using FastPlasma.Load.Measuring;
 using FastPlasma.Load.Parts;
+using FastPlasma.Load.Worker;
 
 namespace FastPlasma.Load.Commands;
 
@@ -15,14 +16,19 @@ internal static class PartCommand
     internal static Command Create()
     {
         Argument<string> directory = new("directory"), part = new("part");
+        Argument<int> processor = new("processor");
         Argument<string[]> arguments = new("arguments");
-        Command command = new(Name) { directory, part, arguments };
+        Command command = new(Name) { directory, part, processor, arguments };
         command.Hidden = true;
-        command.SetAction(parse => Run(parse.GetRequiredValue(directory), parse.GetRequiredValue(part), parse.GetRequiredValue(arguments)));
+        command.SetAction(parse => Run(parse.GetRequiredValue(directory), parse.GetRequiredValue(part), parse.GetRequiredValue(processor), parse.GetRequiredValue(arguments)));
         return command;
     }
 
-    private static int Run(string directory, string name, string[] arguments)
+    /// <param name="directory">The driver's folder, removed by an orphan because nobody else will.</param>
+    /// <param name="name">Of the part.</param>
+    /// <param name="processor">Processor to stay on, or -1.</param>
+    /// <param name="arguments">Of the part.</param>
+    private static int Run(string directory, string name, int processor, string[] arguments)
     {
         // The terminal sends Ctrl-C to all processes; the driver decides when this one ends.
         using PosixSignalRegistration interrupt = PosixSignalRegistration.Create(PosixSignal.SIGINT, static signal => signal.Cancel = true);
@@ -33,6 +39,7 @@ internal static class PartCommand
         });
         try
         {
+            WorkerMain.StayOn(processor);
             PartList.Find(name).Run(parent, arguments);
             return 0;
         }

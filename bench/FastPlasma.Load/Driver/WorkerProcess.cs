@@ -40,8 +40,12 @@ internal sealed class WorkerProcess : IDisposable
     internal int Id => _process.Id;
 
     /// <summary>Starts a process that plays one part of a scenario (<see cref="Parts.IPart"/>).</summary>
-    internal static WorkerProcess StartPart(LoadContext context, string part, params ReadOnlySpan<string> arguments) =>
-        new(part, context.Cancellation, [PartCommand.Name, context.Folder.Path, part, .. arguments]);
+    internal static WorkerProcess StartPart(LoadContext context, string part, params ReadOnlySpan<string> arguments) => StartPart(context, part, -1, arguments);
+
+    /// <summary>As the other, on one processor.</summary>
+    /// <param name="processor">Processor to stay on, or -1.</param>
+    internal static WorkerProcess StartPart(LoadContext context, string part, int processor, params ReadOnlySpan<string> arguments) =>
+        new(part, context.Cancellation, [PartCommand.Name, context.Folder.Path, part, processor.ToString(CultureInfo.InvariantCulture), .. arguments]);
 
     /// <summary>Starts another program, which answers as a part does: by lines that are a <see cref="WorkResult"/> each. It ends with its standard input.</summary>
     internal static WorkerProcess StartProgram(LoadContext context, string label, ProcessStartInfo program) =>

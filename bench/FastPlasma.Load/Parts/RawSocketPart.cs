@@ -216,7 +216,12 @@ internal sealed class RawSocketPart : IPart
             }
             lock (this)
                 if (_memory.Length < from + bytes)
-                    _memory = GC.AllocateUninitializedArray<byte>(1 << 30, pinned: true);
+                {
+                    // Filled: memory that was never written to is one page of zeroes, read from the nearest cache.
+                    byte[] memory = GC.AllocateUninitializedArray<byte>(1 << 30, pinned: true);
+                    new Random(1).NextBytes(memory);
+                    _memory = memory;
+                }
             if (way == Asynchronous)
             {
                 SendAsync(socket, _memory.AsMemory(from, bytes), piece).GetAwaiter().GetResult();

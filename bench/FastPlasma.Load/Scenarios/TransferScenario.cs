@@ -21,7 +21,7 @@ internal sealed class TransferScenario : IScenario
 
     public string Method =>
         "Two nodes on loopback, one process each; the objects are dropped after each round, so that memory is warm on both sides, as it is in the ceiling. Large: one object of 1 GiB (quick: 256 MiB) over 1 and over 4 data connections; the ceiling is a pair of processes with as many blocking sockets, " +
-        "plain memory and the same checksum of each piece on both sides: the best of three ways to send and receive and of three sizes of pieces, in turns (quick: one size). Small: 100,000 objects of 1 KiB (quick: 20,000) in one pull; beside it the same values as pipelined GETs of redis-server, answers read into one buffer. One: a pull of 4 KiB, from the request to the seal; " +
+        "plain memory and the same checksum of each piece on both sides: the best of three ways to send and receive and of three sizes of pieces, in turns (quick: one size). Small: 100,000 objects of 1 KiB (quick: 20,000) in one pull; beside it the same values as pipelined GETs of redis-server, answers read into one buffer. One: a pull of 4 KiB, from the request to the seal, and a get of it in another process of the node's machine, from the call to the bytes read, each node on a processor of its own; " +
         "the ceiling is a round trip of raw sockets with as many bytes. The note has processor seconds per GB of both sides and the bytes that were copied in user space.";
 
     public ScenarioResult Run(LoadContext context)
@@ -41,7 +41,7 @@ internal sealed class TransferScenario : IScenario
             foreach (int streams in (int[])[1, 4])
                 Large(context, results, product, folder, source, raw, large, streams, rounds);
             Small(context, results, product, folder);
-            One(context, results, product, folder, raw);
+            One(context, results, product, folder);
         });
         return results;
     }
@@ -107,28 +107,44 @@ internal sealed class TransferScenario : IScenario
         results.Add(product, name, FigureKind.OperationsPerSecond, MedianOf(ours), SmallBytes);
     }
 
-    private static void One(LoadContext context, ScenarioResult results, IPeer product, string folder, WorkerProcess raw)
+    /// <summary>Each node on a processor of its own, as two machines would be, and so the two ends of the raw sockets: left to the scheduler, these two run in turn on one processor, and nobody has to be woken on another.</summary>
+    private static void One(LoadContext context, ScenarioResult results, IPeer product, string folder)
     {
-        const int count = 2000;
-        using var source = new Node(context, folder, "one-source", 64 << 20, 4, 2 * count);
-        using var target = new Node(context, folder, "one-target", 64 << 20, 4, 2 * count, source);
+        const int count = 2000, here = 0, there = 1;
+        if (Environment.ProcessorCount < 2)
+        {
+            results.AddRemark(product, "the pull of one object needs a processor for each node, and there is one");
+            return;
+        }
+        using WorkerProcess rawSource = WorkerProcess.StartPart(context, RawSocketPart.PartName, there, RawSocketPart.Serve);
+        using WorkerProcess raw = WorkerProcess.StartPart(context, RawSocketPart.PartName, here, Text(rawSource.PartResult().Figures[0]));
+        raw.PartResult();
+        using var source = new Node(context, folder, "one-source", 64 << 20, 4, 2 * count, processor: there);
+        using var target = new Node(context, folder, "one-target", 64 << 20, 4, 2 * count, source, here);
+        using WorkerProcess getter = WorkerProcess.StartPart(context, RemoteGetPart.PartName, here, folder, "one-target");
+        getter.PartResult();
         source.Order("put", count, OneBytes);
-        List<WorkResult> ours = [], theirs = [];
-        for (int round = 0; round <= 3; round++)
+        List<WorkResult> ours = [], theirs = [], gets = [];
+        for (int round = 0; round <= 5; round++)
         {
             context.Report($"one, round {round}");
             WorkResult one = target.Order("each", count, OneBytes);
+            getter.Say($"get {count}");
+            WorkResult got = getter.PartResult();
             // As many bytes as the frames have: an Ask of one record; an answer of one record and the image.
             raw.Say($"ping {count} 72 {24 + 128 + OneBytes}");
             WorkResult ceiling = raw.PartResult();
             if (round == 0)
                 continue;
             ours.Add(one);
+            gets.Add(got);
             theirs.Add(ceiling);
         }
-        const string name = "pull of 4 KiB";
-        results.Add(PeerList.Ceiling, name, FigureKind.MedianNs, Measurement.OfRounds(theirs));
-        results.Add(product, name, FigureKind.MedianNs, Measurement.OfRounds(ours));
+        foreach ((string name, List<WorkResult> found) in (ReadOnlySpan<(string, List<WorkResult>)>)[("pull of 4 KiB", ours), ("get of 4 KiB in another process", gets)])
+        {
+            results.Add(PeerList.Ceiling, name, FigureKind.MedianNs, Measurement.OfRounds(theirs));
+            results.Add(product, name, FigureKind.MedianNs, Measurement.OfRounds(found));
+        }
     }
 
     private static double Median(List<WorkResult> rounds) => rounds.Select(static one => one.Seconds).Order().ElementAt(rounds.Count / 2);
@@ -142,10 +158,10 @@ internal sealed class TransferScenario : IScenario
     {
         private readonly WorkerProcess _process;
 
-        internal Node(LoadContext context, string folder, string name, long bytes, int streams, int objects = 4096, Node? source = null)
+        internal Node(LoadContext context, string folder, string name, long bytes, int streams, int objects = 4096, Node? source = null, int processor = -1)
         {
             string[] arguments = [folder, name, Text(bytes + (16 << 20)), Text(objects), Text(streams), .. source is null ? [] : new[] { Text(source.Port) }];
-            _process = WorkerProcess.StartPart(context, NodePart.PartName, arguments);
+            _process = WorkerProcess.StartPart(context, NodePart.PartName, processor, arguments);
             Port = (int)_process.PartResult().Figures[0];
         }
 

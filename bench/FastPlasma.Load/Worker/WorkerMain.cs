@@ -16,6 +16,15 @@ internal static class WorkerMain
     private static IPeerSession? s_session;
     private static OpenRequest? s_opened;
 
+    /// <summary>Keeps this thread, and those that it starts from now on, on one processor; on any if it is negative.</summary>
+    internal static void StayOn(int processor)
+    {
+        if (processor < 0 || !(OperatingSystem.IsLinux() || OperatingSystem.IsWindows()))
+            return;
+        using var self = Process.GetCurrentProcess();
+        self.ProcessorAffinity = (nint)1 << processor;
+    }
+
     /// <summary>Works until the driver says exit or has gone.</summary>
     /// <param name="directory">The driver's folder, removed by an orphan because nobody else will.</param>
     /// <param name="processor">Processor to stay on, or -1.</param>
@@ -23,12 +32,7 @@ internal static class WorkerMain
     {
         // The terminal sends Ctrl-C to all processes; the driver decides when this one ends.
         using PosixSignalRegistration interrupt = PosixSignalRegistration.Create(PosixSignal.SIGINT, static signal => signal.Cancel = true);
-        if (processor >= 0 && (OperatingSystem.IsLinux() || OperatingSystem.IsWindows()))
-        {
-            using var self = Process.GetCurrentProcess();
-            self.ProcessorAffinity = (nint)1 << processor;
-        }
-
+        StayOn(processor);
         using var parent = new ParentPipe(orphaned: () =>
         {
             if (Directory.Exists(directory))

@@ -132,7 +132,9 @@ internal sealed unsafe class DataLink
         }
         finally
         {
-            if (end != ReceiveEnd.Broken)
+            if (end == ReceiveEnd.Broken)
+                _counters.CountBroken(chunk.Bytes);
+            else
                 _counters.CountReceived(chunk.Bytes, end == ReceiveEnd.Good);
             region!.EndReceive(this, chunk, end);
         }

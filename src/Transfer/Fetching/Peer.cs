@@ -468,7 +468,9 @@ internal sealed unsafe class Peer : IDisposable
                     targets[i].EndInline(this, record, isGood ? ReceiveEnd.Good : ReceiveEnd.Damaged);
                 }
             }
-            if (discarded > 0)
+            if (!received)
+                _host.Counters.CountBroken(inlineBytes);
+            else if (discarded > 0)
                 _host.Counters.CountDiscarded(discarded);
         }
     }

@@ -16,6 +16,7 @@ internal sealed class NodeMeter : IDisposable
         Counter("received", "By", "Bytes received into the store or into a caller's buffer, also those that had to come again.", static stats => stats.ReceivedBytes);
         Counter("sent", "By", "Bytes sent from the store.", static stats => stats.SentBytes);
         Counter("relayed", "By", "Of the bytes sent, those of objects that were still being received.", static stats => stats.RelayedBytes);
+        Counter("broken", "By", "Length of the chunks and answers in whose middle the connection broke.", static stats => stats.BrokenBytes);
         Counter("discarded", "By", "Bytes that came when nobody wanted them any more.", static stats => stats.DiscardedBytes);
         Counter("bad", "By", "Of the bytes received, those whose checksum was wrong.", static stats => stats.BadBytes);
         Counter("copied", "By", "Bytes copied in user space on their way.", static stats => stats.CopiedBytes);

@@ -182,6 +182,23 @@ public sealed class HostileNodeTests : NodeTest
         }
     }
 
+    [Theory]
+    [InlineData(FrameHeader.SizeBytes)]
+    [InlineData(FrameHeader.SizeBytes + ChunkRecord.SizeBytes)]
+    [InlineData(FrameChannel.AheadOfServer)]
+    public void Frames_are_the_same_however_many_come_at_once(int aheadBytes)
+    {
+        var random = new Random(5);
+        byte[][] frames = [.. Enumerable.Range(0, 2000).Select(_ => FrameOf((FrameType)random.Next(1, 13), random, honest: true))];
+        using var channel = new FrameChannel(new OneFrame([.. frames.SelectMany(static frame => frame)]), aheadBytes);
+        foreach (byte[] frame in frames)
+        {
+            Assert.True(channel.TryReceive(out FrameHeader header));
+            Assert.Equal(frame[FrameHeader.SizeBytes..], MemoryMarshal.AsBytes(channel.Records<byte>(header)).ToArray());
+        }
+        Assert.False(channel.TryReceive(out _));
+    }
+
     [Fact]
     public unsafe void A_lease_that_has_run_out_gives_the_object_back()
     {
@@ -425,6 +442,16 @@ public sealed class HostileNodeTests : NodeTest
                 _at += (int)part.Bytes;
             }
             return true;
+        }
+
+        public int ReceiveSome(byte* address, int atLeast, int atMost)
+        {
+            int count = Math.Min(atMost, bytes.Length - _at);
+            if (count < atLeast && count > 0)
+                throw new EndOfStreamException("the end");
+            bytes.AsSpan(_at, count).CopyTo(new Span<byte>(address, count));
+            _at += count;
+            return count;
         }
 
         public void Abort()

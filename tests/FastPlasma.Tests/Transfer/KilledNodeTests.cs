@@ -62,6 +62,49 @@ public sealed class KilledNodeTests : NodeTest
     }
 
     [Fact]
+    public async Task Sources_die_while_another_node_has_the_object_too()
+    {
+        const int bytes = 8_000_000, chunk = 512 << 10, streams = 2;
+        var random = new Random(LongRun.Seed);
+        using var wire = new TcpProxy(AnyPort, new TcpProxy.Pace(120 << 20));
+        PlasmaNode other = StartNode([wire.Endpoint]);
+        using var otherWire = new TcpProxy(other.Endpoint, new TcpProxy.Pace(120 << 20));
+        PlasmaNode target = StartNode([wire.Endpoint, otherWire.Endpoint], new PlasmaNodeOptions { StallTimeout = Ms(500), StreamsPerPeer = streams });
+        long brokenMax = 0;
+        int resumed = 0, kills = Math.Max(Kills / 3, 1);
+        for (int kill = 0; kill < kills; kill++)
+        {
+            string name = NewName();
+            using WorkerProcess source = StartWorker(null, uid: null);
+            source.Call($"make {name}");
+            wire.Target = NodeEndpoint.Parse(source.Call("node 0"));
+            source.Call($"put {kill} {bytes} {kill} evictable");
+            ObjectId id = Id($"{kill}");
+            Assert.Empty((await other.PullAsync(new[] { id }, Soon)).Failures);
+            Until(() => target.Peers().All(static peer => peer.IsUp), "the connections");
+            TransferStats before = target.Stats();
+            Task<PullReport> pull = target.PullAsync(new[] { id }, Soon);
+            await Task.Delay(random.Next(70), TestContext.Current.CancellationToken);
+            source.Kill();
+            Assert.Empty((await pull.WaitAsync(Soon, TestContext.Current.CancellationToken)).Failures);
+            using (PlasmaObject obj = target.Store.Get(id, Soon))
+                Same(Pattern.Of(kill, bytes), obj.Span);
+
+            // Whole chunks came once each; of each connection at most one chunk had begun to come.
+            TransferStats after = target.Stats();
+            Assert.Equal((bytes, 0, 0), (after.ReceivedBytes - before.ReceivedBytes, after.BadBytes - before.BadBytes, after.DiscardedBytes - before.DiscardedBytes));
+            long broken = after.BrokenBytes - before.BrokenBytes;
+            Assert.InRange(broken, 0, streams * chunk);
+            (brokenMax, resumed) = (Math.Max(brokenMax, broken), resumed + (broken > 0 ? 1 : 0));
+            NothingHalfMade(target);
+            target.Store.Evict(long.MaxValue);
+            other.Store.Evict(long.MaxValue);
+        }
+        TestContext.Current.SendDiagnosticMessage($"{kills} sources died beside another holder: all objects came whole, {resumed} after chunks had broken off, of which at most {brokenMax} bytes were asked for again, over {streams} connections.");
+        Assert.True(kills < 20 || resumed > 0, "no connection broke in the middle of a chunk");
+    }
+
+    [Fact]
     public void What_a_receiver_that_dies_had_half_made_vanishes()
     {
         PlasmaNode source = StartNode();
