@@ -507,7 +507,10 @@ public sealed partial class PlasmaNode : IHostedService, IAsyncDisposable, IPeer
         }
         var probe = new LocateProbe(id, ask.Length);
         foreach (Peer peer in ask)
-            peer.Ask(probe);
+            if (peer is { IsFailing: true, Problem: { } problem })
+                ((IAskTarget)probe).OnAskFailed(peer, problem); // Dialed again all the time; nobody has to wait for it.
+            else
+                peer.Ask(probe);
         await Task.WhenAny(probe.Done, Task.Delay(timeout < TimeSpan.Zero ? Timeout.InfiniteTimeSpan : timeout, cancellationToken)).ConfigureAwait(false);
         cancellationToken.ThrowIfCancellationRequested();
         return probe;
@@ -597,6 +600,7 @@ public sealed partial class PlasmaNode : IHostedService, IAsyncDisposable, IPeer
                 _fetches!.Tick();
                 foreach (Peer peer in _peers!.All)
                     peer.Tick(now, silent / 3, silent, StuckMs);
+                _peers.Tick(now);
                 _listener!.Tick(now, StuckMs);
                 _interests.Tick();
                 _copies!.Tick(now);

@@ -53,7 +53,12 @@ internal sealed unsafe class Peer : IDisposable
     /// <summary>Asks on their way at once; what comes meanwhile shares the next frames.</summary>
     private const int AsksInFlightMax = 8;
 
-    private const int BackoffFirstMs = 100, BackoffMaxMs = 5000, IdleMs = 60_000;
+    private const int BackoffFirstMs = 100, BackoffMaxMs = 5000, IdleMs = 60_000, ForgetMs = 10 * 60_000;
+
+    /// <summary>How much longer an answer may take than any other sign of life: a peer that answers pings and no questions is no use.</summary>
+    private const int AnswerFactor = 2;
+
+    private const string NotAsked = "it is not asked any more: the node is being stopped, or had no use for it for long";
 
     private readonly IPeerHost _host;
     private readonly bool _keep;
@@ -61,7 +66,7 @@ internal sealed unsafe class Peer : IDisposable
 
     // All guarded by _lock.
     private readonly Queue<(IAskTarget Target, AskRecord Record)>[] _waiting = [new(), new(), new()];
-    private readonly Dictionary<ulong, IAskTarget[]> _asked = [];
+    private readonly Dictionary<ulong, (IAskTarget[] Targets, long AtMs)> _asked = [];
     private readonly List<DataLink> _links = [];
     private readonly HashSet<ILinkUser> _linkUsers = [];
     private FrameChannel? _control, _opening;
@@ -72,6 +77,7 @@ internal sealed unsafe class Peer : IDisposable
     private string? _problem;
 
     private readonly SemaphoreSlim _demand = new(0);
+    private readonly ManualResetEventSlim _over = new(initialState: false, spinCount: 0);
 
     internal Peer(IPeerHost host, NodeEndpoint endpoint, bool keep)
     {
@@ -89,6 +95,16 @@ internal sealed unsafe class Peer : IDisposable
 
     /// <summary>Whether the control connection stands.</summary>
     internal bool IsUp => Volatile.Read(ref _control) is not null;
+
+    /// <summary>Whether it is dialed again and again in vain.</summary>
+    internal bool IsFailing
+    {
+        get
+        {
+            lock (_lock)
+                return _threadRuns && _control is null && Volatile.Read(ref _failures) > 0;
+        }
+    }
 
     /// <summary>Why it cannot be reached; null while it can, or before it was tried.</summary>
     internal string? Problem => Volatile.Read(ref _problem);
@@ -111,7 +127,8 @@ internal sealed unsafe class Peer : IDisposable
     /// <summary>Round trip of the last ping in microseconds; -1 before the first.</summary>
     internal double PingUs { get; private set; } = -1;
 
-    private long _pingAt;
+    private long _pingAt, _answeredAtMs;
+    private volatile bool _receivingAnswer;
 
     /// <summary>Keeps the connection up from now on.</summary>
     internal void Connect() => EnsureThread();
@@ -138,7 +155,7 @@ internal sealed unsafe class Peer : IDisposable
             }
         }
         foreach (IAskTarget target in targets)
-            target.OnAskFailed(this, "the node is being stopped");
+            target.OnAskFailed(this, NotAsked);
         EnsureThread();
     }
 
@@ -177,7 +194,7 @@ internal sealed unsafe class Peer : IDisposable
         }
         if (disposed)
         {
-            user.OnNoLink(this, "the node is being stopped");
+            user.OnNoLink(this, NotAsked);
             return;
         }
         foreach (DataLink link in links)
@@ -203,7 +220,7 @@ internal sealed unsafe class Peer : IDisposable
     {
         FrameChannel? control = Volatile.Read(ref _control);
         List<DataLink>? close = null;
-        bool idle;
+        bool idle, mute = false;
         lock (_lock)
         {
             if (_opening is { } opening && opening.StuckMs(nowMs) > stuckMaxMs)
@@ -211,6 +228,8 @@ internal sealed unsafe class Peer : IDisposable
             foreach (DataLink link in _links)
                 if (link.Channel.StuckMs(nowMs) > stuckMaxMs || (_linkUsers.Count == 0 && nowMs - Math.Max(_usedAtMs, link.ReceivedAtMs) > IdleMs))
                     (close ??= []).Add(link);
+            foreach ((_, long askedAtMs) in _asked.Values)
+                mute |= !_receivingAnswer && nowMs - Math.Max(askedAtMs, _answeredAtMs) > AnswerFactor * silentMaxMs;
             idle = !_keep && _asked.Count == 0 && _linkUsers.Count == 0 && nowMs - _usedAtMs > IdleMs;
         }
         foreach (DataLink link in close ?? [])
@@ -219,6 +238,11 @@ internal sealed unsafe class Peer : IDisposable
             return;
         if (control.StuckMs(nowMs) > stuckMaxMs || idle)
         {
+            control.Abort();
+        }
+        else if (mute)
+        {
+            _problem = $"it has not answered a question for {AnswerFactor * silentMaxMs / 1000.0:0.0} s";
             control.Abort();
         }
         else if (nowMs - ReceivedAtMs > silentMaxMs)
@@ -235,6 +259,13 @@ internal sealed unsafe class Peer : IDisposable
 
     private const ulong PingTag = ulong.MaxValue;
 
+    /// <summary>Whether it was wanted for the last time long ago. The directory may name it again, and then it is another peer.</summary>
+    internal bool IsForgettable(long nowMs)
+    {
+        lock (_lock)
+            return !_keep && !_threadRuns && _links.Count + _linksDialing + _linkUsers.Count + _asked.Count == 0 && _waiting.All(static queue => queue.Count == 0) && nowMs - _usedAtMs > ForgetMs;
+    }
+
     public void Dispose()
     {
         DataLink[] links;
@@ -245,10 +276,11 @@ internal sealed unsafe class Peer : IDisposable
             _opening?.Abort();
         }
         _demand.Release();
+        _over.Set();
         Volatile.Read(ref _control)?.Abort();
         foreach (DataLink link in links)
             link.Channel.Abort();
-        FailAsks("the node is being stopped");
+        FailAsks(NotAsked);
     }
 
     private void EnsureThread()
@@ -396,10 +428,12 @@ internal sealed unsafe class Peer : IDisposable
     /// <summary>An answer: small objects are received together, each to its place.</summary>
     private void HandleObjects(FrameChannel control, in FrameHeader header)
     {
-        IAskTarget[]? targets;
+        IAskTarget[] targets;
         lock (_lock)
         {
-            if (!_asked.Remove(header.Tag, out targets) || targets.Length != header.Count)
+            bool known = _asked.Remove(header.Tag, out (IAskTarget[] Targets, long) asked);
+            targets = asked.Targets;
+            if (!known || targets.Length != header.Count)
                 throw new ProtocolException($"{control.RemoteAddress}: an answer to {header.Count} questions that were not asked");
             PumpAsks(); // The next questions are under way while these bytes come.
         }
@@ -412,6 +446,7 @@ internal sealed unsafe class Peer : IDisposable
         byte[]? waste = null;
         bool received = false;
         int handled = 0;
+        _receivingAnswer = true; // May take long, over a slow link.
         try
         {
             for (; handled < records.Length; handled++)
@@ -442,6 +477,8 @@ internal sealed unsafe class Peer : IDisposable
         }
         finally
         {
+            Volatile.Write(ref _answeredAtMs, Environment.TickCount64);
+            _receivingAnswer = false;
             int part = 0;
             for (int i = 0; i < records.Length; i++)
             {
@@ -494,7 +531,7 @@ internal sealed unsafe class Peer : IDisposable
             if (batch.Count == 0)
                 return;
             ulong tag = _nextTag++;
-            _asked.Add(tag, [.. batch]);
+            _asked.Add(tag, ([.. batch], Environment.TickCount64));
             control.Post(FrameType.Ask, tag, (ReadOnlySpan<AskRecord>)records[..batch.Count]);
         }
     }
@@ -504,7 +541,7 @@ internal sealed unsafe class Peer : IDisposable
         List<IAskTarget> failed = [];
         lock (_lock)
         {
-            foreach (IAskTarget[] targets in _asked.Values)
+            foreach ((IAskTarget[] targets, _) in _asked.Values)
                 failed.AddRange(targets);
             _asked.Clear();
             foreach (Queue<(IAskTarget Target, AskRecord)> queue in _waiting)
@@ -517,10 +554,47 @@ internal sealed unsafe class Peer : IDisposable
             target.OnAskFailed(this, reason);
     }
 
+    /// <summary>One data connection, and another in its place when it breaks while it is wanted and the peer is there.</summary>
     private void RunLink()
     {
-        DataLink? link = null;
-        string? reason = null;
+        for (int failures = 0; ; failures++) // Ends when no connection is wanted any more, or none can be made.
+        {
+            DataLink? link = DialLink(out string reason);
+            if (link is not null)
+            {
+                failures = 0;
+                reason = link.Run();
+            }
+            ILinkUser[] users;
+            bool none, again;
+            lock (_lock)
+            {
+                if (link is null)
+                    _linksDialing--;
+                else
+                    _links.Remove(link);
+                users = [.. _linkUsers];
+                again = !_disposed && users.Length > 0 && _control is not null && _links.Count + _linksDialing < _linksWanted && failures < RedialsMax;
+                if (again)
+                    _linksDialing++;
+                none = _links.Count == 0 && _linksDialing == 0;
+            }
+            if (none)
+                foreach (ILinkUser user in users)
+                    user.OnNoLink(this, reason);
+            if (!again)
+                return;
+            _over.Wait(BackoffFirstMs << failures);
+        }
+    }
+
+    private const int RedialsMax = 4;
+
+    /// <summary>A connection that its users know of; null if there is none.</summary>
+    private DataLink? DialLink(out string reason)
+    {
+        reason = "";
+        DataLink link;
         try
         {
             FrameChannel channel = _host.Dial(Endpoint, ConnectionKind.Data, out Hello hello);
@@ -528,11 +602,9 @@ internal sealed unsafe class Peer : IDisposable
             {
                 channel.Dispose();
                 reason = $"{Endpoint} is another node now";
+                return null;
             }
-            else
-            {
-                link = new DataLink(this, channel, _host.Regions, _host.Counters);
-            }
+            link = new DataLink(this, channel, _host.Regions, _host.Counters);
         }
 #pragma warning disable CA1031 // Whatever it is, there is no connection, and who waits for it must be told.
         catch (Exception e)
@@ -541,37 +613,19 @@ internal sealed unsafe class Peer : IDisposable
             reason = e.Message;
             if (e is not (IOException or ObjectDisposedException))
                 Report(e);
+            return null;
         }
         ILinkUser[] users;
-        bool none;
         lock (_lock)
         {
             _linksDialing--;
-            if (link is not null)
-                _links.Add(link);
+            _links.Add(link);
             if (_disposed)
-                link?.Channel.Abort();
+                link.Channel.Abort();
             users = [.. _linkUsers];
-            none = _links.Count == 0 && _linksDialing == 0;
-        }
-        if (link is null)
-        {
-            if (none)
-                foreach (ILinkUser user in users)
-                    user.OnNoLink(this, reason!);
-            return;
         }
         foreach (ILinkUser user in users)
             user.OnLinkUp(link);
-        string end = link.Run();
-        lock (_lock)
-        {
-            _links.Remove(link);
-            users = [.. _linkUsers];
-            none = _links.Count == 0 && _linksDialing == 0;
-        }
-        if (none)
-            foreach (ILinkUser user in users)
-                user.OnNoLink(this, end);
+        return link;
     }
 }

@@ -11,7 +11,7 @@ internal sealed class PeerTable(IPeerHost host, IObjectDirectory directory, Node
     // Read by those that make peers while Dispose runs: a peer that is made later is disposed by who made it.
     private int _disposed;
 
-    /// <summary>All that were ever asked.</summary>
+    /// <summary>All that were asked lately.</summary>
     internal ICollection<Peer> All => _peers.Values;
 
     /// <summary>The peer at an address; null for this node itself.</summary>
@@ -27,6 +27,14 @@ internal sealed class PeerTable(IPeerHost host, IObjectDirectory directory, Node
 
     /// <summary>Peers that the directory knows, whether they can be reached or not.</summary>
     internal Peer[] Known() => [.. directory.Nodes.Select(node => Of(node.Endpoint)).OfType<Peer>()];
+
+    /// <summary>Forgets those that were named once and have not been wanted for long.</summary>
+    internal void Tick(long nowMs)
+    {
+        foreach (KeyValuePair<NodeEndpoint, Peer> entry in _peers)
+            if (entry.Value.IsForgettable(nowMs) && _peers.TryRemove(entry))
+                entry.Value.Dispose(); // Who still knows it, and asks it all the same, is told that it cannot be asked, and looks for others.
+    }
 
     private Peer Make(NodeEndpoint endpoint) => new(host, endpoint, keep: !directory.KnowsLocations && directory.Nodes.Any(node => node.Endpoint == endpoint));
 

@@ -55,7 +55,7 @@ public sealed class KilledNodeTests : NodeTest
             NothingHalfMade(target);
             target.Store.Evict(long.MaxValue);
         }
-        TestContext.Current.SendDiagnosticMessage($"{Kills} sources died: {whole} after everything had come, {partly} in the middle, {failed} before anything.");
+        TestContext.Current.TestOutputHelper!.WriteLine($"{Kills} sources died: {whole} after everything had come, {partly} in the middle, {failed} before anything.");
         Assert.True(Kills < 20 || partly > 0, "no source died in the middle");
 
         static int BytesOf(int i) => i < smallCount ? 1000 * i : largeBytes + i;
@@ -100,7 +100,7 @@ public sealed class KilledNodeTests : NodeTest
             target.Store.Evict(long.MaxValue);
             other.Store.Evict(long.MaxValue);
         }
-        TestContext.Current.SendDiagnosticMessage($"{kills} sources died beside another holder: all objects came whole, {resumed} after chunks had broken off, of which at most {brokenMax} bytes were asked for again, over {streams} connections.");
+        TestContext.Current.TestOutputHelper!.WriteLine($"{kills} sources died beside another holder: all objects came whole, {resumed} after chunks had broken off, of which at most {brokenMax} bytes were asked for again, over {streams} connections.");
         Assert.True(kills < 20 || resumed > 0, "no connection broke in the middle of a chunk");
     }
 
