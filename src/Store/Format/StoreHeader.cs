@@ -9,7 +9,7 @@ namespace FastPlasma.Format;
 /// <remarks><code>
 /// off bytes field                 meaning
 ///   0    8  Magic                 "FASTPLSM"
-///   8    4  LayoutVersion         4
+///   8    4  LayoutVersion         5
 ///  12    4  FeatureBits           0
 ///  16    8  Fingerprint           of every struct layout; another value is another format
 ///  24   16  Uuid                  of these files; part of the other files' names
@@ -58,7 +58,7 @@ internal unsafe struct StoreHeader
 {
     internal const int SizeBytes = 4096;
     internal const ulong MagicValue = 0x4D534C5054534146; // "FASTPLSM" in byte order
-    internal const uint LayoutVersionValue = 4;
+    internal const uint LayoutVersionValue = 5;
     internal const int ChecksummedBytes = 248, DataDirectoryOffset = 1024, DataDirectoryBytesMax = 1024;
 
     [FieldOffset(0)] internal ulong Magic;
@@ -156,6 +156,9 @@ internal static class WaitWord
 
     /// <summary>Where a node service sleeps until somebody asks it for something.</summary>
     internal const int DoorbellIndex = SleepCount + 1;
+
+    /// <summary>Where the writers' spillers sleep until somebody is short of memory, or cannot bring an object back by itself.</summary>
+    internal const int SpillerIndex = SleepCount + 2;
 }
 
 /// <summary>One event of the ring.</summary>

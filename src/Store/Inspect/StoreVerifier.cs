@@ -3,6 +3,7 @@ using FastPlasma.Allocator;
 using FastPlasma.Files;
 using FastPlasma.Format;
 using FastPlasma.Index;
+using FastPlasma.Spill;
 
 namespace FastPlasma.Inspect;
 
@@ -65,9 +66,9 @@ internal sealed unsafe class StoreVerifier(PlasmaStore store)
     {
         ObjectEntry* at = _memory.Entries + index;
         var state = new StateWord(Volatile.Read(ref at->State));
-        if (state.State > ObjectState.Restoring)
+        if (state.State > ObjectState.Emptying)
             return $"Entry {index} is in state {(int)state.State}, which does not exist.";
-        if (state.State != ObjectState.Sealed)
+        if (state.State is not (ObjectState.Sealed or ObjectState.Spilled))
             return null; // Others are under somebody's hands; their words are checked from the other side.
         ObjectEntry entry = *at;
         Volatile.ReadBarrier();
@@ -75,7 +76,10 @@ internal sealed unsafe class StoreVerifier(PlasmaStore store)
             return null;
 
         long needed = ObjectEntry.BytesNeeded(entry.PayloadBytes, entry.TailBytes);
-        if (entry.PayloadBytes < 0 || entry.UserBytes < 0 || !StoreMemory.IsInside(entry.DataOffset, needed, _memory.Geometry.CapacityBytes))
+        bool spilled = state.State == ObjectState.Spilled;
+        if (spilled && (entry.PayloadBytes < 0 || entry.UserBytes < 0 || needed > _memory.Geometry.CapacityBytes))
+            return $"E3: object {entry.Id} (entry {index}) has {needed} bytes on disk, more than the {_memory.Geometry.CapacityBytes} bytes of the store.";
+        if (!spilled && (entry.PayloadBytes < 0 || entry.UserBytes < 0 || !StoreMemory.IsInside(entry.DataOffset, needed, _memory.Geometry.CapacityBytes)))
             return $"E1: object {entry.Id} (entry {index}) lies at {entry.DataOffset} with {needed} bytes, outside the {_memory.Geometry.CapacityBytes} bytes of the store.";
         ulong hash = store.Index.HashOf(entry.Id);
         var own = new IndexWord(hash, state.Generation, index);
@@ -85,7 +89,12 @@ internal sealed unsafe class StoreVerifier(PlasmaStore store)
             found += word == own ? 1 : 0;
         if (found != 1)
             return Still(at, state, $"Object {entry.Id} (entry {index}) has {found} index words instead of 1.");
-        if (needed == 0)
+        var spill = new SpillPlace(entry.SpillPlace);
+        if (spilled && !spill.IsPlace)
+            return Still(at, state, $"E3: object {entry.Id} (entry {index}) is Spilled, its spill word 0x{spill.Value:x} names no place on disk.");
+        if (spill.IsPlace && store.Spill?.Check(spill, needed, BlockOwner.Of(state.Generation, index)) is string problem)
+            return Still(at, state, $"E3: object {entry.Id} (entry {index}): {problem}");
+        if (needed == 0 || spilled)
             return null;
         BlockPlace place = entry.Block;
         if (place.Count == 0 || !_memory.Chunks.Contains(place))
@@ -158,9 +167,9 @@ internal sealed unsafe class StoreVerifier(PlasmaStore store)
                 return $"B1: block word {i} of chunk {chunk} names entry {entry}; there are {_memory.Geometry.ObjectCountMax}.";
             var state = new StateWord(Volatile.Read(ref _memory.Entries[entry].State));
             bool gone = state.Generation != generation || state.State == ObjectState.Free;
-            bool foreign = !gone && state.State == ObjectState.Sealed && !Covers(_memory.Entries[entry].Block, chunk, i, word);
+            bool foreign = !gone && (state.State == ObjectState.Spilled || (state.State == ObjectState.Sealed && !Covers(_memory.Entries[entry].Block, chunk, i, word)));
             if ((gone || foreign) && Volatile.Read(ref *place) == value && Volatile.Read(ref _memory.Entries[entry].State) == state.Value)
-                return $"B1: block {i} of chunk {chunk} is leaked: it names generation {generation} of entry {entry}, which is {state.State} in generation {state.Generation}{(foreign ? " with another block" : "")}.";
+                return $"B1: block {i} of chunk {chunk} is leaked: it names generation {generation} of entry {entry}, which is {state.State} in generation {state.Generation}{(!foreign ? "" : state.State == ObjectState.Spilled ? " and on disk" : " with another block")}.";
         }
         return null;
     }

@@ -31,6 +31,12 @@ internal sealed unsafe class ThreadSlots
     internal ObjectId LateId;
     internal int LateReason;
 
+    /// <summary>Why that object could not be brought back from disk, if it is there.</summary>
+    internal string? LateText;
+
+    /// <summary>Whether that was want of memory, so that a later attempt may do.</summary>
+    internal bool LateIsMemory;
+
     internal ThreadSlots(PlasmaStore owner) => Owner = owner;
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
