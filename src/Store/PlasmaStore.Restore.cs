@@ -107,6 +107,54 @@ public sealed unsafe partial class PlasmaStore
         }
     }
 
+    /// <summary>How long a node's thread waits for memory to bring an object back for another node.</summary>
+    private static readonly TimeSpan s_serveTimeout = TimeSpan.FromSeconds(2);
+
+    /// <summary>As <see cref="TryGet(in ObjectId, out PlasmaObject)"/>, but brings the object back if it is on disk. It does not wait for a seal.</summary>
+    internal bool TryGetOrBring(in ObjectId id, out PlasmaObject obj)
+    {
+        if (TryGet(id, out obj))
+            return true;
+        return _hasSpill && TryGet(id, TimeSpan.Zero, out obj) switch
+        {
+            PlasmaStatus.Ok => true,
+            PlasmaStatus.NotResident => TryGet(id, s_serveTimeout, out obj) == PlasmaStatus.Ok,
+            _ => false,
+        };
+    }
+
+    /// <summary>What another store has to know to hold a copy, of an object in memory or on disk; its bytes are not touched.</summary>
+    internal bool TryDescribe(in ObjectId id, out ObjectImage image)
+    {
+        ThreadSlots thread = Enter();
+        try
+        {
+            image = default;
+            if (!_index.TryFindCommitted(id, _index.HashOf(id), out StateWord state, out uint entryIndex) || !state.IsPresent || !_slots.TryAcquire(thread, out int slot, out long sequence))
+                return false;
+            try
+            {
+                ObjectEntry* entry = _entries + entryIndex;
+                _slots.Slot(slot)->Since = CoarseClock.UtcTicks;
+                Interlocked.Exchange(ref _slots.Slot(slot)->Word, new SlotWord(SlotKind.Pin, state.Generation, entryIndex).Value); // PUBLISH pin, as in TryPin: the entry stays what it is.
+                uint generation = state.Generation;
+                state = new StateWord(Volatile.Read(ref entry->State));
+                if (state.Generation != generation || !state.IsPresent || !ObjectId.Same(in entry->Id, in id))
+                    return false;
+                image = ImageOf(entry, state);
+                return image.Validate() is null;
+            }
+            finally
+            {
+                EndMove(slot, sequence);
+            }
+        }
+        finally
+        {
+            Leave(thread);
+        }
+    }
+
     private static int PartOf(long payloadBytes, long offset, int bytes) => offset >= 0 && offset <= payloadBytes
         ? (int)Math.Min(bytes, payloadBytes - offset)
         : throw new ArgumentOutOfRangeException(nameof(offset), offset, $"The offset is {offset}; the payload has {payloadBytes} bytes.");
@@ -241,7 +289,7 @@ public sealed unsafe partial class PlasmaStore
             }
             if (problem is not null)
             {
-                NoteLate(thread, id, problem, noMemory);
+                NoteLate(thread, id, problem, noMemory ? AwayReason.Memory : AwayReason.Disk);
                 if (!noMemory)
                 {
                     ParticipantTable.CountSpill(_participants.Own, SpillCounter.RestoreErrors, 1);
@@ -320,6 +368,9 @@ public sealed unsafe partial class PlasmaStore
         _waits.Wake(WaitWordOf(entry)); // Others may try; they meet the same or have more time.
     }
 
-    private static void NoteLate(ThreadSlots thread, in ObjectId id, string text, bool isMemory = false) =>
-        (thread.LateId, thread.LateReason, thread.LateText, thread.LateIsMemory) = (id, NodeReason.Unknown, text, isMemory);
+    private static void NoteLate(ThreadSlots thread, in ObjectId id, string text, AwayReason reason = AwayReason.Others) =>
+        (thread.LateId, thread.LateReason, thread.LateText, thread.LateAway) = (id, NodeReason.Unknown, text, reason);
+
+    /// <summary>Whether this thread's last get that was NotResident met a copy on disk that cannot be read.</summary>
+    internal bool LateIsDisk => t_last is { } thread && thread.Owner == this && thread.LateAway == AwayReason.Disk;
 }

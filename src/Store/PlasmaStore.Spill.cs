@@ -1,4 +1,5 @@
 using FastPlasma.Allocator;
+using FastPlasma.Files;
 using FastPlasma.Format;
 using FastPlasma.Native;
 using FastPlasma.Nodes;
@@ -34,7 +35,10 @@ public sealed unsafe partial class PlasmaStore
     private string? _spillProblem;
 
     /// <summary>Where objects go when memory is short; null when the store has no such place.</summary>
-    internal SpillSpace? Spill => _spill;
+    internal SpillSpace? SpillSpace => _spill;
+
+    /// <summary>Whether objects of this store can be on disk, also when this attachment cannot read them there.</summary>
+    internal bool HasSpill => _hasSpill;
 
     /// <summary>Why objects cannot be moved to disk at the moment, or null.</summary>
     internal string? SpillProblem => Volatile.Read(ref _spillProblem);
@@ -53,6 +57,37 @@ public sealed unsafe partial class PlasmaStore
 
         /// <summary>The disk refused.</summary>
         Failed,
+    }
+
+    /// <summary>Moves objects to disk that nobody reads, those used longest ago first: writes copies of those that have none, and takes their memory. Objects that may be evicted stay.</summary>
+    /// <param name="bytes">How much memory is wanted; as many objects as that takes.</param>
+    /// <returns>Bytes of memory freed; less than wanted when there is no more, or the disk takes no more. 0 in a store without spill directories.</returns>
+    /// <exception cref="InvalidOperationException">The store is open for reading only.</exception>
+    public long Spill(long bytes)
+    {
+        RequireWriter();
+        ArgumentOutOfRangeException.ThrowIfNegative(bytes);
+        ThreadSlots thread = Enter();
+        try
+        {
+            long freed = 0;
+            while (_spill is not null && freed < bytes) // Ends: each round frees something, or there is nothing left.
+            {
+                List<Evictor.Victim> victims = _evictor.Choose(bytes - freed, Evictor.Aim.Bytes, StateWord.MovableFlag);
+                bool failed = !CopyOut(thread, victims);
+                long round = Unload(thread, victims);
+                freed += round;
+                if (round == 0 || failed)
+                    break;
+            }
+            return freed;
+        }
+        finally
+        {
+            Leave(thread);
+            if (IsClosing)
+                TryDetach();
+        }
     }
 
     /// <summary>Takes a block by moving objects to disk that nobody reads, or evicting those that may go, until there is room. False when nothing more can be moved.</summary>

@@ -182,7 +182,7 @@ public sealed unsafe partial class PlasmaStore
                     return RestoreAnswer.None;
                 }
                 if (status == PlasmaStatus.NotResident)
-                    return thread.LateIsMemory ? RestoreAnswer.None : RestoreAnswer.Unreadable; // Memory may come: the next rounds try again, until the requester's deadline.
+                    return thread.LateAway == AwayReason.Disk ? RestoreAnswer.Unreadable : RestoreAnswer.None; // Memory may come: the next rounds try again, until the requester's deadline.
                 if (!again)
                     break;
             }

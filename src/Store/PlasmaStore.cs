@@ -60,6 +60,9 @@ public sealed unsafe partial class PlasmaStore : IDisposable
     private readonly uint _account;
     private readonly int _copyThreads;
 
+    /// <summary>Whether objects of this store can be on disk.</summary>
+    private readonly bool _hasSpill;
+
     // Open as long as the first and the last are the same: a fork changes the first in the child, Dispose the last.
     private readonly int* _processMark = ForkMark.Word;
     private readonly int _openedIn = ForkMark.OfThisProcess();
@@ -290,6 +293,7 @@ public sealed unsafe partial class PlasmaStore : IDisposable
         // The process may end right after this call, and its background threads at whatever they do: a detaching that they had begun would leave a dead participant. What they do with the store ends first,
         // within milliseconds. Not waited for without end: they call the logger, which may wait for the caller; then they detach later.
         Volatile.Read(ref _asyncWaiters)?.Join(OwnThreadsMs);
+        _spillAhead?.Join(OwnThreadsMs);
         bool alone = _maintenance.TryEnter(OwnThreadsMs);
         try
         {
@@ -490,7 +494,7 @@ public sealed unsafe partial class PlasmaStore : IDisposable
             return;
         }
         for (int i = 0; i < WaitWord.SleepCount; i++)
-            Futex.WakeAll((uint*)_memory.Wait(i)); // Not the doorbell: no reader is a node service.
+            Futex.WakeAll((uint*)_memory.Wait(i)); // Not the doorbell and not the spillers: no reader is a node service, or spills.
     }
 
     /// <summary>Repairs a place that this attachment is about to take over, under its token.</summary>

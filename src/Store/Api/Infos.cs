@@ -66,6 +66,9 @@ public sealed record ObjectInfo
     /// <summary>Memory taken, in bytes.</summary>
     public required long BlockBytes { get; init; }
 
+    /// <summary>Whether it is sealed and can be got: in memory, on disk or between.</summary>
+    public bool IsSealed => State is ObjectState.Sealed or ObjectState.Unloading or ObjectState.Emptying or ObjectState.Spilled or ObjectState.Restoring;
+
     /// <summary>Whether its bytes are on disk: besides memory while <see cref="State"/> is Sealed, else only there, and then <see cref="BlockBytes"/> is 0 and <see cref="Name"/> and <see cref="ContentType"/> are empty.</summary>
     public bool IsOnDisk { get; init; }
 

@@ -92,7 +92,7 @@ internal sealed unsafe class StoreVerifier(PlasmaStore store)
         var spill = new SpillPlace(entry.SpillPlace);
         if (spilled && !spill.IsPlace)
             return Still(at, state, $"E3: object {entry.Id} (entry {index}) is Spilled, its spill word 0x{spill.Value:x} names no place on disk.");
-        if (spill.IsPlace && store.Spill?.Check(spill, needed, BlockOwner.Of(state.Generation, index)) is string problem)
+        if (spill.IsPlace && store.SpillSpace?.Check(spill, needed, BlockOwner.Of(state.Generation, index)) is string problem)
             return Still(at, state, $"E3: object {entry.Id} (entry {index}): {problem}");
         if (needed == 0 || spilled)
             return null;
