@@ -34,7 +34,7 @@ namespace FastPlasma.Format;
 /// 168    4  HugePages             what the creator asked for
 /// 172    4  DefaultRetention
 /// 176    4  OwnerUid
-/// 180    4  reserved, 0
+/// 180    4  SpillDirectoryCount   0 = the store has no spill map
 /// 184    8  CreatedAt             UTC ticks
 /// 192    8  PopulateTargetBytes
 /// 200   40  reserved, 0
@@ -86,6 +86,7 @@ internal unsafe struct StoreHeader
     [FieldOffset(168)] internal uint HugePages;
     [FieldOffset(172)] internal uint DefaultRetention;
     [FieldOffset(176)] internal uint OwnerUid;
+    [FieldOffset(180)] internal int SpillDirectoryCount;
     [FieldOffset(184)] internal long CreatedAt;
     [FieldOffset(192)] internal long PopulateTargetBytes;
     [FieldOffset(240)] internal long DataDirectoryBytes;
@@ -111,7 +112,7 @@ internal unsafe struct StoreHeader
             ReadOnlySpan<int> facts =
             [
                 SizeBytes, ObjectEntry.SizeBytes, ObjectEntry.StateOffset, ObjectEntry.BlockOffset, BlockPlace.SizeBytes, ChunkRecord.SizeBytes, AllocatorHeader.SizeBytes,
-                DomainRecord.SizeBytes, EventSlot.SizeBytes, WaitWord.StrideBytes, ParticipantBlock.SizeBytes, ParticipantBlock.SlotsOffset, ParticipantBlock.RequestsOffset, NodeRecord.SizeBytes, SlotChunk.SizeBytes, SlotChunk.SlotCount,
+                DomainRecord.SizeBytes, EventSlot.SizeBytes, WaitWord.StrideBytes, SpillHeader.SizeBytes, SpillDirectoryRecord.SizeBytes, SpillRecordHeader.SizeBytes, ParticipantBlock.SizeBytes, ParticipantBlock.SlotsOffset, ParticipantBlock.RequestsOffset, NodeRecord.SizeBytes, SlotChunk.SizeBytes, SlotChunk.SlotCount,
                 (int)ChunkMap.ChunkBytes, ChunkMap.GrainBytes, SizeClasses.Count, SizeClasses.SlabMaxBytes, IndexWord.EntryBits, StateWord.ParticipantShift,
                 (int)default(ObjectId).Hash(1), // Who hashes differently finds nothing.
             ];
