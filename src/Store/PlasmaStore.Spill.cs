@@ -26,16 +26,11 @@ public sealed unsafe partial class PlasmaStore
     /// <summary>How long a create that finds nothing to move waits for what others are moving.</summary>
     private const int OthersMoveMs = 5000;
 
-    private readonly SpillSpace? _spill;
-
     /// <summary>One unloader at a time in this attachment: so nobody but it changes what is in Unloading or Emptying by this participant.</summary>
     private readonly Lock _unloading = new();
 
     /// <summary>What the last copy that could not be written met; null after one that could.</summary>
     private string? _spillProblem;
-
-    /// <summary>Where objects go when memory is short; null when the store has no such place.</summary>
-    internal SpillSpace? SpillSpace => _spill;
 
     /// <summary>Whether objects of this store can be on disk, also when this attachment cannot read them there.</summary>
     internal bool HasSpill => _hasSpill;

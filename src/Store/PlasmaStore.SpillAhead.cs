@@ -33,6 +33,23 @@ public sealed unsafe partial class PlasmaStore
 
     private ulong* RestoreWord => _memory.Wait(WaitWord.SpillerIndex);
 
+    /// <summary>Starts the background thread, as the last step of opening the store.</summary>
+    private void StartSpilling(LifeTokens token)
+    {
+        try
+        {
+            (_spillAhead = new SpillAhead(this, token)).Start();
+        }
+        catch
+        {
+            // The maintainer knows the store already: it is to leave it alone before the mappings go.
+            Volatile.Write(ref _openMark, Closed);
+            Maintainer.Unregister(this);
+            lock (_maintenance)
+                throw;
+        }
+    }
+
     /// <summary>Whoever is short of memory says so: the spiller goes on ahead of the next who is.</summary>
     private void RingSpiller()
     {

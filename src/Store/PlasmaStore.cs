@@ -109,13 +109,16 @@ public sealed unsafe partial class PlasmaStore : IDisposable
                 memory.WriteView?.TryAdviseHugePages();
             }
 
+            _hasSpill = memory.Header->SpillDirectoryCount > 0;
+            if (files.Spill is not null)
+                _reclaimer.Spill = _spill = new SpillSpace(files.Spill, _reclaimer, participant: -1, isAnonymous: files.Name.Length == 0);
+
             // Two steps: a place is needed before anything can carry its number, and repairing a place needs most of the rest.
             participants.Attach(files.Access, index => Repair(index, reserver));
             _events = new EventRing(memory, _waits, _scan, participants.Index);
             _allocator = new BlockAllocator(memory.Chunks, reserver, _reclaimer, participants.Index);
             _reclaimer.Allocator = _allocator;
-            if (files.Spill is not null)
-                _spill = new SpillSpace(files.Spill, _reclaimer, participants.Index, isAnonymous: files.Name.Length == 0);
+            _spill?.UseAs(participants.Index);
             _recovery = new Recovery(memory, participants, _scan, _reclaimer, _events, _waits, options.Logger);
             _slots = new SlotTable(participants);
             _scan.OpenForeign();
@@ -137,7 +140,18 @@ public sealed unsafe partial class PlasmaStore : IDisposable
             }
             _countsAtAttach = CountsOf(participants.Own);
             _account = (uint)participants.Index + 1 | (uint)participants.Own->AttachCount << 9; // Below 2^9 places; a place's next owner has another account.
-            Maintainer.Register(this);
+            LifeTokens? spiller = Access == StoreAccess.ReadWrite && _spill is not null ? participants.OpenTokens() : null;
+            try
+            {
+                Maintainer.Register(this);
+                if (spiller is not null)
+                    StartSpilling(spiller);
+            }
+            catch
+            {
+                spiller?.Dispose();
+                throw;
+            }
         }
         catch
         {
@@ -179,7 +193,7 @@ public sealed unsafe partial class PlasmaStore : IDisposable
     internal EventRing Events => _events;
 
     /// <summary>Where objects are written when memory is short; null when the store has no spill directories, or this is a reader of another user.</summary>
-    internal SpillSpace? Spill => _spill;
+    internal SpillSpace? SpillSpace => _spill;
 
     internal WaitWords Waits => _waits;
 

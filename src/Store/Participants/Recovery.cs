@@ -176,7 +176,8 @@ internal sealed unsafe class Recovery
     /// <summary>Takes claims back after what was taken on disk for them: while a claim stands nobody else takes or frees blocks there for the same entry and generation.</summary>
     private void EndCopies(SpillSpace spill, int participant, List<ulong> owners)
     {
-        spill.FreeOwners(CollectionsMarshal.AsSpan(owners));
+        foreach (ulong owner in owners)
+            spill.FreeAbandoned(owner);
         // CRASH recovery-copies: claims without anything on disk; the next recoverer repeats this.
         FailPoint.Pass("recovery-copies");
         foreach (ulong owner in owners)

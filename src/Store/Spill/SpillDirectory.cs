@@ -19,7 +19,7 @@ internal sealed unsafe class SpillDirectory
     private readonly string? _closedBecause;
     private readonly SpillDirectoryRecord* _record;
     private readonly SpillExtents? _extents;
-    private readonly BlockAllocator? _allocator;
+    private BlockAllocator? _allocator;
 
     internal SpillDirectory(int index, string path, SharedFile? file, string? closedBecause, SpillDirectoryRecord* record, ChunkMap map, SpillExtents? extents, IBlockOwners owners, int participant)
     {
@@ -27,6 +27,13 @@ internal sealed unsafe class SpillDirectory
         _record = record;
         if (extents is not null)
             _allocator = new BlockAllocator(map, extents, owners, participant);
+    }
+
+    /// <summary>Chunk words are taken in the name of <paramref name="participant"/> from here on. By the attachment's opener, before anybody writes.</summary>
+    internal void UseAs(IBlockOwners owners, int participant)
+    {
+        if (_extents is not null)
+            _allocator = new BlockAllocator(Map, _extents, owners, participant);
     }
 
     internal ChunkMap Map { get; }

@@ -17,6 +17,7 @@ internal sealed unsafe class SpillSpace : IDisposable
     private readonly SpillHeader* _header;
     private readonly SpillDirectory[] _directories;
     private readonly SpillBuffers.Pool _buffers;
+    private readonly IBlockOwners _owners;
 
     /// <param name="files">Taken over.</param>
     /// <param name="owners">Says which words' owners have ended.</param>
@@ -24,7 +25,7 @@ internal sealed unsafe class SpillSpace : IDisposable
     /// <param name="isAnonymous">Whether the spill files have no names.</param>
     internal SpillSpace(SpillFiles files, IBlockOwners owners, int participant, bool isAnonymous)
     {
-        _files = files;
+        (_files, _owners) = (files, owners);
         try
         {
             _view = MappedView.Map(files.Map, 0, files.Map.Facts().SizeBytes, files.CanWrite);
@@ -47,6 +48,13 @@ internal sealed unsafe class SpillSpace : IDisposable
             SpillExtents? extents = data is null || !files.CanWrite ? null : new SpillExtents(data, files.Map, record->WordsOffset, _header, CountBacked);
             _directories[d] = new SpillDirectory(d, files.Paths[d], data, files.Problems[d], record, map, extents, owners, participant) { IsNameless = isAnonymous };
         }
+    }
+
+    /// <summary>From here on this attachment is participant <paramref name="participant"/>: it can allocate. Before, it can free and repair.</summary>
+    internal void UseAs(int participant)
+    {
+        foreach (SpillDirectory directory in _directories)
+            directory.UseAs(_owners, participant);
     }
 
     internal int DirectoryCount => _directories.Length;
