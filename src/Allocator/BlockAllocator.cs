@@ -15,7 +15,7 @@ internal enum Effort
     Exact,
 }
 
-/// <summary>Out-of-band allocator of the data file: one compare-exchange per block, no locks, nothing to repair but block words and chunk words of the dead.</summary>
+/// <summary>Out-of-band allocator of a data file (in memory, or a spill file on disk): one compare-exchange per block, no locks, nothing to repair but block words and chunk words of the dead.</summary>
 /// <remarks>
 /// Invariant B1: a block belongs to the owner in its word and to nobody else. Invariant B2: a non-zero word that stays lies in a chunk whose use
 /// (class, or Large) is the one it was taken for. Everything else here is a hint. The proofs are in docs/concurrency.md, section 6.
@@ -24,11 +24,11 @@ internal enum Effort
 internal sealed unsafe partial class BlockAllocator
 {
     private readonly ChunkMap _map;
-    private readonly ChunkReserver _reserver;
+    private readonly ChunkBacking _reserver;
     private readonly IBlockOwners _owners;
     private readonly int _participant;
 
-    internal BlockAllocator(ChunkMap map, ChunkReserver reserver, IBlockOwners owners, int participant)
+    internal BlockAllocator(ChunkMap map, ChunkBacking reserver, IBlockOwners owners, int participant)
     {
         _map = map;
         _reserver = reserver;

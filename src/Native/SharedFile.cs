@@ -186,6 +186,87 @@ internal sealed unsafe class SharedFile : IDisposable
         }
     }
 
+    /// <summary>Reads and writes pass by the page cache from now on (O_DIRECT), where the file system can: offsets, lengths and addresses are then multiples of 4 KiB. False where it cannot; everything works as before then.</summary>
+    internal bool TryBypassCache()
+    {
+        int flags = Libc.fcntl(Descriptor, Libc.F_GETFL, (nint)0);
+        return flags >= 0 && Libc.fcntl(Descriptor, Libc.F_SETFL, flags | Libc.O_DIRECT) == 0;
+    }
+
+    /// <summary>Reads into the parts, one after the other, from <paramref name="offset"/> on. 0 or errno; <paramref name="bytesRead"/> is less than asked for at the end of the file. The parts are used up.</summary>
+    internal int TryReadParts(long offset, Span<IoPart> parts, out long bytesRead) => Transfer(offset, parts, write: false, out bytesRead);
+
+    /// <summary>Writes the parts, one after the other, from <paramref name="offset"/> on. 0 or errno, after which some of it may be written. The parts are used up.</summary>
+    internal int TryWriteParts(long offset, Span<IoPart> parts) => Transfer(offset, parts, write: true, out _);
+
+    private int Transfer(long offset, Span<IoPart> parts, bool write, out long done)
+    {
+        done = 0;
+        fixed (IoPart* all = parts)
+        {
+            for (int first = 0; first < parts.Length;) // Ends: each call gets on, or returns.
+            {
+                if (all[first].Bytes == 0)
+                {
+                    first++;
+                    continue;
+                }
+                int count = Math.Min(parts.Length - first, SocketIo.PartCountMax);
+                nint n = write ? Libc.pwritev(Descriptor, all + first, count, offset + done) : Libc.preadv(Descriptor, all + first, count, offset + done);
+                if (n < 0)
+                {
+                    int errno = Marshal.GetLastPInvokeError();
+                    if (errno == Libc.EINTR)
+                        continue; // Ends with the signals: the runtime sends a bounded number of them.
+                    return errno;
+                }
+                if (n == 0)
+                    return write ? Libc.EIO : 0;
+                done += n;
+                for (nuint left = (nuint)n; left > 0;) // Ends: the kernel took no more than there was.
+                {
+                    nuint taken = Math.Min(left, all[first].Bytes);
+                    all[first].Address += taken;
+                    all[first].Bytes -= taken;
+                    left -= taken;
+                    if (all[first].Bytes == 0)
+                        first++;
+                }
+            }
+            return 0;
+        }
+    }
+
+    /// <summary>Takes a shared or exclusive lock on byte <paramref name="at"/> for this open file description, or changes the one that it has; false when another description's lock is in the way. It ends with the description.</summary>
+    internal bool TryLock(long at, bool exclusive)
+    {
+        var request = new Libc.Flock { Type = exclusive ? Libc.F_WRLCK : Libc.F_RDLCK, Start = at, Length = 1 };
+        if (Libc.fcntl(Descriptor, Libc.F_OFD_SETLK, &request) == 0)
+            return true;
+        int errno = Marshal.GetLastPInvokeError();
+        return errno is Libc.EAGAIN or Libc.EACCES ? false : throw new OsException("lock", $"byte {at} of {Path}", errno);
+    }
+
+    /// <summary>Gives a lock of <see cref="TryLock"/> back.</summary>
+    internal void Unlock(long at)
+    {
+        var request = new Libc.Flock { Type = Libc.F_UNLCK, Start = at, Length = 1 };
+        if (Libc.fcntl(Descriptor, Libc.F_OFD_SETLK, &request) != 0)
+            throw OsException.FromLastError("unlock", $"byte {at} of {Path}");
+    }
+
+    /// <summary>What was written is on the medium when this returns. 0 or errno.</summary>
+    internal int TrySync() => Libc.fdatasync(Descriptor) == 0 ? 0 : Marshal.GetLastPInvokeError();
+
+    /// <summary>Size of the file system of this file, and what of it a user without privileges can still take. 0 or errno.</summary>
+    internal int TryGetSpace(out long totalBytes, out long availableBytes)
+    {
+        int result = Libc.fstatvfs(Descriptor, out Libc.Statvfs stat);
+        totalBytes = (long)(stat.Blocks * stat.FragmentBytes);
+        availableBytes = (long)(stat.BlocksAvailable * stat.FragmentBytes);
+        return result == 0 ? 0 : Marshal.GetLastPInvokeError();
+    }
+
     /// <summary>Gives the file its final name in one step; false when that name is taken.</summary>
     internal static bool TryLink(string directory, string from, string to)
     {

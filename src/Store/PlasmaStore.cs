@@ -8,6 +8,7 @@ using FastPlasma.Native;
 using FastPlasma.Nodes;
 using FastPlasma.Participants;
 using FastPlasma.Reclaim;
+using FastPlasma.Spill;
 using FastPlasma.Waiting;
 
 namespace FastPlasma;
@@ -46,6 +47,7 @@ public sealed unsafe partial class PlasmaStore : IDisposable
     private readonly BlockAllocator _allocator;
     private readonly Evictor _evictor;
     private readonly Recovery _recovery;
+    private readonly SpillSpace? _spill;
     private readonly OperationCounts _countsAtAttach;
     private readonly long _capacity;
 
@@ -109,6 +111,8 @@ public sealed unsafe partial class PlasmaStore : IDisposable
             _events = new EventRing(memory, _waits, _scan, participants.Index);
             _allocator = new BlockAllocator(memory.Chunks, reserver, _reclaimer, participants.Index);
             _reclaimer.Allocator = _allocator;
+            if (files.Spill is not null)
+                _spill = new SpillSpace(files.Spill, _reclaimer, participants.Index, isAnonymous: files.Name.Length == 0);
             _recovery = new Recovery(memory, participants, _scan, _reclaimer, _events, _waits, options.Logger);
             _slots = new SlotTable(participants);
             _scan.OpenForeign();
@@ -136,6 +140,7 @@ public sealed unsafe partial class PlasmaStore : IDisposable
         {
             GC.SuppressFinalize(this);
             _slots?.GiveSequencesBack();
+            _spill?.Dispose();
             participants?.Dispose();
             memory?.Dispose();
             files.Dispose();
@@ -169,6 +174,9 @@ public sealed unsafe partial class PlasmaStore : IDisposable
     internal ObjectIndex Index => _index;
 
     internal EventRing Events => _events;
+
+    /// <summary>Where objects are written when memory is short; null when the store has no spill directories, or this is a reader of another user.</summary>
+    internal SpillSpace? Spill => _spill;
 
     internal WaitWords Waits => _waits;
 
@@ -273,6 +281,7 @@ public sealed unsafe partial class PlasmaStore : IDisposable
             _scan.Dispose();
             _memory.CloseFiles();
             _participants.CloseFiles();
+            _spill?.CloseFiles();
             return;
         }
         if (Interlocked.Exchange(ref _openMark, Closed) == Closed)
@@ -449,6 +458,7 @@ public sealed unsafe partial class PlasmaStore : IDisposable
         {
             Maintainer.Unregister(this);
             _scan.Dispose();
+            _spill?.Dispose();
             _memory.Dispose();
             _participants.Dispose();
             _slots.GiveSequencesBack();

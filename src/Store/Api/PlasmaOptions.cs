@@ -81,6 +81,20 @@ public sealed record PlasmaOptions
     /// and never more than there are. 1 keeps every put on the thread that calls.</summary>
     public int CopyThreads { get; init; }
 
+    /// <summary>Folders on disk to which objects are written that must not be lost when memory is short; the first that works is taken, the next when it fails or is full. Empty (default): the store spills nothing. At most 16, each named
+    /// once; counts at creation, and every attachment uses them. A folder that cannot be used at creation is left out by this store for good, with a warning; it is an error only when none can be used.</summary>
+    public IReadOnlyList<string> SpillDirectories { get; init; } = [];
+
+    /// <summary>Limit of the disk space of all spill directories together in bytes, rounded up to 2 MiB; null (default) for no limit but <see cref="SpillReserve"/>. Counts at creation.</summary>
+    public long? SpillBytes { get; init; }
+
+    /// <summary>Share of a spill directory's file system that stays free: nothing is spilled there that would leave less, 0 to 0.99. Default 0.05. Counts at creation.</summary>
+    public double SpillReserve { get; init; } = 0.05;
+
+    /// <summary>Whether the objects on disk outlive the store: when its last writer has left, a catalogue of them stays in the spill directories, and the next store that is created with the same name, folder and spill directories has them again.
+    /// Objects that are in memory only are not among them. Counts at creation.</summary>
+    public bool Persist { get; init; }
+
     /// <summary>Seed of the index's hash at creation; null (default) is a random one, so that nobody can aim ids at one place. For attacks that must find the same collisions each time.</summary>
     internal ulong? HashSeed { get; init; }
 

@@ -2,6 +2,7 @@ using System.Text;
 using FastPlasma.Allocator;
 using FastPlasma.Format;
 using FastPlasma.Native;
+using FastPlasma.Spill;
 using Microsoft.Extensions.Logging;
 
 namespace FastPlasma.Files;
@@ -42,6 +43,9 @@ internal sealed unsafe class StoreFiles : IDisposable
 
     internal required StoreAccess Access { get; init; }
 
+    /// <summary>Spill files, which the spill space takes over; null when the store has none, and for readers of other users, who have no rights to them.</summary>
+    internal SpillFiles? Spill { get; init; }
+
     /// <summary>Default folder, and rules for another: absolute form, must exist. Payload goes to the second folder.</summary>
     internal static (string Meta, string Data) Resolve(string? directory)
     {
@@ -78,9 +82,10 @@ internal sealed unsafe class StoreFiles : IDisposable
             return null;
 
         SharedFile? data = null, pins = null, locks = null;
+        SpillFiles? spill = null;
         try
         {
-            StoreGeometry geometry = CheckMeta(meta, out Guid uuid, out string dataDirectory, out DomainRecord[] domains);
+            StoreGeometry geometry = CheckMeta(meta, out Guid uuid, out string dataDirectory, out DomainRecord[] domains, out int spillDirectoryCount);
             int domain = 0;
             if (!writable)
             {
@@ -98,7 +103,9 @@ internal sealed unsafe class StoreFiles : IDisposable
                 throw new PlasmaFormatException($"{data.Path} is {data.Facts().SizeBytes} bytes long, the store's header says {geometry.CapacityBytes}.");
             pins = OpenPart(directory, StoreNames.Pins(name, uuid, suffix), writable: true);
             locks = OpenPart(directory, StoreNames.Lock(name, uuid, suffix), writable: true);
-            return new StoreFiles(name, directory, meta, data, geometry, uuid) { Pins = pins, Lock = locks, Domain = domain, Access = options.Access };
+            if (domain == 0 && spillDirectoryCount > 0)
+                spill = SpillFiles.Open(directory, name, uuid, spillDirectoryCount, canWrite: options.Access == StoreAccess.ReadWrite);
+            return new StoreFiles(name, directory, meta, data, geometry, uuid) { Pins = pins, Lock = locks, Domain = domain, Access = options.Access, Spill = spill };
         }
         catch (OsException e) when (e.ErrorNumber == Libc.ENOENT)
         {
@@ -112,6 +119,7 @@ internal sealed unsafe class StoreFiles : IDisposable
         }
         catch
         {
+            spill?.Dispose();
             locks?.Dispose();
             pins?.Dispose();
             data?.Dispose();
@@ -135,6 +143,7 @@ internal sealed unsafe class StoreFiles : IDisposable
         uint? gid = options.Group is null ? null : OsIdentity.GidOf(options.Group);
         string newName = StoreNames.New(name, uuid);
         SharedFile? meta = null, data = null, pins = null, locks = null;
+        SpillFiles? spill = null;
         LifeTokens? building = null;
         try
         {
@@ -144,13 +153,15 @@ internal sealed unsafe class StoreFiles : IDisposable
             data = Make(dataDirectory, StoreNames.Data(name, uuid));
             pins = Make(directory, StoreNames.Pins(name, uuid, StoreNames.WritersDomain));
             locks = Make(directory, StoreNames.Lock(name, uuid, StoreNames.WritersDomain));
+            spill = SpillFiles.Create(directory, name, uuid, options, gid);
             Build(meta, data, pins, geometry, uuid, options, directory == dataDirectory ? "" : dataDirectory);
 
-            return new StoreFiles(name, directory, meta, data, geometry, uuid) { Pins = pins, Lock = locks, Domain = 0, Access = StoreAccess.ReadWrite, _building = building };
+            return new StoreFiles(name, directory, meta, data, geometry, uuid) { Pins = pins, Lock = locks, Domain = 0, Access = StoreAccess.ReadWrite, Spill = spill, _building = building };
         }
         catch
         {
             Discard(directory, dataDirectory, name, uuid);
+            spill?.Dispose();
             building?.Dispose();
             meta?.Dispose();
             data?.Dispose();
@@ -212,17 +223,20 @@ internal sealed unsafe class StoreFiles : IDisposable
         Guid uuid = OsRandom.NewGuid();
         string label = $"{StoreNames.Prefix}{uuid:N}";
         SharedFile? meta = null, data = null, pins = null, locks = null;
+        SpillFiles? spill = null;
         try
         {
             meta = SharedFile.CreateAnonymous(label + ".meta");
             data = SharedFile.CreateAnonymous(label + ".data");
             pins = SharedFile.CreateAnonymous(label + ".pins");
             locks = SharedFile.CreateAnonymous(label + ".lock");
+            spill = SpillFiles.Create(null, "", uuid, options, null);
             Build(meta, data, pins, geometry, uuid, options, "");
-            return new StoreFiles("", "", meta, data, geometry, uuid) { Pins = pins, Lock = locks, Domain = 0, Access = StoreAccess.ReadWrite };
+            return new StoreFiles("", "", meta, data, geometry, uuid) { Pins = pins, Lock = locks, Domain = 0, Access = StoreAccess.ReadWrite, Spill = spill };
         }
         catch
         {
+            spill?.Dispose();
             meta?.Dispose();
             data?.Dispose();
             pins?.Dispose();
@@ -237,9 +251,12 @@ internal sealed unsafe class StoreFiles : IDisposable
         StoreNames.Check(name);
         (string metaDirectory, string dataDirectory) = Resolve(directory);
         string recorded = DataDirectoryOf(metaDirectory, name);
+        Guid uuid = UuidOf(metaDirectory, name);
         bool found = SharedFile.TryUnlink(metaDirectory, StoreNames.Meta(name)); // First: from here on nobody can attach to the rest.
         // CRASH store-unnamed: files with a UUID and no meta file, as in store-built.
         FailPoint.Pass("store-unnamed");
+        if (found)
+            SpillFiles.Remove(metaDirectory, name, uuid); // While the map is there, which says where they are; else they are orphans.
         RemoveOrphans(metaDirectory, dataDirectory, name, null);
         if (recorded != dataDirectory && recorded != metaDirectory && System.IO.Directory.Exists(recorded))
             RemoveOrphans(metaDirectory, recorded, name, null); // Made with a directory of its own for the payload, destroyed by name alone.
@@ -289,6 +306,7 @@ internal sealed unsafe class StoreFiles : IDisposable
     public void Dispose()
     {
         Withdraw();
+        Spill?.Dispose();
         Lock.Dispose();
         Pins.Dispose();
         Data.Dispose();
@@ -319,7 +337,7 @@ internal sealed unsafe class StoreFiles : IDisposable
         }
     }
 
-    private static StoreGeometry CheckMeta(SharedFile meta, out Guid uuid, out string dataDirectory, out DomainRecord[] domains)
+    private static StoreGeometry CheckMeta(SharedFile meta, out Guid uuid, out string dataDirectory, out DomainRecord[] domains, out int spillDirectoryCount)
     {
         FileFacts facts = meta.Facts();
         if (!facts.IsRegular)
@@ -344,6 +362,7 @@ internal sealed unsafe class StoreFiles : IDisposable
             if (header->BootId != OsIdentity.BootId && (header->WriterAttaches & StoreHeader.NoWriterLeft) == 0)
                 throw new PlasmaFormatException($"{meta.Path} was in use when the machine went down; its memory is lost. Destroy it and create it again.");
             uuid = header->Uuid;
+            spillDirectoryCount = header->SpillDirectoryCount;
             dataDirectory = Encoding.UTF8.GetString(p + StoreHeader.DataDirectoryOffset, (int)header->DataDirectoryBytes);
             domains = new DomainRecord[Math.Min(header->DomainCount, DomainRecord.CountMax)];
             for (int i = 0; i < domains.Length; i++)
@@ -378,6 +397,7 @@ internal sealed unsafe class StoreFiles : IDisposable
         header->HashSeed = options.HashSeed ?? BitConverter.ToUInt64(seed);
         header->HugePages = (uint)options.HugePages;
         header->DefaultRetention = (uint)options.DefaultRetention;
+        header->SpillDirectoryCount = options.SpillDirectories.Count;
         header->OwnerUid = meta.Facts().OwnerUid;
         header->CreatedAt = DateTime.UtcNow.Ticks;
         header->PopulateTargetBytes = options.PopulateAheadBytes ?? (geometry.CapacityBytes >= 4L << 30 ? 128L << 20 : 0);
@@ -494,6 +514,8 @@ internal sealed unsafe class StoreFiles : IDisposable
 
     private static void Discard(string directory, string dataDirectory, string name, Guid uuid)
     {
+        SpillFiles.Remove(directory, name, uuid);
+        SharedFile.TryUnlink(directory, StoreNames.SpillMap(name, uuid));
         SharedFile.TryUnlink(dataDirectory, StoreNames.Data(name, uuid));
         SharedFile.TryUnlink(directory, StoreNames.Pins(name, uuid, StoreNames.WritersDomain));
         SharedFile.TryUnlink(directory, StoreNames.Lock(name, uuid, StoreNames.WritersDomain));

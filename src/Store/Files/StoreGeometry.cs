@@ -1,6 +1,7 @@
 using System.Numerics;
 using FastPlasma.Allocator;
 using FastPlasma.Format;
+using FastPlasma.Spill;
 
 namespace FastPlasma.Files;
 
@@ -110,6 +111,7 @@ internal readonly record struct StoreGeometry
         Require(h->ObjectCountMax is >= ObjectCountMin and <= ObjectCountLimit, path, "ObjectCountMax", $"{h->ObjectCountMax}", $"{ObjectCountMin} to {ObjectCountLimit}");
         Require(h->EventCapacity is >= EventCapacityMin and <= EventCapacityMax && BitOperations.IsPow2(h->EventCapacity), path, "EventCapacity", $"{h->EventCapacity}", "a power of two");
         Require(h->DataDirectoryBytes is >= 0 and <= StoreHeader.DataDirectoryBytesMax, path, "DataDirectoryBytes", $"{h->DataDirectoryBytes}", $"at most {StoreHeader.DataDirectoryBytesMax}");
+        Require(h->SpillDirectoryCount is >= 0 and <= SpillPlace.DirectoryCountMax, path, "SpillDirectoryCount", $"{h->SpillDirectoryCount}", $"0 to {SpillPlace.DirectoryCountMax}");
         var g = new StoreGeometry(h->CapacityBytes, h->ObjectCountMax, h->EventCapacity);
         Require(
             h->BucketCount == g.BucketCount && h->StashCount == StashCount && h->ParticipantCountMax == ParticipantCountMax && h->ChunkCount == g.ChunkCount

@@ -20,7 +20,7 @@ namespace FastPlasma.Format;
 ///  88    8  Checksum          creator, before Sealed            anyone, pinned
 ///  96   12  Block             creator, before each exchange     finisher, recoverer
 /// 108    4  QuotaAccount      creator, in Tentative (its attachment)   quota counts
-/// 112    8  SpillPlace        reserved
+/// 112    8  SpillPlace        compare-exchange only (SpillPlace)   anyone, validated
 /// 120    8  Incarnation       creator, in Tentative             anyone, validated
 /// </code>
 /// The block holds payload, then (from the next multiple of 8) name, content type and user metadata.

@@ -9,7 +9,7 @@ namespace FastPlasma.Format;
 /// <remarks><code>
 /// off bytes field                 meaning
 ///   0    8  Magic                 "FASTPLSM"
-///   8    4  LayoutVersion         4
+///   8    4  LayoutVersion         5
 ///  12    4  FeatureBits           0
 ///  16    8  Fingerprint           of every struct layout; another value is another format
 ///  24   16  Uuid                  of these files; part of the other files' names
@@ -34,7 +34,7 @@ namespace FastPlasma.Format;
 /// 168    4  HugePages             what the creator asked for
 /// 172    4  DefaultRetention
 /// 176    4  OwnerUid
-/// 180    4  reserved, 0
+/// 180    4  SpillDirectoryCount   0 = the store has no spill map
 /// 184    8  CreatedAt             UTC ticks
 /// 192    8  PopulateTargetBytes
 /// 200   40  reserved, 0
@@ -58,7 +58,7 @@ internal unsafe struct StoreHeader
 {
     internal const int SizeBytes = 4096;
     internal const ulong MagicValue = 0x4D534C5054534146; // "FASTPLSM" in byte order
-    internal const uint LayoutVersionValue = 4;
+    internal const uint LayoutVersionValue = 5;
     internal const int ChecksummedBytes = 248, DataDirectoryOffset = 1024, DataDirectoryBytesMax = 1024;
 
     [FieldOffset(0)] internal ulong Magic;
@@ -86,6 +86,7 @@ internal unsafe struct StoreHeader
     [FieldOffset(168)] internal uint HugePages;
     [FieldOffset(172)] internal uint DefaultRetention;
     [FieldOffset(176)] internal uint OwnerUid;
+    [FieldOffset(180)] internal int SpillDirectoryCount;
     [FieldOffset(184)] internal long CreatedAt;
     [FieldOffset(192)] internal long PopulateTargetBytes;
     [FieldOffset(240)] internal long DataDirectoryBytes;
@@ -111,7 +112,7 @@ internal unsafe struct StoreHeader
             ReadOnlySpan<int> facts =
             [
                 SizeBytes, ObjectEntry.SizeBytes, ObjectEntry.StateOffset, ObjectEntry.BlockOffset, BlockPlace.SizeBytes, ChunkRecord.SizeBytes, AllocatorHeader.SizeBytes,
-                DomainRecord.SizeBytes, EventSlot.SizeBytes, WaitWord.StrideBytes, ParticipantBlock.SizeBytes, ParticipantBlock.SlotsOffset, ParticipantBlock.RequestsOffset, NodeRecord.SizeBytes, SlotChunk.SizeBytes, SlotChunk.SlotCount,
+                DomainRecord.SizeBytes, EventSlot.SizeBytes, WaitWord.StrideBytes, SpillHeader.SizeBytes, SpillDirectoryRecord.SizeBytes, SpillRecordHeader.SizeBytes, ParticipantBlock.SizeBytes, ParticipantBlock.SlotsOffset, ParticipantBlock.RequestsOffset, NodeRecord.SizeBytes, SlotChunk.SizeBytes, SlotChunk.SlotCount,
                 (int)ChunkMap.ChunkBytes, ChunkMap.GrainBytes, SizeClasses.Count, SizeClasses.SlabMaxBytes, IndexWord.EntryBits, StateWord.ParticipantShift,
                 (int)default(ObjectId).Hash(1), // Who hashes differently finds nothing.
             ];

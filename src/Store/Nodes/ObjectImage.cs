@@ -31,6 +31,12 @@ internal readonly record struct ObjectImage
     /// <summary>UTC ticks.</summary>
     internal long CreatedAtTicks { get; init; }
 
+    /// <summary>UTC ticks; 0 where it does not matter. Only a spilled copy carries it.</summary>
+    internal long SealedAtTicks { get; init; }
+
+    /// <summary>As the entry has it. Only a spilled copy carries it.</summary>
+    internal long ExpiresAtTicks { get; init; }
+
     internal long TailBytes => (long)NameBytes + ContentTypeBytes + UserBytes;
 
     /// <summary>Length of the image.</summary>

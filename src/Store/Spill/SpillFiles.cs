@@ -1,0 +1,445 @@
+using System.Text;
+using FastPlasma.Allocator;
+using FastPlasma.Files;
+using FastPlasma.Format;
+using FastPlasma.Native;
+using Microsoft.Extensions.Logging;
+
+namespace FastPlasma.Spill;
+
+/// <summary>The files of a store's spill space: the map in shared memory, and one spill file in each directory.</summary>
+/// <remarks>
+/// Every attachment holds shared locks on each spill file (<see cref="AttachedLock"/>, and writers <see cref="WriterLock"/>), so whoever gets an exclusive one knows that nobody uses the file. A spill file's number is its own and not the store's:
+/// the objects of a persistent store outlive its other files.
+/// </remarks>
+internal sealed unsafe class SpillFiles : IDisposable
+{
+    /// <summary>Bytes of a spill file that are locked: shared by each writer, and by each attachment.</summary>
+    internal const int WriterLock = 0, AttachedLock = 1;
+
+    private const int CreateAttempts = 16;
+    private const string AnonymousName = "anonymous";
+
+    private readonly SharedFile?[] _data;
+
+    private SpillFiles(SharedFile map, int directoryCount, bool canWrite)
+    {
+        (Map, CanWrite) = (map, canWrite);
+        _data = new SharedFile?[directoryCount];
+        Paths = new string[directoryCount];
+        Problems = new string?[directoryCount];
+    }
+
+    internal SharedFile Map { get; }
+
+    internal bool CanWrite { get; }
+
+    internal int DirectoryCount => _data.Length;
+
+    /// <summary>Each directory's path.</summary>
+    internal string[] Paths { get; }
+
+    /// <summary>Why a directory's file is not open here; null where it is.</summary>
+    internal string?[] Problems { get; }
+
+    /// <summary>Each directory's spill file; null where it is not open here.</summary>
+    internal SharedFile? Data(int directory) => _data[directory];
+
+    /// <summary>Makes the spill files of a new store, or null when its options ask for none.</summary>
+    /// <param name="folder">Of the store's other files; the map comes there. Null for an anonymous store, whose files have no names.</param>
+    /// <param name="name">The store's.</param>
+    /// <param name="uuid">The store's.</param>
+    /// <param name="options">Directories and limits.</param>
+    /// <param name="gid">Group of the files, or null.</param>
+    /// <exception cref="ArgumentException">An option is outside its limits.</exception>
+    /// <exception cref="IOException">No directory can be used; the message has each one's reason.</exception>
+    internal static SpillFiles? Create(string? folder, string name, Guid uuid, PlasmaOptions options, uint? gid)
+    {
+        if (options.SpillDirectories.Count == 0)
+            return options.SpillBytes is null && !options.Persist ? null
+                : throw new ArgumentException("SpillBytes and Persist mean nothing without SpillDirectories.", nameof(options));
+        CheckOptions(options);
+        int count = options.SpillDirectories.Count;
+        uint mode = (uint)options.Mode;
+        SharedFile map = folder is null ? SharedFile.CreateAnonymous($"{StoreNames.Prefix}{uuid:N}.spillmap") : SharedFile.Create(folder, StoreNames.SpillMap(name, uuid), mode);
+        var files = new SpillFiles(map, count, canWrite: true);
+        var ids = new Guid[count];
+        try
+        {
+            if (folder is not null)
+                SetRights(map, mode, gid);
+            var chunkCounts = new int[count];
+            for (int d = 0; d < count; d++)
+            {
+                files.Paths[d] = Path.TrimEndingDirectorySeparator(Path.GetFullPath(options.SpillDirectories[d]));
+                try
+                {
+                    SharedFile data = files._data[d] = files.CreateData(d, folder, name, mode, gid, out ids[d]);
+                    chunkCounts[d] = ChunkCountFor(data, options);
+                }
+                catch (OsException e)
+                {
+                    files.Problems[d] = e.Message;
+                    ids[d] = Guid.Empty;
+                    options.Logger.LogWarning(e, "Nothing is spilled to {Directory}, which cannot be used.", files.Paths[d]);
+                }
+            }
+            if (Array.TrueForAll(ids, static id => id == Guid.Empty))
+                throw new IOException($"None of the spill directories can be used: {string.Join("; ", files.Problems)}.");
+            files.BuildMap(uuid, options, ids, chunkCounts);
+            return files;
+        }
+        catch
+        {
+            if (folder is not null)
+            {
+                for (int d = 0; d < count; d++)
+                    if (ids[d] != Guid.Empty)
+                        SharedFile.TryUnlink(files.Paths[d], StoreNames.Spill(name, ids[d]));
+                SharedFile.TryUnlink(folder, StoreNames.SpillMap(name, uuid));
+            }
+            files.Dispose();
+            throw;
+        }
+    }
+
+    /// <summary>Opens the spill files of a store. What is missing is a <see cref="Problems"/> of its directory, and no error before somebody wants it.</summary>
+    /// <exception cref="PlasmaFormatException">The map is missing or damaged.</exception>
+    internal static SpillFiles Open(string folder, string name, Guid uuid, int directoryCount, bool canWrite)
+    {
+        SharedFile map;
+        try
+        {
+            map = SharedFile.Open(folder, StoreNames.SpillMap(name, uuid), canWrite);
+        }
+        catch (OsException e) when (e.ErrorNumber is Libc.EINVAL or Libc.ELOOP)
+        {
+            throw new PlasmaFormatException($"{e.Message}. A store's file is neither that nor a symbolic link.");
+        }
+        SpillFiles? files = null;
+        try
+        {
+            CheckMap(map, uuid, directoryCount, out string[] paths, out Guid[] ids);
+            files = new SpillFiles(map, directoryCount, canWrite);
+            for (int d = 0; d < directoryCount; d++)
+            {
+                files.Paths[d] = paths[d];
+                if (ids[d] == Guid.Empty)
+                    files.Problems[d] = $"the directory {paths[d]} could not be used when the store was created, and is not used by it";
+                else
+                    files._data[d] = files.OpenData(d, name, ids[d]);
+            }
+            return files;
+        }
+        catch
+        {
+            files?.Dispose();
+            map.Dispose();
+            throw;
+        }
+    }
+
+    /// <summary>Removes the names of a store's spill files. What cannot be removed is left for the next clean-up.</summary>
+    internal static void Remove(string folder, string name, Guid uuid)
+    {
+        try
+        {
+            using SharedFile? map = SharedFile.TryOpen(folder, StoreNames.SpillMap(name, uuid), writable: false);
+            if (map is null)
+                return;
+            ReadRecords(map, out string[] paths, out Guid[] ids);
+            for (int d = 0; d < ids.Length; d++)
+            {
+                if (ids[d] == Guid.Empty)
+                    continue;
+                TryRemove(paths[d], StoreNames.Catalog(name, ids[d])); // First: a catalogue without its file means nothing, a file with it is kept.
+                TryRemove(paths[d], StoreNames.Spill(name, ids[d]));
+            }
+        }
+        catch (Exception e) when (e is OsException or PlasmaFormatException)
+        {
+            // The files stay as orphans, which the next creator with the same directories, or "spill gc", removes.
+        }
+    }
+
+    internal static bool TryRemove(string folder, string fileName)
+    {
+        try
+        {
+            return SharedFile.TryUnlink(folder, fileName);
+        }
+        catch (OsException)
+        {
+            return false; // Its directory is gone, or not ours to change.
+        }
+    }
+
+    /// <summary>Where each directory's regions lie in a map; a function of the chunk counts.</summary>
+    internal static long Layout(ReadOnlySpan<int> chunkCounts, Span<(long Allocator, long Chunks, long Words)> places)
+    {
+        long at = SpillHeader.SizeBytes + Pages((long)chunkCounts.Length * SpillDirectoryRecord.SizeBytes);
+        for (int d = 0; d < chunkCounts.Length; d++)
+        {
+            places[d].Allocator = at;
+            places[d].Chunks = at += ChunkMap.PageBytes;
+            at += Pages((long)chunkCounts[d] * ChunkRecord.SizeBytes);
+        }
+        for (int d = 0; d < chunkCounts.Length; d++)
+        {
+            // Behind all that is reserved at creation.
+            places[d].Words = at;
+            at += (long)chunkCounts[d] * ChunkMap.WordsPerChunk * ChunkMap.WordBytes;
+        }
+        return at;
+    }
+
+    /// <summary>Closes the descriptors and with them ends the locks.</summary>
+    public void Dispose()
+    {
+        foreach (SharedFile? data in _data)
+            data?.Dispose();
+        Map.Dispose();
+    }
+
+    private static void CheckOptions(PlasmaOptions options)
+    {
+        if (options.SpillDirectories.Count > SpillPlace.DirectoryCountMax)
+            throw new ArgumentException($"There are {options.SpillDirectories.Count} spill directories; at most {SpillPlace.DirectoryCountMax} are possible.", nameof(options));
+        if (options.SpillBytes is <= 0 or > StoreGeometry.CapacityBytesMax)
+            throw new ArgumentOutOfRangeException(nameof(options), options.SpillBytes, $"SpillBytes is {options.SpillBytes}; it can be 1 to {StoreGeometry.CapacityBytesMax}.");
+        if (options.SpillReserve is not (>= 0 and <= 0.99))
+            throw new ArgumentOutOfRangeException(nameof(options), options.SpillReserve, $"SpillReserve is {options.SpillReserve}; it can be 0 to 0.99.");
+        var seen = new HashSet<string>(StringComparer.Ordinal);
+        foreach (string directory in options.SpillDirectories)
+        {
+            string path = Path.TrimEndingDirectorySeparator(Path.GetFullPath(directory));
+            int bytes = Encoding.UTF8.GetByteCount(path);
+            if (bytes > SpillDirectoryRecord.PathBytesMax)
+                throw new ArgumentException($"The path of the spill directory {path} is {bytes} bytes long, at most {SpillDirectoryRecord.PathBytesMax} fit.", nameof(options));
+            if (!seen.Add(path))
+                throw new ArgumentException($"The spill directory {path} is named twice.", nameof(options));
+        }
+    }
+
+    private static void SetRights(SharedFile file, uint mode, uint? gid)
+    {
+        file.SetMode(mode); // The umask does not decide here.
+        if (gid is uint g)
+            file.SetGroup(g);
+    }
+
+    private SharedFile CreateData(int directory, string? folder, string name, uint mode, uint? gid, out Guid id)
+    {
+        string path = Paths[directory];
+        for (int attempt = 1; ; attempt++) // Ends: at most so many attempts.
+        {
+            id = OsRandom.NewGuid();
+            string fileName = StoreNames.Spill(folder is null ? AnonymousName : name, id);
+            SharedFile file = SharedFile.Create(path, fileName, mode);
+            try
+            {
+                // Between its creation and this lock somebody may take the file for an orphan.
+                bool locked = TryLock(file, CanWrite);
+                if (folder is null)
+                    SharedFile.TryUnlink(path, fileName);
+                else if (!locked || file.Facts().LinkCount == 0)
+                {
+                    file.Dispose();
+                    if (attempt < CreateAttempts)
+                        continue;
+                    throw new OsException("create", SharedFile.Combine(path, fileName), Libc.EAGAIN);
+                }
+                SetRights(file, mode, gid);
+                WriteFileHeader(file, id, name, folder ?? "");
+                file.TryBypassCache();
+                return file;
+            }
+            catch
+            {
+                TryRemove(path, fileName);
+                file.Dispose();
+                throw;
+            }
+        }
+    }
+
+    private SharedFile? OpenData(int directory, string name, Guid id)
+    {
+        string path = Paths[directory], fileName = StoreNames.Spill(name, id);
+        SharedFile? file = null;
+        try
+        {
+            file = SharedFile.Open(path, fileName, CanWrite);
+            if (!TryLock(file, CanWrite))
+                Problems[directory] = $"{file.Path} is locked by somebody who takes it for an orphan";
+            else if (file.Facts().LinkCount == 0)
+                Problems[directory] = $"{file.Path} was removed";
+            else if (ReadFileHeader(file, out _) is { } problem)
+                Problems[directory] = problem;
+            else
+            {
+                file.TryBypassCache();
+                return file;
+            }
+        }
+        catch (OsException e)
+        {
+            Problems[directory] = e.Message;
+        }
+        file?.Dispose();
+        return null;
+    }
+
+    private static bool TryLock(SharedFile file, bool writer) => file.TryLock(AttachedLock, exclusive: false) && (!writer || file.TryLock(WriterLock, exclusive: false));
+
+    private static void WriteFileHeader(SharedFile file, Guid id, string name, string folder)
+    {
+        byte[] page = new byte[SpillFileHeader.SizeBytes];
+        fixed (byte* p = page)
+        {
+            var header = (SpillFileHeader*)p;
+            header->Magic = SpillFileHeader.MagicValue;
+            header->Version = SpillFileHeader.VersionValue;
+            header->FileId = id;
+            header->CreatedAt = DateTime.UtcNow.Ticks;
+            header->Epoch = 1;
+            header->NameBytes = Encoding.UTF8.GetBytes(name, page.AsSpan(SpillFileHeader.NameOffset, SpillFileHeader.DirectoryOffset - SpillFileHeader.NameOffset));
+            header->DirectoryBytes = Encoding.UTF8.GetBytes(folder, page.AsSpan(SpillFileHeader.DirectoryOffset));
+            header->Checksum = SpillRecord.Hash(p, page.Length);
+        }
+        file.WriteAt(0, page);
+    }
+
+    /// <summary>Reads and checks a spill file's first page; says what is wrong, or null.</summary>
+    internal static string? ReadFileHeader(SharedFile file, out SpillFileFacts facts)
+    {
+        facts = default;
+        if (!file.Facts().IsRegular)
+            return $"{file.Path} is not a regular file";
+        byte[] page = new byte[SpillFileHeader.SizeBytes];
+        int read = file.ReadAt(0, page);
+        if (read < page.Length)
+            return $"{file.Path} ends after {read} bytes, its header has {page.Length}";
+        fixed (byte* p = page)
+        {
+            var header = (SpillFileHeader*)p;
+            if (header->Magic != SpillFileHeader.MagicValue)
+                return $"{file.Path} begins with 0x{header->Magic:x}, expected 0x{SpillFileHeader.MagicValue:x} of a spill file";
+            if (header->Version != SpillFileHeader.VersionValue)
+                return $"{file.Path} has version {header->Version}, expected {SpillFileHeader.VersionValue}";
+            ulong said = header->Checksum;
+            header->Checksum = 0;
+            ulong hash = SpillRecord.Hash(p, page.Length);
+            if (hash != said)
+                return $"the header of {file.Path} has the checksum 0x{hash:x16}, expected 0x{said:x16}: it is damaged";
+            if (header->NameBytes is < 0 or > SpillFileHeader.DirectoryOffset - SpillFileHeader.NameOffset || header->DirectoryBytes is < 0 or > SpillFileHeader.DirectoryBytesMax)
+                return $"the header of {file.Path} has lengths {header->NameBytes} and {header->DirectoryBytes}: it is damaged";
+            facts = new SpillFileFacts(
+                header->FileId, Encoding.UTF8.GetString(p + SpillFileHeader.NameOffset, header->NameBytes), Encoding.UTF8.GetString(p + SpillFileHeader.DirectoryOffset, header->DirectoryBytes), header->CreatedAt, header->Epoch);
+        }
+        return null;
+    }
+
+    /// <summary>Chunks that a directory's map needs: for the whole limit, or without one for all that its file system holds.</summary>
+    private static int ChunkCountFor(SharedFile data, PlasmaOptions options)
+    {
+        int errno = data.TryGetSpace(out long total, out _);
+        if (errno != 0)
+            throw new OsException("statvfs", data.Path, errno);
+        long bytes = Math.Min(options.SpillBytes ?? long.MaxValue, Math.Max(total, ChunkMap.ChunkBytes));
+        return (int)Math.Min((bytes + ChunkMap.ChunkBytes - 1) / ChunkMap.ChunkBytes, StoreGeometry.CapacityBytesMax / ChunkMap.ChunkBytes);
+    }
+
+    private void BuildMap(Guid uuid, PlasmaOptions options, Guid[] ids, int[] chunkCounts)
+    {
+        int count = DirectoryCount;
+        var places = new (long Allocator, long Chunks, long Words)[count];
+        long mapBytes = Layout(chunkCounts, places);
+        long reserved = places[0].Words;
+        Map.SetSize(mapBytes);
+        Map.Reserve(0, reserved);
+        using MappedView view = MappedView.Map(Map, 0, reserved, writable: true);
+        for (int d = 0; d < count; d++)
+        {
+            var record = (SpillDirectoryRecord*)(view.Pointer + SpillHeader.SizeBytes) + d;
+            record->FileId = ids[d];
+            record->ChunkCount = chunkCounts[d];
+            record->PathBytes = Encoding.UTF8.GetBytes(Paths[d], new Span<byte>((byte*)record + SpillDirectoryRecord.PathOffset, SpillDirectoryRecord.PathBytesMax));
+            (record->AllocatorOffset, record->ChunksOffset, record->WordsOffset) = places[d];
+            record->Checksum = SpillDirectoryRecord.ChecksumOf(record);
+            ((AllocatorHeader*)(view.Pointer + places[d].Allocator))->SlabLow = chunkCounts[d];
+        }
+        var header = (SpillHeader*)view.Pointer;
+        header->Magic = SpillHeader.MagicValue;
+        header->StoreUuid = uuid;
+        header->DirectoryCount = count;
+        header->Persist = options.Persist ? 1 : 0;
+        header->LimitBytes = options.SpillBytes is long limit ? (limit + ChunkMap.ChunkBytes - 1) / ChunkMap.ChunkBytes * ChunkMap.ChunkBytes : long.MaxValue;
+        header->ReserveShare = (long)(options.SpillReserve * SpillHeader.ReserveUnit);
+        header->MapBytes = mapBytes;
+        header->Checksum = SpillHeader.ChecksumOf(header);
+    }
+
+    /// <summary>The validating exit of a map's numbers.</summary>
+    private static void CheckMap(SharedFile map, Guid uuid, int directoryCount, out string[] paths, out Guid[] ids)
+    {
+        ReadRecords(map, out paths, out ids, uuid);
+        Require(ids.Length == directoryCount, map, "DirectoryCount", ids.Length, directoryCount);
+    }
+
+    /// <summary>What a map says of its directories. With <paramref name="uuid"/> everything that follows from it is checked too.</summary>
+    private static void ReadRecords(SharedFile map, out string[] paths, out Guid[] ids, Guid? uuid = null)
+    {
+        byte[] page = new byte[SpillHeader.SizeBytes];
+        int read = map.ReadAt(0, page);
+        Require(read == page.Length, map, "length", read, page.Length);
+        int count;
+        long mapBytes;
+        fixed (byte* p = page)
+        {
+            var header = (SpillHeader*)p;
+            Require(header->Magic == SpillHeader.MagicValue, map, "Magic", header->Magic, SpillHeader.MagicValue);
+            Require(header->Checksum == SpillHeader.ChecksumOf(header), map, "Checksum", header->Checksum, SpillHeader.ChecksumOf(header));
+            Require(header->DirectoryCount is >= 1 and <= SpillPlace.DirectoryCountMax, map, "DirectoryCount", header->DirectoryCount, SpillPlace.DirectoryCountMax);
+            if (uuid is Guid store)
+                Require(header->StoreUuid == store, map, "StoreUuid", header->StoreUuid, store);
+            (count, mapBytes) = (header->DirectoryCount, header->MapBytes);
+        }
+        byte[] records = new byte[count * SpillDirectoryRecord.SizeBytes];
+        read = map.ReadAt(SpillHeader.SizeBytes, records);
+        Require(read == records.Length, map, "length", read, records.Length);
+        (paths, ids) = (new string[count], new Guid[count]);
+        var chunkCounts = new int[count];
+        var places = new (long Allocator, long Chunks, long Words)[count];
+        fixed (byte* p = records)
+        {
+            var record = (SpillDirectoryRecord*)p;
+            for (int d = 0; d < count; d++)
+            {
+                Require(record[d].PathBytes is > 0 and <= SpillDirectoryRecord.PathBytesMax, map, "PathBytes", record[d].PathBytes, SpillDirectoryRecord.PathBytesMax);
+                Require(record[d].Checksum == SpillDirectoryRecord.ChecksumOf(record + d), map, "a directory's Checksum", record[d].Checksum, SpillDirectoryRecord.ChecksumOf(record + d));
+                Require(record[d].ChunkCount is >= 0 and <= (int)(StoreGeometry.CapacityBytesMax / ChunkMap.ChunkBytes), map, "ChunkCount", record[d].ChunkCount, StoreGeometry.CapacityBytesMax / ChunkMap.ChunkBytes);
+                paths[d] = Encoding.UTF8.GetString((byte*)(record + d) + SpillDirectoryRecord.PathOffset, record[d].PathBytes);
+                ids[d] = record[d].FileId;
+                chunkCounts[d] = record[d].ChunkCount;
+            }
+            long bytes = Layout(chunkCounts, places);
+            Require(bytes == mapBytes, map, "MapBytes", mapBytes, bytes);
+            for (int d = 0; d < count; d++)
+                Require((record[d].AllocatorOffset, record[d].ChunksOffset, record[d].WordsOffset) == places[d], map, "a region", record[d].AllocatorOffset, places[d].Allocator);
+        }
+        if (uuid is not null)
+            Require(map.Facts().SizeBytes == mapBytes, map, "length", map.Facts().SizeBytes, mapBytes);
+    }
+
+    private static void Require<T>(bool holds, SharedFile map, string field, T found, T expected)
+    {
+        if (!holds)
+            throw new PlasmaFormatException($"{map.Path} cannot be used as a spill map: {field} is {found}, expected {expected}.");
+    }
+
+    private static long Pages(long bytes) => (bytes + ChunkMap.PageBytes - 1) / ChunkMap.PageBytes * ChunkMap.PageBytes;
+}
+
+/// <summary>What a spill file says of itself.</summary>
+internal readonly record struct SpillFileFacts(Guid FileId, string StoreName, string StoreDirectory, long CreatedAtTicks, ulong Epoch);
