@@ -58,8 +58,7 @@ internal unsafe struct SpillHeader
 /// 264    8  ReadCount       add
 /// 272    8  ReadErrors      add
 /// 280    8  BadCopies       add: copies that were not what had been written
-/// 1024 1024 the path, UTF-8
-/// </code></remarks>
+/// </code>From byte 1024 on: the path, UTF-8.</remarks>
 [StructLayout(LayoutKind.Explicit, Size = SizeBytes)]
 internal unsafe struct SpillDirectoryRecord
 {
