@@ -58,7 +58,7 @@ public sealed unsafe partial class PlasmaStore
     /// <param name="bytes">How much memory is wanted; as many objects as that takes.</param>
     /// <returns>Bytes of memory freed; less than wanted when there is no more, or the disk takes no more. 0 in a store without spill directories.</returns>
     /// <exception cref="InvalidOperationException">The store is open for reading only.</exception>
-    public long Spill(long bytes)
+    public long Unload(long bytes)
     {
         RequireWriter();
         ArgumentOutOfRangeException.ThrowIfNegative(bytes);

@@ -193,7 +193,7 @@ public sealed unsafe partial class PlasmaStore : IDisposable
     internal EventRing Events => _events;
 
     /// <summary>Where objects are written when memory is short; null when the store has no spill directories, or this is a reader of another user.</summary>
-    internal SpillSpace? SpillSpace => _spill;
+    internal SpillSpace? Spill => _spill;
 
     internal WaitWords Waits => _waits;
 

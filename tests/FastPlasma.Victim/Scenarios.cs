@@ -59,7 +59,7 @@ internal static class Scenarios
         ["stat"] = name => With(name, static store => store.Stats()),
         ["verify"] = name => With(name, static store => store.Verify()),
         ["recover"] = name => With(name, static store => store.Maintain()),
-        ["spill"] = name => With(name, static store => store.Spill(Content.FillerBytes * 2)),
+        ["spill"] = name => With(name, static store => store.Unload(Content.FillerBytes * 2)),
         ["put-spill"] = name => Put(name, Content.Target, Content.EvictingBytes),
         ["restore"] = name => Wait(name, Content.Target),
         ["restore-full"] = RestoreInVain,
@@ -314,7 +314,7 @@ internal static class Scenarios
         ObjectEntry* copied = Announce(store, slot: 52, Content.Fillers[1], SlotKind.Copy, ObjectState.Sealed);
         copied->SpillPlace = SpillPlace.Claim(store.Participants.Index).Value;
         var image = new ObjectImage { Id = copied->Id, PayloadBytes = copied->PayloadBytes, Incarnation = copied->Incarnation };
-        if (!store.SpillSpace!.TryWrite(OwnerOf(store, copied), image, store.Memory.Payload + copied->DataOffset, out _, out SpillError? error))
+        if (!store.Spill!.TryWrite(OwnerOf(store, copied), image, store.Memory.Payload + copied->DataOffset, out _, out SpillError? error))
             throw new InvalidOperationException(error?.Message);
         return static () => { };
     }

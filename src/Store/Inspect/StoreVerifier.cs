@@ -40,10 +40,10 @@ internal sealed unsafe class StoreVerifier(PlasmaStore store)
             long c = chunk;
             Suspect(() => CheckChunk(c));
         }
-        for (int d = 0; d < (store.SpillSpace?.DirectoryCount ?? 0); d++)
+        for (int d = 0; d < (store.Spill?.DirectoryCount ?? 0); d++)
         {
             int directory = d;
-            for (long chunk = 0; chunk < store.SpillSpace!.Directory(d).Map.ChunkCount; chunk++)
+            for (long chunk = 0; chunk < store.Spill!.Directory(d).Map.ChunkCount; chunk++)
             {
                 long c = chunk;
                 Suspect(() => CheckDiskChunk(directory, c));
@@ -101,7 +101,7 @@ internal sealed unsafe class StoreVerifier(PlasmaStore store)
         var spill = new SpillPlace(entry.SpillPlace);
         if (spilled && !spill.IsPlace)
             return Still(at, state, $"E3: object {entry.Id} (entry {index}) is Spilled, its spill word 0x{spill.Value:x} names no place on disk.");
-        if (spill.IsPlace && store.SpillSpace is { } space && CheckCopy(space, spill, needed, BlockOwner.Of(state.Generation, index)) is string problem)
+        if (spill.IsPlace && store.Spill is { } space && CheckCopy(space, spill, needed, BlockOwner.Of(state.Generation, index)) is string problem)
             return Still(at, state, $"E3: object {entry.Id} (entry {index}) has its copy at {spill}, {problem}");
         if (needed == 0 || spilled)
             return null;
@@ -201,7 +201,7 @@ internal sealed unsafe class StoreVerifier(PlasmaStore store)
     /// <summary>Every block of a spill file belongs to an object that has its copy there, or to whoever is writing one now.</summary>
     private string? CheckDiskChunk(int directory, long chunk)
     {
-        SpillDirectory spill = store.SpillSpace!.Directory(directory);
+        SpillDirectory spill = store.Spill!.Directory(directory);
         ChunkWord word = spill.Map.ReadWord(chunk);
         if (word.State > ChunkState.Punching || word.Value >> 24 != 0 || (word.State == ChunkState.Slab && word.Class >= SizeClasses.Count))
             return $"Chunk {chunk} of spill directory {directory} has word 0x{word.Value:x}, which does not exist.";

@@ -197,7 +197,7 @@ internal sealed unsafe class Survivor : IDisposable
     private void MoveOut(Target target)
     {
         PlasmaObject[] kept = [.. Content.Residents.Select(resident => _store!.Get(Content.Id(resident.Name), TimeSpan.FromSeconds(2)))];
-        _store!.Spill(long.MaxValue);
+        _store!.Unload(long.MaxValue);
         if (_store.TryGet(Content.Id(target.Name), out _))
             throw new InvalidOperationException($"'{target.Name}' did not go to disk.");
         if (target.IsClean)

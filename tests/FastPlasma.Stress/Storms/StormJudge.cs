@@ -62,9 +62,9 @@ internal sealed unsafe class StormJudge(PlasmaStore store, Ledger ledger, long s
     /// <summary>With everything deleted no block on disk belongs to anybody.</summary>
     private void JudgeDisk()
     {
-        for (int d = 0; d < (store.SpillSpace?.DirectoryCount ?? 0); d++)
+        for (int d = 0; d < (store.Spill?.DirectoryCount ?? 0); d++)
         {
-            ChunkMap map = store.SpillSpace!.Directory(d).Map;
+            ChunkMap map = store.Spill!.Directory(d).Map;
             for (long chunk = 0; chunk < map.ChunkCount; chunk++)
             {
                 ChunkWord word = map.ReadWord(chunk);

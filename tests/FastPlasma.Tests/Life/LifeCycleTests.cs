@@ -18,7 +18,7 @@ public sealed class LifeCycleTests : StoreTest
     {
         byte[] payload = Pattern.Of(bytes % 97 + 1, bytes);
         store.Put(Id(id), payload, options);
-        Assert.True(store.Spill(long.MaxValue) >= bytes);
+        Assert.True(store.Unload(long.MaxValue) >= bytes);
         Assert.False(store.TryGet(Id(id), out _));
         return payload;
     }
@@ -115,7 +115,7 @@ public sealed class LifeCycleTests : StoreTest
         for (int i = 0; i < 3; i++)
         {
             store.Get(Id("a"), s_patience).Dispose();
-            Assert.True(store.Spill(long.MaxValue) > 0);
+            Assert.True(store.Unload(long.MaxValue) > 0);
         }
         OperationCounts counts = store.Stats().Process;
         Assert.Equal((1L, 300_000L, 3L, 900_000L), (counts.Spills, counts.SpilledBytes, counts.Restores, counts.RestoredBytes));
@@ -130,12 +130,12 @@ public sealed class LifeCycleTests : StoreTest
         store.Put(Id("b"), Pattern.Of(2, 300_000));
         using PlasmaObject pinned = store.Get(Id("a"), TimeSpan.Zero);
         Assert.Equal("Ok", worker.Call("hold h b 0"));
-        Assert.Equal(0, store.Spill(long.MaxValue));
+        Assert.Equal(0, store.Unload(long.MaxValue));
         Same(Pattern.Of(1, 300_000), pinned.Span);
         Assert.Equal((ObjectState.Sealed, ObjectState.Sealed), (InfoOf(store, "a").State, InfoOf(store, "b").State));
         worker.Call("release h");
         pinned.Dispose();
-        Assert.True(store.Spill(long.MaxValue) >= 600_000);
+        Assert.True(store.Unload(long.MaxValue) >= 600_000);
     }
 
     [Fact]
@@ -143,7 +143,7 @@ public sealed class LifeCycleTests : StoreTest
     {
         PlasmaStore store = Spilling(out _);
         store.Put(Id("e"), new byte[MiB], Evictable);
-        Assert.Equal(0, store.Spill(long.MaxValue));
+        Assert.Equal(0, store.Unload(long.MaxValue));
         for (int i = 0; i < 20; i++)
             store.Put(Id($"{i}"), new byte[MiB]);
         Assert.False(store.Contains(Id("e")));
@@ -202,7 +202,7 @@ public sealed class LifeCycleTests : StoreTest
                 worker.Call("release h");
             }
             Assert.Equal(before + 1, store.Stats().Store.Restores);
-            Assert.True(store.Spill(long.MaxValue) > 0);
+            Assert.True(store.Unload(long.MaxValue) > 0);
         }
     }
 
@@ -212,7 +212,7 @@ public sealed class LifeCycleTests : StoreTest
         PlasmaStore store = Spilling(out _);
         for (int i = 0; i < 6; i++)
             store.Put(Id($"{i}"), Pattern.Of(i, MiB));
-        store.Spill(long.MaxValue);
+        store.Unload(long.MaxValue);
         using (PlasmaObject obj = await store.GetAsync(Id("0"), s_patience, TestContext.Current.CancellationToken))
             Same(Pattern.Of(0, MiB), obj.Span);
         using (PlasmaObject obj = store.Get(Id("1"), s_patience, spin: TimeSpan.FromMilliseconds(10), TestContext.Current.CancellationToken))
@@ -317,7 +317,7 @@ public sealed class LifeCycleTests : StoreTest
     }
 
     [Fact]
-    public void Get_that_finds_no_memory_until_its_deadline_says_who_has_it_and_leaves_the_object_on_disk()
+    public async Task Get_that_finds_no_memory_until_its_deadline_says_who_has_it_and_leaves_the_object_on_disk()
     {
         PlasmaStore store = Spilling(out _);
         byte[] payload = PutOnDisk(store, "a", 8 * MiB);
@@ -339,7 +339,8 @@ public sealed class LifeCycleTests : StoreTest
         });
         foreach (PlasmaObject pin in pins)
             pin.Dispose();
-        Same(payload, waiter.GetAwaiter().GetResult());
+        byte[] got = await waiter;
+        Same(payload, got);
     }
 
     [Fact]
@@ -373,7 +374,7 @@ public sealed class LifeCycleTests : StoreTest
     {
         PlasmaStore store = Anonymous();
         store.Put(Id("a"), new byte[MiB]);
-        Assert.Equal(0, store.Spill(long.MaxValue));
+        Assert.Equal(0, store.Unload(long.MaxValue));
         Assert.Equal(PlasmaStatus.NotFound, store.TryGet(Id("b"), TimeSpan.Zero, out _));
     }
 
@@ -404,7 +405,7 @@ public sealed class LifeCycleTests : StoreTest
         PlasmaStore store = Spilling(out _);
         PutOnDisk(store, "a", 3 * MiB);
         Assert.Empty(store.Verify().Problems);
-        Allocator.ChunkMap map = store.SpillSpace!.Directory(0).Map;
+        Allocator.ChunkMap map = store.Spill!.Directory(0).Map;
         ulong* word = FirstWord(map);
         ulong owner = *word;
         *word = 0;
@@ -427,9 +428,9 @@ public sealed class LifeCycleTests : StoreTest
     private static unsafe int DiskWords(PlasmaStore store)
     {
         int words = 0;
-        for (int d = 0; d < store.SpillSpace!.DirectoryCount; d++)
+        for (int d = 0; d < store.Spill!.DirectoryCount; d++)
         {
-            Allocator.ChunkMap map = store.SpillSpace.Directory(d).Map;
+            Allocator.ChunkMap map = store.Spill.Directory(d).Map;
             for (long chunk = 0; chunk < map.ChunkCount; chunk++)
                 for (int i = 0; i < Allocator.ChunkMap.BlockCountOf(map.ReadWord(chunk)); i++)
                     words += *map.Word(chunk * Allocator.ChunkMap.WordsPerChunk + i) != 0 ? 1 : 0;
@@ -440,7 +441,7 @@ public sealed class LifeCycleTests : StoreTest
     private static unsafe (string File, long Offset) PlaceOf(PlasmaStore store, string id)
     {
         Assert.True(store.Index.TryFindCommitted(Id(id), store.Index.HashOf(Id(id)), out _, out uint entry));
-        var place = new Spill.SpillPlace(store.Memory.Entry(entry)->SpillPlace);
-        return (store.SpillSpace!.Directory(place.Directory).FilePath, place.Offset);
+        var place = new FastPlasma.Spill.SpillPlace(store.Memory.Entry(entry)->SpillPlace);
+        return (store.Spill!.Directory(place.Directory).FilePath, place.Offset);
     }
 }
