@@ -95,7 +95,7 @@ public sealed unsafe partial class PlasmaStore
             if (_spill is null)
                 problem = "this attachment has no access to the spill files";
             else if (bytes > 0)
-                problem = _spill.ReadRange(spill, image, offset, destination[..bytes])?.ToString();
+                problem = _spill.ReadRange(spill, image, offset, destination[..bytes])?.Message.TrimEnd('.');
             if (problem is not null)
                 return PlasmaStatus.NotResident;
             thread.Count(Counter.GetCopiedBytes, bytes);
@@ -337,7 +337,7 @@ public sealed unsafe partial class PlasmaStore
         noMemory = !TryAllocate(thread, needed, alignment, owner, entry, out offset) && !TryAllocateUntil(thread, needed, alignment, owner, entry, deadline, out offset, cancellationToken);
         if (noMemory)
             return string.Create(CultureInfo.InvariantCulture, $"the store has no memory of {needed} bytes for it; {DescribeFull(BuildFullReport(needed), TimeSpan.Zero)}");
-        return _spill.Read(spill, image, _memory.WritablePayload + offset)?.ToString();
+        return _spill.Read(spill, image, _memory.WritablePayload + offset)?.Message.TrimEnd('.');
     }
 
     private bool TryAllocateUntil(ThreadSlots thread, long needed, int alignment, ulong owner, ObjectEntry* entry, Deadline deadline, out long offset, CancellationToken cancellationToken)

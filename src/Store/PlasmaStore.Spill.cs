@@ -228,7 +228,7 @@ public sealed unsafe partial class PlasmaStore
             // CRASH copy-written: a whole copy that nobody knows of; as copy-claimed.
             FailPoint.Pass("copy-written");
             if (!written)
-                NoteSpillProblem(error?.ToString() ?? "the copy could not be written");
+                NoteSpillProblem(error?.Message.TrimEnd('.') ?? "the copy could not be written");
         }
         finally
         {
