@@ -192,6 +192,24 @@ internal sealed unsafe partial class BlockAllocator
         return free;
     }
 
+    /// <summary>Memory that is nobody's: unbacked and free chunks, and what the hints say of the others. A hint itself; a walk over the chunk records.</summary>
+    internal long FreeBytes()
+    {
+        long free = 0;
+        for (long chunk = 0; chunk < _map.ChunkCount; chunk++)
+        {
+            ChunkWord word = _map.ReadWord(chunk);
+            free += word.State switch
+            {
+                ChunkState.Unbacked or ChunkState.Free => ChunkMap.ChunkBytes,
+                ChunkState.Large => Math.Clamp(Volatile.Read(ref _map.Record(chunk)->FreeHint), 0, ChunkMap.GrainsPerChunk) * (long)ChunkMap.GrainBytes,
+                ChunkState.Slab when word.Class < SizeClasses.Count => Math.Clamp(Volatile.Read(ref _map.Record(chunk)->FreeHint), 0, SizeClasses.BlocksPerChunk(word.Class)) * (long)SizeClasses.BytesOf(word.Class),
+                _ => 0,
+            };
+        }
+        return free;
+    }
+
     // ---- slabs -------------------------------------------------------------------------------------------------------------
 
     private bool TryAllocateBlock(BlockCache cache, int sizeClass, ulong owner, BlockPlace* place, out long dataOffset)

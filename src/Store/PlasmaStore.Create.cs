@@ -86,6 +86,8 @@ public sealed unsafe partial class PlasmaStore
                 entry->Checksum = 0;
                 entry->Incarnation = IncarnationOf(generation, entryIndex);
                 entry->QuotaAccount = _account;
+                entry->AlignmentBytes = alignment;
+                entry->SpillPlace = 0;
                 long offset = 0;
                 if (needed > 0)
                 {
@@ -137,7 +139,7 @@ public sealed unsafe partial class PlasmaStore
     private bool TryTakeEntry(ThreadSlots thread, PinSlot* announcement, out uint entryIndex, out uint generation, in ObjectOptions options)
     {
         Retention retention = options.Retention ?? (Retention)_memory.Header->DefaultRetention;
-        ulong flags = (retention == Retention.Evictable ? StateWord.EvictableFlag : 0) | (options.Checksum ? StateWord.ChecksumFlag : 0);
+        ulong flags = (retention == Retention.Evictable ? StateWord.EvictableFlag : _hasSpill ? StateWord.MovableFlag : 0) | (options.Checksum ? StateWord.ChecksumFlag : 0);
         // PUBLISH evictable: before the first such entry is taken. OBSERVE in Evictor.
         if ((flags & StateWord.EvictableFlag) != 0 && Volatile.Read(ref _memory.Header->EvictableUsed) == 0)
             Interlocked.Exchange(ref _memory.Header->EvictableUsed, 1);
@@ -237,7 +239,8 @@ public sealed unsafe partial class PlasmaStore
             if (_allocator.TryAllocate(thread.Blocks, needed, alignment, owner, place, Effort.Pressure, out offset))
                 return true;
         }
-        return _allocator.TryAllocate(thread.Blocks, needed, alignment, owner, place, Effort.Exact, out offset);
+        return TrySpillFor(thread, needed, alignment, owner, entry, out offset)
+            || _allocator.TryAllocate(thread.Blocks, needed, alignment, owner, place, Effort.Exact, out offset);
     }
 
     /// <summary>When readers of other users make a look at all pins dear, one eviction makes room for many creates: so much of the store, those used longest ago.</summary>

@@ -58,6 +58,9 @@ public sealed unsafe partial class PlasmaStore
                 EvictableBytes = totals.EvictableBytes,
                 CreatingBytes = totals.CreatingBytes,
                 SealedCount = totals.SealedCount,
+                SpilledCount = totals.SpilledCount,
+                SpilledBytes = totals.SpilledBytes,
+                CleanBytes = totals.CleanBytes,
                 CreatingCount = totals.CreatingCount,
                 CondemnedCount = totals.CondemnedCount,
                 ObjectCountMax = ObjectCountMax,
@@ -166,7 +169,15 @@ public sealed unsafe partial class PlasmaStore
             for (int i = 0; i < SlotChunk.CounterCount; i++)
                 sums[i] += Volatile.Read(ref counters[i]);
         }
-        return ToCounts(sums, Volatile.Read(ref block->Recoveries));
+        return ToCounts(sums, Volatile.Read(ref block->Recoveries)) with
+        {
+            Spills = Volatile.Read(ref block->SpillCounts[(int)SpillCounter.Spills]),
+            SpilledBytes = Volatile.Read(ref block->SpillCounts[(int)SpillCounter.SpilledBytes]),
+            Restores = Volatile.Read(ref block->SpillCounts[(int)SpillCounter.Restores]),
+            RestoredBytes = Volatile.Read(ref block->SpillCounts[(int)SpillCounter.RestoredBytes]),
+            SpillErrors = Volatile.Read(ref block->SpillCounts[(int)SpillCounter.SpillErrors]),
+            RestoreErrors = Volatile.Read(ref block->SpillCounts[(int)SpillCounter.RestoreErrors]),
+        };
     }
 
     internal static OperationCounts ToCounts(ReadOnlySpan<ulong> sums, long recoveries) => new()
@@ -205,6 +216,12 @@ public sealed unsafe partial class PlasmaStore
         Evictions = a.Evictions + sign * b.Evictions,
         EvictedBytes = a.EvictedBytes + sign * b.EvictedBytes,
         Recoveries = a.Recoveries + sign * b.Recoveries,
+        Spills = a.Spills + sign * b.Spills,
+        SpilledBytes = a.SpilledBytes + sign * b.SpilledBytes,
+        Restores = a.Restores + sign * b.Restores,
+        RestoredBytes = a.RestoredBytes + sign * b.RestoredBytes,
+        SpillErrors = a.SpillErrors + sign * b.SpillErrors,
+        RestoreErrors = a.RestoreErrors + sign * b.RestoreErrors,
     };
 
     private static OperationCounts Subtract(OperationCounts now, OperationCounts before) => Combine(now, before, -1);

@@ -33,14 +33,14 @@ public sealed unsafe partial class PlasmaStore
         }
     }
 
-    /// <summary>Memory in blocks of this attachment's objects, those included that are deleted but still read.</summary>
+    /// <summary>Memory in blocks of this attachment's objects, those included that are deleted but still read; objects on disk have none.</summary>
     private long AccountBytes()
     {
         long used = 0;
         for (uint e = 0; e < (uint)ObjectCountMax; e++)
         {
             ObjectEntry* entry = _memory.Entries + e;
-            if (entry->QuotaAccount == _account && new StateWord(Volatile.Read(ref entry->State)).State != ObjectState.Free)
+            if (entry->QuotaAccount == _account && new StateWord(Volatile.Read(ref entry->State)).HasMemory)
                 used += _allocator.BlockBytesAt(entry->Block);
         }
         return used;

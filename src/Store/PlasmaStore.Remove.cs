@@ -9,7 +9,7 @@ namespace FastPlasma;
 
 public sealed unsafe partial class PlasmaStore
 {
-    /// <summary>Removes a sealed object: gone for new gets at once; its memory is freed after the last pin. The id may be created again meanwhile.</summary>
+    /// <summary>Removes a sealed object, in memory or on disk: gone for new gets at once; its memory and its copy on disk are freed after the last pin. The id may be created again meanwhile.</summary>
     /// <returns>Ok, NotFound, NotSealed (it is being created) or TooManyPins.</returns>
     public PlasmaStatus Delete(in ObjectId id) => DeleteCore(id, any: true, incarnation: 0);
 
@@ -34,9 +34,9 @@ public sealed unsafe partial class PlasmaStore
                         continue;
                     if (state.State == ObjectState.Creating)
                         result = PlasmaStatus.NotSealed;
-                    if (state.State != ObjectState.Sealed)
+                    if (!state.IsPresent)
                         continue;
-                    // Fixed while the entry is Sealed in this generation, which the condemn's exchange confirms.
+                    // Fixed while the object is there in this generation, which the condemn's exchange confirms.
                     if (!any && _memory.Entry(word.Entry)->Incarnation != incarnation)
                         continue;
                     announcement->Since = CoarseClock.UtcTicks;
@@ -170,7 +170,7 @@ public sealed unsafe partial class PlasmaStore
         return !pinned;
     }
 
-    /// <summary>Sealed → Condemned, unpublished, announced as an event. The caller finishes and clears the announcement.</summary>
+    /// <summary>Sealed (or, of a deletion, on disk or between) → Condemned, unpublished, announced as an event. The caller finishes and clears the announcement.</summary>
     /// <remarks><paramref name="hash"/> is that of the entry's id in that generation, if the caller knows it.</remarks>
     private bool TryCondemn(PinSlot* announcement, uint entryIndex, uint generation, ulong? hash, PlasmaEventKind kind, out long payloadBytes)
     {
@@ -181,13 +181,13 @@ public sealed unsafe partial class PlasmaStore
         Interlocked.Exchange(ref announcement->Word, new SlotWord(SlotKind.Condemn, generation, entryIndex).Value);
         // CRASH condemn-announced: the object is still Sealed; recovery asks for a walk in vain.
         FailPoint.Pass("condemn-announced");
-        while (true) // Ends: a failed exchange means that the state changed; only unloads change a Sealed state without ending it.
+        while (true) // Ends: a failed exchange means that the state changed; only moves between memory and disk change it without ending the object, and each takes somebody a look at all slots or an access to the disk.
         {
             var state = new StateWord(Volatile.Read(ref entry->State));
-            if (!state.IsSealed(generation) || (kind == PlasmaEventKind.Evicted && !state.IsEvictable))
+            if (kind == PlasmaEventKind.Evicted ? !state.IsSealed(generation) || !state.IsEvictable : state.Generation != generation || !state.IsPresent)
                 return false;
 
-            // While Sealed in this generation nothing here changes; the exchange below confirms that it still was. OBSERVE seal.
+            // While the object is there in this generation nothing here changes; the exchange below confirms that it still was. OBSERVE seal.
             ObjectId id = entry->Id;
             payloadBytes = entry->PayloadBytes;
             int metadataBytes = entry->UserBytes;

@@ -62,6 +62,9 @@ public sealed unsafe partial class PlasmaStore : IDisposable
     private readonly uint _account;
     private readonly int _copyThreads;
 
+    /// <summary>Whether objects of this store can be on disk.</summary>
+    private readonly bool _hasSpill;
+
     // Open as long as the first and the last are the same: a fork changes the first in the child, Dispose the last.
     private readonly int* _processMark = ForkMark.Word;
     private readonly int _openedIn = ForkMark.OfThisProcess();
@@ -106,8 +109,9 @@ public sealed unsafe partial class PlasmaStore : IDisposable
                 memory.WriteView?.TryAdviseHugePages();
             }
 
+            _hasSpill = memory.Header->SpillDirectoryCount > 0;
             if (files.Spill is not null)
-                _spill = new SpillSpace(files.Spill, _reclaimer, participant: -1, isAnonymous: files.Name.Length == 0);
+                _reclaimer.Spill = _spill = new SpillSpace(files.Spill, _reclaimer, participant: -1, isAnonymous: files.Name.Length == 0);
 
             // Two steps: a place is needed before anything can carry its number, and repairing a place needs most of the rest.
             participants.Attach(files.Access, index => Repair(index, reserver));
@@ -140,7 +144,18 @@ public sealed unsafe partial class PlasmaStore : IDisposable
             }
             _countsAtAttach = CountsOf(participants.Own);
             _account = (uint)participants.Index + 1 | (uint)participants.Own->AttachCount << 9; // Below 2^9 places; a place's next owner has another account.
-            Maintainer.Register(this);
+            LifeTokens? spiller = Access == StoreAccess.ReadWrite && _spill is not null ? participants.OpenTokens() : null;
+            try
+            {
+                Maintainer.Register(this);
+                if (spiller is not null)
+                    StartSpilling(spiller);
+            }
+            catch
+            {
+                spiller?.Dispose();
+                throw;
+            }
         }
         catch
         {
@@ -313,6 +328,7 @@ public sealed unsafe partial class PlasmaStore : IDisposable
         // The process may end right after this call, and its background threads at whatever they do: a detaching that they had begun would leave a dead participant. What they do with the store ends first,
         // within milliseconds. Not waited for without end: they call the logger, which may wait for the caller; then they detach later.
         Volatile.Read(ref _asyncWaiters)?.Join(OwnThreadsMs);
+        _spillAhead?.Join(OwnThreadsMs);
         bool alone = _maintenance.TryEnter(OwnThreadsMs);
         try
         {
@@ -517,7 +533,7 @@ public sealed unsafe partial class PlasmaStore : IDisposable
             return;
         }
         for (int i = 0; i < WaitWord.SleepCount; i++)
-            Futex.WakeAll((uint*)_memory.Wait(i)); // Not the doorbell: no reader is a node service.
+            Futex.WakeAll((uint*)_memory.Wait(i)); // Not the doorbell and not the spillers: no reader is a node service, or spills.
     }
 
     /// <summary>Repairs a place that this attachment is about to take over, under its token.</summary>

@@ -19,6 +19,14 @@ class ObjectState(enum.IntEnum):
     SEALED = 4
     CONDEMNED = 5
     """Deleted, but still read."""
+    UNLOADING = 6
+    """On disk, and about to leave memory unless somebody reads it."""
+    SPILLED = 7
+    """On disk; a get with a timeout brings it back."""
+    RESTORING = 8
+    """On its way back from disk."""
+    EMPTYING = 9
+    """On disk; its memory is being freed."""
 
 
 @dataclass(frozen=True)

@@ -81,6 +81,7 @@ typedef enum fp_status {
     FP_TOO_LARGE = 9,          /* the object can never fit into this store */
     FP_TIMEOUT = 10,           /* the deadline passed */
     FP_CLOSED = 11,            /* the writer, object, subscription, cancellation or store was sealed, released or closed before */
+    FP_NOT_RESIDENT = 12,      /* the object is on disk, and was not brought back: the call does not (timeout 0), or could not; fp_last_error says why */
     FP_INVALID_ARGUMENT = 100, /* an argument is NULL, out of range, or no handle */
     FP_IO_ERROR = 101,         /* the system refused files or memory */
     FP_ACCESS_DENIED = 102,    /* the user is neither writer nor admitted reader, or the attachment is read-only */
@@ -282,10 +283,10 @@ typedef struct fp_wait_options {
 void fp_wait_options_init_sized(fp_wait_options *options, size_t struct_size);
 static inline void fp_wait_options_init(fp_wait_options *options) { fp_wait_options_init_sized(options, sizeof(fp_wait_options)); }
 
-/* Pins an object if it is sealed now: FP_NOT_FOUND, FP_TOO_MANY_PINS. Wait-free. */
+/* Pins an object if it is sealed and in memory now: FP_NOT_FOUND (also when it is on disk: fp_get with a timeout brings it back), FP_TOO_MANY_PINS. Wait-free. */
 fp_status fp_try_get(fp_store *store, const fp_id *id, fp_object *object);
 
-/* Pins an object, waiting for its seal if need be: FP_NOT_FOUND (timeout 0), FP_TIMEOUT, FP_CANCELLED, FP_CLOSED, FP_TOO_MANY_PINS. */
+/* Pins an object, waiting for its seal if need be, and bringing it back from disk: FP_NOT_FOUND (timeout 0), FP_TIMEOUT, FP_NOT_RESIDENT, FP_CANCELLED, FP_CLOSED, FP_TOO_MANY_PINS. */
 fp_status fp_get(fp_store *store, const fp_id *id, int64_t timeout_ms, const fp_wait_options *wait, fp_object *object);
 
 /* Pins up to count objects, waiting until needed of them are there; *found (may be NULL) is how many are. Those that are not have data NULL. FP_TIMEOUT if fewer than needed
@@ -376,6 +377,7 @@ fp_status fp_unsubscribe(fp_subscription *subscription);
 /* ---- looking in ---------------------------------------------------------------------------------------------------------------- */
 
 enum { FP_STATE_CREATING = 3, FP_STATE_SEALED = 4, FP_STATE_CONDEMNED = 5 }; /* being created, sealed, deleted but still read */
+enum { FP_STATE_UNLOADING = 6, FP_STATE_SPILLED = 7, FP_STATE_RESTORING = 8, FP_STATE_EMPTYING = 9 }; /* sealed, and leaving memory, on disk, coming back, leaving memory for good */
 
 typedef struct fp_object_info {
     size_t struct_size;

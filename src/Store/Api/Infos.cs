@@ -21,14 +21,17 @@ public enum ObjectState
     /// <summary>Deleted or evicted; memory is kept for those who still read it.</summary>
     Condemned = 5,
 
-    /// <summary>On its way to disk (reserved).</summary>
+    /// <summary>On disk and still in memory, which is taken away unless somebody reads it at this very moment.</summary>
     Unloading = 6,
 
-    /// <summary>On disk (reserved).</summary>
+    /// <summary>On disk; a get with a timeout brings it back.</summary>
     Spilled = 7,
 
-    /// <summary>On its way back from disk (reserved).</summary>
+    /// <summary>On its way back from disk.</summary>
     Restoring = 8,
+
+    /// <summary>On disk; its memory is being freed.</summary>
+    Emptying = 9,
 }
 
 /// <summary>One attachment that reads an object.</summary>
@@ -62,6 +65,12 @@ public sealed record ObjectInfo
 
     /// <summary>Memory taken, in bytes.</summary>
     public required long BlockBytes { get; init; }
+
+    /// <summary>Whether it is sealed and can be got: in memory, on disk or between.</summary>
+    public bool IsSealed => State is ObjectState.Sealed or ObjectState.Unloading or ObjectState.Emptying or ObjectState.Spilled or ObjectState.Restoring;
+
+    /// <summary>Whether its bytes are on disk: besides memory while <see cref="State"/> is Sealed, else only there, and then <see cref="BlockBytes"/> is 0 and <see cref="Name"/> and <see cref="ContentType"/> are empty.</summary>
+    public bool IsOnDisk { get; init; }
 
     /// <summary>When its creation began, to 0.1 s.</summary>
     public required DateTimeOffset CreatedAt { get; init; }
@@ -147,6 +156,24 @@ public sealed record OperationCounts
 
     /// <summary>Recoveries of dead participants.</summary>
     public long Recoveries { get; init; }
+
+    /// <summary>Copies of objects written to disk.</summary>
+    public long Spills { get; init; }
+
+    /// <summary>Payload bytes of those.</summary>
+    public long SpilledBytes { get; init; }
+
+    /// <summary>Objects brought back from disk.</summary>
+    public long Restores { get; init; }
+
+    /// <summary>Payload bytes of those.</summary>
+    public long RestoredBytes { get; init; }
+
+    /// <summary>Copies that could not be written.</summary>
+    public long SpillErrors { get; init; }
+
+    /// <summary>Objects that could not be brought back because of the disk: missing, damaged or unreadable.</summary>
+    public long RestoreErrors { get; init; }
 }
 
 /// <summary>Numbers of a store at one moment. Byte figures are sums over a walk, so they may be off by what changed during it.</summary>
@@ -194,8 +221,17 @@ public sealed record StoreStats
     /// <summary>Memory of objects that are being written.</summary>
     public required long CreatingBytes { get; init; }
 
-    /// <summary>Sealed objects.</summary>
+    /// <summary>Sealed objects, in memory or on disk.</summary>
     public required int SealedCount { get; init; }
+
+    /// <summary>Sealed objects that are on disk and not in memory.</summary>
+    public int SpilledCount { get; init; }
+
+    /// <summary>Payload and metadata bytes of those.</summary>
+    public long SpilledBytes { get; init; }
+
+    /// <summary>Memory of sealed objects that are on disk too: it can be taken without writing anything.</summary>
+    public long CleanBytes { get; init; }
 
     /// <summary>Objects being written.</summary>
     public required int CreatingCount { get; init; }

@@ -35,6 +35,7 @@ internal struct PinsHeader
 ///      48    8  PidNamespace   the participant                              anyone, to show
 ///      64    4  ChunkHigh      atomic maximum, before the first use         reclaimers
 ///     128    8  Recoveries     recoverer, counted in its own block          statistics
+///     136  128  SpillCounts    the participant (SpillCounter)                statistics
 ///     512 3584  Hints          gets of the process, lossy: tick 32 | entry 32   evictors
 ///    4096 2048  Condemned      compare-exchange 0 → owner word → 0; zeroes at detach and recovery   anyone who finishes
 ///    6144 2048  Requests       the participant, and the node service (NodeRecord)   node service
@@ -61,6 +62,10 @@ internal unsafe struct ParticipantBlock
     [FieldOffset(48)] internal ulong PidNamespace;
     [FieldOffset(64)] internal int ChunkHigh;
     [FieldOffset(128)] internal long Recoveries;
+    [FieldOffset(136)] internal fixed long SpillCounts[SpillCountersMax];
+
+    internal const int SpillCountersMax = 16;
+    internal const byte CheckSpillCountsFit = 136 + SpillCountersMax * 8 <= HintsOffset ? 0 : -1;
 }
 
 /// <summary>Slots and counters of one thread at a time: 16 counters, then 56 slots. Only the thread that holds the chunk fills slots and counts; any thread of the process may empty a slot.</summary>
@@ -84,6 +89,12 @@ internal struct PinSlot
     internal const int SizeBytes = 16;
     [FieldOffset(0)] internal ulong Word;
     [FieldOffset(8)] internal long Since;
+}
+
+/// <summary>Counters of a participant block; cumulative over all processes that ever had it.</summary>
+internal enum SpillCounter
+{
+    Spills, SpilledBytes, Restores, RestoredBytes, SpillErrors, RestoreErrors,
 }
 
 /// <summary>Counters of a slot chunk; cumulative over all threads and processes that ever held it.</summary>

@@ -141,7 +141,7 @@ internal unsafe struct SpillFileHeader
 ///  48    8  PayloadBytes
 ///  56    2  NameBytes
 ///  58    2  ContentTypeBytes
-///  60    4  Flags             1 HasChecksum, 2 IsEvictable, 4 IsReplica
+///  60    4  Flags             1 HasChecksum, 2 IsEvictable, 4 IsReplica; in a catalogue from bit 8 on log2 of the entry's AlignmentBytes
 ///  64    8  Incarnation
 ///  72    8  CreatedAt         UTC ticks
 ///  80    8  SealedAt          UTC ticks
@@ -158,6 +158,7 @@ internal unsafe struct SpillRecordHeader
     internal const ulong MagicValue = 0x5249505354534146; // "FASTSPIR" in byte order
     internal const uint VersionValue = 1;
     internal const uint HasChecksumFlag = 1, EvictableFlag = 2, ReplicaFlag = 4;
+    internal const int AlignmentShift = 8;
 
     [FieldOffset(0)] internal ulong Magic;
     [FieldOffset(8)] internal uint Version;

@@ -157,6 +157,9 @@ internal static class WaitWord
 
     /// <summary>Where a node service sleeps until somebody asks it for something.</summary>
     internal const int DoorbellIndex = SleepCount + 1;
+
+    /// <summary>Where the writers' spillers sleep until somebody is short of memory, or cannot bring an object back by itself.</summary>
+    internal const int SpillerIndex = SleepCount + 2;
 }
 
 /// <summary>One event of the ring.</summary>

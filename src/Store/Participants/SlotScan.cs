@@ -90,7 +90,7 @@ internal sealed unsafe class SlotScan : IDisposable
         Volatile.Write(ref _foreignBytes, bytes);
     }
 
-    /// <summary>Whether anybody pins one entry: the same look as <see cref="Visit"/>, for the most frequent question.</summary>
+    /// <summary>Whether anybody reads one entry, or moves it between memory and disk: the same look as <see cref="Visit"/>, for the most frequent question.</summary>
     internal bool IsPinned(uint generation, uint entry)
     {
         if (IsPinnedInOwn(generation, entry))
@@ -122,20 +122,20 @@ internal sealed unsafe class SlotScan : IDisposable
         return false;
     }
 
-    /// <summary>Whether a slot of a chunk holds a word. Every delete asks this, so two or four slots are compared at a time; each word is read at once.</summary>
+    /// <summary>Whether a slot of a chunk holds a pin's word, or one of the other kinds that keep the same entry. Every delete asks this, so two or four slots are compared at a time; each word is read at once.</summary>
     internal static bool HasWord(PinSlot* slots, ulong wanted)
     {
         if (Vector512.IsHardwareAccelerated)
         {
             Vector512<ulong> wide = Vector512.Create(wanted), any = Vector512<ulong>.Zero;
             for (int i = 0; i < SlotChunk.SlotCount; i += 4)
-                any |= Vector512.Equals(Vector512.Load((ulong*)(slots + i)), wide);
+                any |= Vector512.Equals(Vector512.Load((ulong*)(slots + i)) & Vector512.Create(SlotWord.KeepingMask), wide);
             return (any & Vector512.Create(ulong.MaxValue, 0, ulong.MaxValue, 0, ulong.MaxValue, 0, ulong.MaxValue, 0)) != Vector512<ulong>.Zero;
         }
         if (!Vector256.IsHardwareAccelerated)
         {
             for (int i = 0; i < SlotChunk.SlotCount; i++)
-                if (Volatile.Read(ref slots[i].Word) == wanted)
+                if ((Volatile.Read(ref slots[i].Word) & SlotWord.KeepingMask) == wanted)
                     return true;
             return false;
         }
@@ -143,7 +143,7 @@ internal sealed unsafe class SlotScan : IDisposable
         // A slot is a word and a time; only the lanes of words count.
         Vector256<ulong> words = Vector256.Create(ulong.MaxValue, 0, ulong.MaxValue, 0), values = Vector256.Create(wanted), found = Vector256<ulong>.Zero;
         for (int i = 0; i < SlotChunk.SlotCount; i += 2)
-            found |= Vector256.Equals(Vector256.Load((ulong*)(slots + i)), values);
+            found |= Vector256.Equals(Vector256.Load((ulong*)(slots + i)) & Vector256.Create(SlotWord.KeepingMask), values);
         return (found & words) != Vector256<ulong>.Zero;
     }
 

@@ -46,10 +46,14 @@ internal sealed unsafe class Evictor
     }
 
     /// <summary>Victims worth <paramref name="bytes"/>, oldest use first; as many as there are when all together are less.</summary>
-    internal List<Victim> Choose(long bytes, Aim aim)
+    /// <param name="bytes">How much is wanted.</param>
+    /// <param name="aim">Of what.</param>
+    /// <param name="flags">Flags of the state word, one of which a victim has: what may go, or what may be moved to disk.</param>
+    /// <param name="dirtyOnly">Only objects that have no copy on disk.</param>
+    internal List<Victim> Choose(long bytes, Aim aim, ulong flags = StateWord.EvictableFlag, bool dirtyOnly = false)
     {
         // Objects without memory are left alone unless a record is wanted.
-        List<Victim> candidates = Sample((v, _) => aim == Aim.Record || v.Bytes > 0, aim == Aim.Record ? 1 : bytes);
+        List<Victim> candidates = Sample((v, entry) => (aim == Aim.Record || v.Bytes > 0) && !(dirtyOnly && entry.SpillPlace != 0), aim == Aim.Record ? 1 : bytes, flags);
         TakeOldest(candidates, aim == Aim.Record ? 1 : bytes);
         return candidates;
     }
@@ -65,27 +69,27 @@ internal sealed unsafe class Evictor
     }
 
     /// <summary>Victims after which a block of <paramref name="blockBytes"/> can be had, or none when evicting cannot help.</summary>
-    internal List<Victim> ChooseForBlock(long blockBytes, bool inSlab, BlockAllocator allocator)
+    internal List<Victim> ChooseForBlock(long blockBytes, bool inSlab, BlockAllocator allocator, ulong flags = StateWord.EvictableFlag)
     {
         if (inSlab)
         {
             // Any block at least as large will do; some more of the oldest, so that the next puts find room too.
-            List<Victim> sameSize = Sample((v, entry) => !entry.Block.IsLarge && v.Bytes >= blockBytes, Math.Max(blockBytes, SlabBatchBytes));
+            List<Victim> sameSize = Sample((v, entry) => !entry.Block.IsLarge && v.Bytes >= blockBytes, Math.Max(blockBytes, SlabBatchBytes), flags);
             if (sameSize.Count > 0)
             {
                 TakeOldest(sameSize, Math.Max(blockBytes, SlabBatchBytes));
                 return sameSize;
             }
         }
-        List<Victim> all = Sample(static (v, _) => v.Bytes > 0, long.MaxValue);
+        List<Victim> all = Sample(static (v, _) => v.Bytes > 0, long.MaxValue, flags);
         return new EvictionWindow(_memory.Chunks, all).Find(blockBytes, wholeChunk: inSlab, countUnbacked: allocator.LastReservationError is null);
     }
 
-    /// <summary>Evictable objects that nobody pins, from the hand on, until they are worth <see cref="Oversampling"/> times <paramref name="bytes"/>.</summary>
-    private List<Victim> Sample(Func<Victim, ObjectEntry, bool> fits, long bytes)
+    /// <summary>Objects with one of <paramref name="flags"/> (evictable, movable) that nobody pins, from the hand on, until they are worth <see cref="Oversampling"/> times <paramref name="bytes"/>.</summary>
+    private List<Victim> Sample(Func<Victim, ObjectEntry, bool> fits, long bytes, ulong flags = StateWord.EvictableFlag)
     {
         var candidates = new List<Victim>();
-        if (Volatile.Read(ref _memory.Header->EvictableUsed) == 0)
+        if (flags == StateWord.EvictableFlag && Volatile.Read(ref _memory.Header->EvictableUsed) == 0)
             return candidates; // Set before the first such object, so there is none; a full store of objects to keep says so at once.
         const long ticksPerTick = CoarseClock.PeriodMs * TimeSpan.TicksPerMillisecond;
         long now = CoarseClock.UtcTicks / ticksPerTick;
@@ -102,7 +106,7 @@ internal sealed unsafe class Evictor
                 uint e = (start + step) % count;
                 ObjectEntry* at = _memory.Entries + e;
                 var state = new StateWord(Volatile.Read(ref at->State));
-                if (state.State != ObjectState.Sealed || !state.IsEvictable)
+                if (state.State != ObjectState.Sealed || (state.Value & flags) == 0)
                     continue;
                 ObjectEntry entry = *at; // Torn when it changes meanwhile; the condemn checks the generation, so that only makes the choice worse.
                 long lastUse = entry.SealedAt;

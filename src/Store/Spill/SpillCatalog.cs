@@ -1,4 +1,5 @@
 using System.IO.Hashing;
+using System.Numerics;
 using System.Runtime.InteropServices;
 using FastPlasma.Allocator;
 using FastPlasma.Files;
@@ -152,7 +153,8 @@ internal sealed unsafe class SpillCatalog
             PayloadBytes = entry->PayloadBytes,
             NameBytes = entry->NameBytes,
             ContentTypeBytes = entry->ContentTypeBytes,
-            Flags = (state.HasChecksum ? SpillRecordHeader.HasChecksumFlag : 0) | (state.IsEvictable ? SpillRecordHeader.EvictableFlag : 0) | (state.IsReplica ? SpillRecordHeader.ReplicaFlag : 0),
+            Flags = (state.HasChecksum ? SpillRecordHeader.HasChecksumFlag : 0) | (state.IsEvictable ? SpillRecordHeader.EvictableFlag : 0) | (state.IsReplica ? SpillRecordHeader.ReplicaFlag : 0)
+                | (uint)BitOperations.Log2((uint)Math.Max(entry->AlignmentBytes, 1)) << SpillRecordHeader.AlignmentShift,
             Incarnation = entry->Incarnation,
             CreatedAt = entry->CreatedAt,
             SealedAt = entry->SealedAt,

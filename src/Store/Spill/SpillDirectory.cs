@@ -454,12 +454,12 @@ internal sealed unsafe class SpillDirectory
         int errno = _file!.TryReadParts(offset, parts, out long read);
         if (errno != 0)
         {
-            Interlocked.Increment(ref _record->ReadErrors);
+            Count(ref _record->ReadErrors, 1);
             return Error(SpillErrorKind.InputOutput, expected.Id, offset, errno, $"object {expected.Id} could not be read back: read {bytes} bytes at {offset} of {_file.Path}: {OsException.Describe(errno)}");
         }
         if (read < bytes)
         {
-            Interlocked.Increment(ref _record->BadCopies);
+            Count(ref _record->BadCopies, 1);
             return Error(SpillErrorKind.Truncated, expected.Id, offset, 0, $"object {expected.Id} could not be read back: {_file.Path} ends {read} bytes after {offset}, expected {bytes} bytes there");
         }
         return null;
@@ -469,7 +469,7 @@ internal sealed unsafe class SpillDirectory
     {
         if (SpillRecord.Check(header, expected) is not { } wrong)
             return null;
-        Interlocked.Increment(ref _record->BadCopies);
+        Count(ref _record->BadCopies, 1);
         return Error(wrong.Kind, expected.Id, offset, 0, $"the copy of object {expected.Id} at {offset} of {_file!.Path} is not what was written: {wrong.What}");
     }
 
@@ -477,14 +477,21 @@ internal sealed unsafe class SpillDirectory
     {
         if (found == said)
             return null;
-        Interlocked.Increment(ref _record->BadCopies);
+        Count(ref _record->BadCopies, 1);
         return Error(SpillErrorKind.Damaged, expected.Id, offset, 0, $"the copy of object {expected.Id} in {_file!.Path} is damaged: bytes {from} to {from + bytes - 1} of it, at {offset}, have the checksum 0x{found:x16}, expected 0x{said:x16}");
+    }
+
+    /// <summary>An attachment that only reads has the map without rights to write.</summary>
+    private void Count(ref long counter, long amount)
+    {
+        if (_extents is not null)
+            Interlocked.Add(ref counter, amount);
     }
 
     private void CountRead(long bytes)
     {
-        Interlocked.Increment(ref _record->ReadCount);
-        Interlocked.Add(ref _record->ReadBytes, bytes);
+        Count(ref _record->ReadCount, 1);
+        Count(ref _record->ReadBytes, bytes);
     }
 
     private SpillError Error(SpillErrorKind kind, in ObjectId id, long offset, int errno, string message) =>

@@ -276,7 +276,7 @@ internal sealed unsafe class SpillSpace : IDisposable
             || !directory.TryOwn(place, image.ImageBytes, BlockOwner.Of(1, next)))
             return false;
         ObjectEntry* entry = memory.Entries + next;
-        ulong flags = (image.IsEvictable ? StateWord.EvictableFlag : 0) | (image.HasChecksum ? StateWord.ChecksumFlag : 0) | (image.IsReplica ? StateWord.ReplicaFlag : 0);
+        ulong flags = (image.IsEvictable ? StateWord.EvictableFlag : StateWord.MovableFlag) | (image.HasChecksum ? StateWord.ChecksumFlag : 0) | (image.IsReplica ? StateWord.ReplicaFlag : 0);
         if (image.IsEvictable)
             memory.Header->EvictableUsed = 1;
         *entry = new ObjectEntry
@@ -287,6 +287,7 @@ internal sealed unsafe class SpillSpace : IDisposable
             PayloadBytes = image.PayloadBytes,
             NameBytes = (ushort)image.NameBytes,
             ContentTypeBytes = (ushort)image.ContentTypeBytes,
+            AlignmentBytes = 1 << (int)(header->Flags >> SpillRecordHeader.AlignmentShift & 31),
             CreatedAt = image.CreatedAtTicks,
             SealedAt = image.SealedAtTicks,
             ExpiresAt = image.ExpiresAtTicks,

@@ -20,6 +20,7 @@ internal sealed unsafe class Survivor : IDisposable
     private readonly Dictionary<string, byte[]> _bytes = [];
     private readonly List<PlasmaObject> _pins = [];
     private readonly List<string> _problems = [];
+    private readonly string? _spillFolder;
     private PlasmaStore? _store;
     private long _baselineBytes;
     private VictimProcess? _dead;
@@ -41,6 +42,8 @@ internal sealed unsafe class Survivor : IDisposable
         foreach (Target target in _targets)
             _bytes[target.Name] = Content.Bytes(target.Name, target.Bytes);
         PlasmaStore.Destroy(_name);
+        if (plan.HasSpill)
+            _spillFolder = Directory.CreateTempSubdirectory(name).FullName;
     }
 
     /// <summary>Makes everything as the scenario wants it, and starts a victim that is ready. <paramref name="prepare"/> is called with it, before anybody dies.</summary>
@@ -52,7 +55,7 @@ internal sealed unsafe class Survivor : IDisposable
             // Nobody but the victim may recover: the lock keeps this process from it.
             _store!.Participants.ProbeLock.Enter();
             _isProbing = true;
-            _dead = VictimProcess.Start(_executable, "hold", _name);
+            _dead = VictimProcess.Start(_executable, _plan.Dead, _name);
             if (_plan.DiesBeforeReady)
                 _dead.Dispose();
         }
@@ -150,6 +153,8 @@ internal sealed unsafe class Survivor : IDisposable
     {
         Discard();
         PlasmaStore.Destroy(_name);
+        if (_spillFolder is not null)
+            Directory.Delete(_spillFolder); // Empty, else the exception says so.
     }
 
     private void Arrange()
@@ -164,7 +169,7 @@ internal sealed unsafe class Survivor : IDisposable
         }
         if (_store is null)
         {
-            _store = PlasmaStore.Create(_name, Scenarios.Geometry with { CapacityBytes = _plan.CapacityBytes, HashSeed = Scenarios.HashSeed });
+            _store = PlasmaStore.Create(_name, Scenarios.Geometry with { CapacityBytes = _plan.CapacityBytes, HashSeed = Scenarios.HashSeed, SpillDirectories = _spillFolder is null ? [] : [_spillFolder] });
             _store.Subscribe().Dispose(); // From here on everybody announces what he does.
             foreach ((string name, _) in Content.Residents)
                 _store.Put(Content.Id(name), _bytes[name]);
@@ -178,12 +183,27 @@ internal sealed unsafe class Survivor : IDisposable
                 _store.Put(Content.Id(target.Name), _bytes[target.Name], new ObjectOptions { Retention = target.IsEvictable ? Retention.Evictable : Retention.Keep });
                 if (target.IsPinned)
                     _pins.Add(_store.Get(Content.Id(target.Name), TimeSpan.Zero));
+                if (target.IsSpilled || target.IsClean)
+                    MoveOut(target);
             }
         if (_plan.LeavesEmptyChunks)
         {
             _store.Put(Content.Id("own"), new byte[4 << 20]);
             _store.Delete(Content.Id("own"));
         }
+    }
+
+    /// <summary>To disk, and back into memory if it is only to be clean. The residents stay in memory.</summary>
+    private void MoveOut(Target target)
+    {
+        PlasmaObject[] kept = [.. Content.Residents.Select(resident => _store!.Get(Content.Id(resident.Name), TimeSpan.FromSeconds(2)))];
+        _store!.Unload(long.MaxValue);
+        if (_store.TryGet(Content.Id(target.Name), out _))
+            throw new InvalidOperationException($"'{target.Name}' did not go to disk.");
+        if (target.IsClean)
+            _store.Get(Content.Id(target.Name), TimeSpan.FromSeconds(2)).Dispose();
+        foreach (PlasmaObject obj in kept)
+            obj.Dispose();
     }
 
     /// <summary>Before anything is recovered: gets, puts and deletes go on as if nothing had happened.</summary>
@@ -258,7 +278,7 @@ internal sealed unsafe class Survivor : IDisposable
     {
         foreach (Target target in _targets)
         {
-            if (CheckBytes(target.Name, mustBeThere: false) || target.IsEvictable || target.Name == Content.HeldCondemned)
+            if (CheckBytes(target.Name, mustBeThere: target.Stays) || target.IsEvictable || target.Name == Content.HeldCondemned)
                 continue;
             PlasmaStatus status = _store!.TryPut(Content.Id(target.Name), _bytes[target.Name]);
             if (status != PlasmaStatus.Ok && !(status == PlasmaStatus.Exists && _helper is not null))
@@ -294,7 +314,7 @@ internal sealed unsafe class Survivor : IDisposable
         foreach ((string name, _) in Content.Residents)
             CheckBytes(name, mustBeThere: true);
         for (int e = 0; e < _store!.ObjectCountMax; e++)
-            if (new StateWord(Volatile.Read(ref _store.Memory.Entries[e].State)) is { State: not (ObjectState.Free or ObjectState.Sealed) } state)
+            if (new StateWord(Volatile.Read(ref _store.Memory.Entries[e].State)) is { State: not (ObjectState.Free or ObjectState.Sealed or ObjectState.Spilled) } state)
                 _problems.Add($"Entry {e} is {state.State} in generation {state.Generation}, of participant {state.Participant}.");
         for (long c = 0; c < _store.Memory.Chunks.ChunkCount; c++)
             if (_store.Memory.Chunks.ReadWord(c) is { IsTransient: true } word)
@@ -308,7 +328,8 @@ internal sealed unsafe class Survivor : IDisposable
     /// <summary>False when the object is absent.</summary>
     private bool CheckBytes(string name, bool mustBeThere)
     {
-        if (!_store!.TryGet(Content.Id(name), out PlasmaObject obj))
+        ObjectId id = Content.Id(name);
+        if (!_store!.TryGet(id, out PlasmaObject obj) && !(_plan.HasSpill && _store.Contains(id) && _store.TryGet(id, TimeSpan.FromMilliseconds(AtOnceMs), out obj) == PlasmaStatus.Ok))
         {
             if (mustBeThere)
                 _problems.Add($"'{name}' is gone.");
