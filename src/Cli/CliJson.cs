@@ -28,6 +28,10 @@ namespace FastPlasma.Cli;
 [JsonSerializable(typeof(MovedJson))]
 [JsonSerializable(typeof(LocateJson))]
 [JsonSerializable(typeof(NodeReport))]
+[JsonSerializable(typeof(SpillInfo))]
+[JsonSerializable(typeof(SpillVerifyJson))]
+[JsonSerializable(typeof(SpillCollectedJson))]
+[JsonSerializable(typeof(SpillFileInfo[]))]
 internal sealed partial class CliJson : JsonSerializerContext
 {
     // Made at first use: the generated Default is not there yet while the static fields of this part are set.
@@ -61,7 +65,7 @@ internal sealed record ErrorJson(string Error, string Status, [property: JsonIgn
 internal sealed record StoreSummaryJson(
     string Name, Guid? Uuid, long? CapacityBytes, long? UsedBytes, int? SealedCount, int? ParticipantCount, string? Problem);
 
-internal sealed record CreatedJson(string Name, Guid Uuid, long CapacityBytes, int ObjectCountMax, HugePages HugePagesAsked, long BackedBytes, long MetaBytes);
+internal sealed record CreatedJson(string Name, Guid Uuid, long CapacityBytes, int ObjectCountMax, HugePages HugePagesAsked, long BackedBytes, long MetaBytes, IReadOnlyList<string> SpillDirectories);
 
 internal sealed record DestroyedJson(string Name, bool Destroyed);
 
@@ -85,6 +89,12 @@ internal sealed record EvictJson(long RequestedBytes, long FreedBytes);
 internal sealed record AdmitJson(string Store, string[] Readers);
 
 internal sealed record VerifyJson(bool Ok, long Objects, long ChecksumsVerified, long PayloadBytes, double Seconds, IReadOnlyList<string> Problems, IReadOnlyList<string> Notes);
+
+internal sealed record SpillVerifyJson(bool Ok, int Copies, long ImageBytes, double Seconds, SpillErrorJson[] Errors);
+
+internal sealed record SpillErrorJson(ObjectId? Id, SpillErrorKind Kind, string File, long Offset, int ErrorNumber, string Message);
+
+internal sealed record SpillCollectedJson(long TrimmedBytes, SpillFileInfo[] Removed);
 
 internal sealed record StatJson(StoreStats Stats, IReadOnlyList<CopyJson> Copies, NodeReport? Node);
 

@@ -12,7 +12,9 @@ internal static unsafe partial class Libc
     // O_NOFOLLOW and O_DIRECTORY differ between x64 and arm64 (asm-generic/fcntl.h against arch/arm64/include/uapi/asm/fcntl.h).
     internal static int O_NOFOLLOW => RuntimeInformation.ProcessArchitecture == Architecture.Arm64 ? 0x8000 : 0x20000;
 
-    // O_DIRECT as well.
+    // As are these.
+    internal static int O_DIRECTORY => RuntimeInformation.ProcessArchitecture == Architecture.Arm64 ? 0x4000 : 0x10000;
+
     internal static int O_DIRECT => RuntimeInformation.ProcessArchitecture == Architecture.Arm64 ? 0x10000 : 0x4000;
 
     internal const int PROT_NONE = 0, PROT_READ = 1, PROT_WRITE = 2;
@@ -56,6 +58,8 @@ internal static unsafe partial class Libc
         [FieldOffset(28)] internal ushort Mode;
         [FieldOffset(40)] internal long Size;
         [FieldOffset(48)] internal long Blocks;
+        [FieldOffset(136)] internal uint DeviceMajor;
+        [FieldOffset(140)] internal uint DeviceMinor;
     }
 
     /// <summary>struct statvfs of 64-bit Linux with glibc.</summary>

@@ -96,6 +96,17 @@ internal sealed unsafe class SharedFile : IDisposable
     /// <summary>Owner of the file of that name, not of what a link there points to; null when there is none.</summary>
     internal static uint? OwnerOf(string path) => Libc.statx(Libc.AT_FDCWD, path, Libc.AT_SYMLINK_NOFOLLOW, Libc.STATX_BASIC_STATS, out Libc.Statx stat) == 0 ? stat.Uid : null;
 
+    /// <summary>Number of the file system at a path, among those that are mounted now; 0 when there is nothing at the path.</summary>
+    internal static ulong DeviceOf(string path) =>
+        Libc.statx(Libc.AT_FDCWD, path, 0, Libc.STATX_BASIC_STATS, out Libc.Statx stat) == 0 ? ((ulong)stat.DeviceMajor << 32) | stat.DeviceMinor : 0;
+
+    /// <summary>Whether the process may make files so long; beyond its limit the system would end it by SIGXFSZ.</summary>
+    internal static bool MaySize(long bytes)
+    {
+        ulong* limit = stackalloc ulong[2]; // struct rlimit: soft, hard.
+        return Libc.getrlimit(Libc.RLIMIT_FSIZE, limit) != 0 || (ulong)bytes <= limit[0];
+    }
+
     internal void SetSize(long bytes)
     {
         // Beyond this limit the system call would end the process by SIGXFSZ.
@@ -181,8 +192,9 @@ internal sealed unsafe class SharedFile : IDisposable
     {
         fixed (byte* p = buffer)
         {
-            if (Libc.pwrite(Descriptor, p, (nuint)buffer.Length, offset) != buffer.Length)
-                throw OsException.FromLastError("write", $"{buffer.Length} bytes at {offset} of {Path}");
+            nint written = Libc.pwrite(Descriptor, p, (nuint)buffer.Length, offset);
+            if (written != buffer.Length)
+                throw new OsException("write", $"{buffer.Length} bytes at {offset} of {Path}", written < 0 ? Marshal.GetLastPInvokeError() : Libc.ENOSPC);
         }
     }
 
@@ -285,6 +297,25 @@ internal sealed unsafe class SharedFile : IDisposable
         return Marshal.GetLastPInvokeError() is var errno && errno == Libc.ENOENT
             ? false
             : throw new OsException("unlink", Combine(directory, name), errno);
+    }
+
+    /// <summary>Gives a file another name in one step; a file that has that name loses it.</summary>
+    internal static void Rename(string directory, string from, string to)
+    {
+        if (Libc.rename(Combine(directory, from), Combine(directory, to)) != 0)
+            throw OsException.FromLastError("rename", $"{Combine(directory, from)} to {to}");
+    }
+
+    /// <summary>Names that were made, changed or removed in a folder are so on the medium when this returns.</summary>
+    internal static void SyncFolder(string directory)
+    {
+        int fd = Libc.open(directory, Libc.O_RDONLY | Libc.O_DIRECTORY | Libc.O_CLOEXEC, 0);
+        if (fd < 0)
+            throw OsException.FromLastError("open", directory);
+        int errno = Libc.fsync(fd) == 0 ? 0 : Marshal.GetLastPInvokeError();
+        _ = Libc.close(fd);
+        if (errno is not (0 or Libc.EINVAL)) // Where folders cannot be synchronized, there is nothing to do.
+            throw new OsException("fsync", directory, errno);
     }
 
     public void Dispose() => _handle.Dispose();

@@ -119,6 +119,10 @@ public sealed unsafe partial class PlasmaStore : IDisposable
             _allocator = new BlockAllocator(memory.Chunks, reserver, _reclaimer, participants.Index);
             _reclaimer.Allocator = _allocator;
             _spill?.UseAs(participants.Index);
+            if (files.IsNew)
+                _spill?.TakeOver(memory, _index, participants.Index, options.Logger);
+            else if (Access == StoreAccess.ReadWrite)
+                _spill?.TakeBackCatalogs(files.Name, options.Logger);
             _recovery = new Recovery(memory, participants, _scan, _reclaimer, _events, _waits, options.Logger);
             _slots = new SlotTable(participants);
             _scan.OpenForeign();
@@ -260,7 +264,12 @@ public sealed unsafe partial class PlasmaStore : IDisposable
             try
             {
                 if (files.TryPublish())
+                {
+                    // CRASH spill-adopted: the store has the objects of an earlier one, and their catalogue is valid still; the next writer takes it back before it changes anything.
+                    FailPoint.Pass("spill-adopted");
+                    store._spill?.TakeBackCatalogs(store.Name, options.Logger);
                     return store;
+                }
                 store.Dispose();
                 return null;
             }
@@ -284,7 +293,10 @@ public sealed unsafe partial class PlasmaStore : IDisposable
     }
 
     /// <summary>Removes a store's files; false when there was no store. Processes that have it open keep what they have mapped until they detach.</summary>
-    public static bool Destroy(string name, string? directory = null) => StoreFiles.Destroy(name, directory);
+    /// <param name="name">The store.</param>
+    /// <param name="directory">Folder of its files; null is the system's shared memory.</param>
+    /// <param name="keepSpilled">Whether the objects on disk of a persistent store (<see cref="PlasmaOptions.Persist"/>) stay for the next store of that name. Of a store that is not persistent nothing stays.</param>
+    public static bool Destroy(string name, string? directory = null, bool keepSpilled = false) => StoreFiles.Destroy(name, directory, keepSpilled);
 
     /// <summary>Names of the stores in a directory (default: the system's shared memory), sorted.</summary>
     public static IReadOnlyList<string> ListStores(string? directory = null) => StoreFiles.List(directory);
@@ -470,7 +482,10 @@ public sealed unsafe partial class PlasmaStore : IDisposable
             // CRASH detach-unmarked: no clean shutdown is noted; the next boot refuses a store on disk, as after any death.
             FailPoint.Pass("detach-unmarked");
             if (Access == StoreAccess.ReadWrite)
+            {
                 MarkIfLastWriter();
+                _spill?.LeaveCatalogs(_memory, Name, _options.Logger);
+            }
         }
         finally
         {

@@ -46,6 +46,9 @@ internal sealed unsafe class StoreFiles : IDisposable
     /// <summary>Spill files, which the spill space takes over; null when the store has none, and for readers of other users, who have no rights to them.</summary>
     internal SpillFiles? Spill { get; init; }
 
+    /// <summary>Whether these files were made by this attachment and have no name yet.</summary>
+    internal bool IsNew => _building is not null;
+
     /// <summary>Default folder, and rules for another: absolute form, must exist. Payload goes to the second folder.</summary>
     internal static (string Meta, string Data) Resolve(string? directory)
     {
@@ -138,6 +141,8 @@ internal sealed unsafe class StoreFiles : IDisposable
         if (System.IO.File.Exists(SharedFile.Combine(directory, StoreNames.Meta(name))))
             return null;
         RemoveOrphans(directory, dataDirectory, name, options.Logger);
+        foreach (string folder in options.SpillDirectories)
+            SpillJanitor.CleanUp(Path.GetFullPath(folder), logger: options.Logger);
         Guid uuid = OsRandom.NewGuid();
         uint mode = (uint)options.Mode;
         uint? gid = options.Group is null ? null : OsIdentity.GidOf(options.Group);
@@ -245,8 +250,8 @@ internal sealed unsafe class StoreFiles : IDisposable
         }
     }
 
-    /// <summary>Removes a store's names. Who has it open goes on with what it has mapped.</summary>
-    internal static bool Destroy(string name, string? directory)
+    /// <summary>Removes a store's names; with <paramref name="keepSpilled"/> not those of its spill files, so that a catalogue that is there, or that the last writer will write, brings its objects back. Who has it open goes on with what it has mapped.</summary>
+    internal static bool Destroy(string name, string? directory, bool keepSpilled)
     {
         StoreNames.Check(name);
         (string metaDirectory, string dataDirectory) = Resolve(directory);
@@ -255,8 +260,8 @@ internal sealed unsafe class StoreFiles : IDisposable
         bool found = SharedFile.TryUnlink(metaDirectory, StoreNames.Meta(name)); // First: from here on nobody can attach to the rest.
         // CRASH store-unnamed: files with a UUID and no meta file, as in store-built.
         FailPoint.Pass("store-unnamed");
-        if (found)
-            SpillFiles.Remove(metaDirectory, name, uuid); // While the map is there, which says where they are; else they are orphans.
+        if (found && !keepSpilled)
+            SpillFiles.Remove(metaDirectory, name, uuid, adoptedToo: true); // While the map is there, which says where they are; else they are orphans.
         RemoveOrphans(metaDirectory, dataDirectory, name, null);
         if (recorded != dataDirectory && recorded != metaDirectory && System.IO.Directory.Exists(recorded))
             RemoveOrphans(metaDirectory, recorded, name, null); // Made with a directory of its own for the payload, destroyed by name alone.
@@ -479,7 +484,7 @@ internal sealed unsafe class StoreFiles : IDisposable
         }
     }
 
-    private static Guid UuidOf(string directory, string name)
+    internal static Guid UuidOf(string directory, string name)
     {
         fixed (byte* p = ReadHead(directory, name))
             return p is null ? Guid.Empty : ((StoreHeader*)p)->Uuid;
@@ -514,7 +519,7 @@ internal sealed unsafe class StoreFiles : IDisposable
 
     private static void Discard(string directory, string dataDirectory, string name, Guid uuid)
     {
-        SpillFiles.Remove(directory, name, uuid);
+        SpillFiles.Remove(directory, name, uuid, adoptedToo: false);
         SharedFile.TryUnlink(directory, StoreNames.SpillMap(name, uuid));
         SharedFile.TryUnlink(dataDirectory, StoreNames.Data(name, uuid));
         SharedFile.TryUnlink(directory, StoreNames.Pins(name, uuid, StoreNames.WritersDomain));

@@ -58,6 +58,7 @@ internal unsafe struct SpillHeader
 /// 264    8  ReadCount       add
 /// 272    8  ReadErrors      add
 /// 280    8  BadCopies       add: copies that were not what had been written
+/// 320    4  CatalogPending  creator, before the store has its name: 1 = the file was taken over with a catalogue that is still valid; 0 once a writer has taken that back
 /// </code>From byte 1024 on: the path, UTF-8.</remarks>
 [StructLayout(LayoutKind.Explicit, Size = SizeBytes)]
 internal unsafe struct SpillDirectoryRecord
@@ -81,6 +82,7 @@ internal unsafe struct SpillDirectoryRecord
     [FieldOffset(264)] internal long ReadCount;
     [FieldOffset(272)] internal long ReadErrors;
     [FieldOffset(280)] internal long BadCopies;
+    [FieldOffset(320)] internal uint CatalogPending;
 
     internal static ulong ChecksumOf(SpillDirectoryRecord* record)
     {
@@ -103,6 +105,8 @@ internal unsafe struct SpillDirectoryRecord
 ///  40    8  CreatedAt       UTC ticks
 ///  48    8  Epoch           1, and one more each time a catalogue is taken back: only a catalogue of this epoch is valid
 ///  56    8  Checksum        XXH3 of the page with this field 0
+///  64   16  BootId          boot in which it was made
+///  80    8  StoreDevice     file system of the store's folder in that boot: in a container the same path may be another folder
 /// </code></remarks>
 [StructLayout(LayoutKind.Explicit, Size = SizeBytes)]
 internal unsafe struct SpillFileHeader
@@ -122,6 +126,8 @@ internal unsafe struct SpillFileHeader
     [FieldOffset(40)] internal long CreatedAt;
     [FieldOffset(48)] internal ulong Epoch;
     [FieldOffset(56)] internal ulong Checksum;
+    [FieldOffset(64)] internal Guid BootId;
+    [FieldOffset(80)] internal ulong StoreDevice;
 }
 
 /// <summary>Beginning of one object's record in a spill file.</summary>
@@ -135,14 +141,14 @@ internal unsafe struct SpillFileHeader
 ///  48    8  PayloadBytes
 ///  56    2  NameBytes
 ///  58    2  ContentTypeBytes
-///  60    4  Flags             1 HasChecksum, 2 IsEvictable, 4 IsReplica
+///  60    4  Flags             1 HasChecksum, 2 IsEvictable, 4 IsReplica; in a catalogue from bit 8 on log2 of the entry's AlignmentBytes
 ///  64    8  Incarnation
 ///  72    8  CreatedAt         UTC ticks
 ///  80    8  SealedAt          UTC ticks
 ///  88    8  ExpiresAt
 ///  96    8  ObjectChecksum    the entry's, 0 unless HasChecksum
 /// 104    8  ImageHash         XXH3 of the image; of a record with pieces: of the table of their hashes, which follows this header
-/// 112    8  reserved, 0
+/// 112    8  Place             in a catalogue: offset of the record in the spill file; in the record itself 0
 /// 120    8  HeaderHash        XXH3 of bytes 0 to 119
 /// </code>A small image follows at byte 128. A larger one begins at byte 4096, page-aligned as it is in memory, and the page of this header holds an XXH3 of each of its pieces, so that a part can be read and still be known to be right.</remarks>
 [StructLayout(LayoutKind.Explicit, Size = SizeBytes)]
@@ -152,6 +158,7 @@ internal unsafe struct SpillRecordHeader
     internal const ulong MagicValue = 0x5249505354534146; // "FASTSPIR" in byte order
     internal const uint VersionValue = 1;
     internal const uint HasChecksumFlag = 1, EvictableFlag = 2, ReplicaFlag = 4;
+    internal const int AlignmentShift = 8;
 
     [FieldOffset(0)] internal ulong Magic;
     [FieldOffset(8)] internal uint Version;
@@ -168,7 +175,44 @@ internal unsafe struct SpillRecordHeader
     [FieldOffset(88)] internal long ExpiresAt;
     [FieldOffset(96)] internal ulong ObjectChecksum;
     [FieldOffset(104)] internal ulong ImageHash;
+    [FieldOffset(112)] internal long Place;
     [FieldOffset(120)] internal ulong HeaderHash;
 
     internal static ulong HashOf(SpillRecordHeader* header) => XxHash3.HashToUInt64(new ReadOnlySpan<byte>(header, HashedBytes));
+}
+
+/// <summary>Beginning of a catalogue; the chunk words follow, then a record header with its place for each object.</summary>
+/// <remarks><code>
+/// off bytes field           meaning
+///   0    8  Magic           "FASTSPIC"
+///   8    4  Version         1
+///  12    4  ChunkCount      chunk words that follow
+///  16   16  FileId          of the spill file
+///  32   16  StoreUuid       of the store that wrote it
+///  48    8  Epoch           of the spill file
+///  56    8  ClosedAt        UTC ticks
+///  64    4  ObjectCount     record headers that follow the words
+///  68   44  reserved, 0
+/// 112    8  ContentHash     XXH3 of all that follows this header
+/// 120    8  HeaderHash      XXH3 of bytes 0 to 119
+/// </code></remarks>
+[StructLayout(LayoutKind.Explicit, Size = SizeBytes)]
+internal unsafe struct CatalogHeader
+{
+    internal const int SizeBytes = 128, HashedBytes = 120;
+    internal const ulong MagicValue = 0x4349505354534146; // "FASTSPIC" in byte order
+    internal const uint VersionValue = 1;
+
+    [FieldOffset(0)] internal ulong Magic;
+    [FieldOffset(8)] internal uint Version;
+    [FieldOffset(12)] internal int ChunkCount;
+    [FieldOffset(16)] internal Guid FileId;
+    [FieldOffset(32)] internal Guid StoreUuid;
+    [FieldOffset(48)] internal ulong Epoch;
+    [FieldOffset(56)] internal long ClosedAt;
+    [FieldOffset(64)] internal int ObjectCount;
+    [FieldOffset(112)] internal ulong ContentHash;
+    [FieldOffset(120)] internal ulong HeaderHash;
+
+    internal static ulong HashOf(CatalogHeader* header) => XxHash3.HashToUInt64(new ReadOnlySpan<byte>(header, HashedBytes));
 }

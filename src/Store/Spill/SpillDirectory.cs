@@ -16,7 +16,8 @@ internal sealed unsafe class SpillDirectory
     private readonly int _index;
     private readonly string _path;
     private readonly SharedFile? _file;
-    private readonly string? _closedBecause;
+    private string? _closedBecause;
+    private volatile bool _isClosedForWriting;
     private readonly SpillDirectoryRecord* _record;
     private readonly SpillExtents? _extents;
     private BlockAllocator? _allocator;
@@ -49,10 +50,19 @@ internal sealed unsafe class SpillDirectory
 
     internal BlockAllocator? Allocator => _allocator;
 
+    internal bool IsClosedForWriting => _isClosedForWriting;
+
+    /// <summary>This attachment writes nothing there any more.</summary>
+    internal void CloseForWriting(string because)
+    {
+        _closedBecause = because;
+        _isClosedForWriting = true;
+    }
+
     /// <summary>What keeps this attachment from writing there at the moment; null when nothing does.</summary>
     internal string? ProblemNow()
     {
-        if (_file is null)
+        if (_file is null || _isClosedForWriting)
             return _closedBecause;
         ulong problem = Volatile.Read(ref _record->Problem);
         if (problem == 0)
@@ -76,7 +86,7 @@ internal sealed unsafe class SpillDirectory
     internal SpillError? TryWrite(SpillBuffers buffers, ulong owner, in ObjectImage image, byte* bytes, out SpillPlace place)
     {
         place = default;
-        if (_file is null || _allocator is null || _extents is null)
+        if (_file is null || _allocator is null || _extents is null || _isClosedForWriting)
             return Error(SpillErrorKind.Missing, image.Id, -1, 0, $"object {image.Id} cannot be written to {_path}: {_closedBecause}");
         if (IsResting())
             return Error((SpillErrorKind)(Volatile.Read(ref _record->Problem) & 0xFF), image.Id, -1, (int)(Volatile.Read(ref _record->Problem) >> 8) & 0xFFFF, $"object {image.Id} is not written to {ProblemNow() ?? FilePath}; tried again soon");
@@ -253,6 +263,107 @@ internal sealed unsafe class SpillDirectory
         }
         return Map.Contains(block);
     }
+
+    /// <summary>Sets the chunks of a file that an earlier store has left, in a map that nobody uses yet. Returns how many have disk space.</summary>
+    internal long TakeOver(ReadOnlySpan<ulong> words)
+    {
+        long backed = 0, slabLow = Map.ChunkCount, largeHigh = 0;
+        for (int chunk = 0; chunk < Math.Min(words.Length, Map.ChunkCount); chunk++)
+        {
+            var word = new ChunkWord(words[chunk]);
+            if (word.State is not (ChunkState.Slab or ChunkState.Large or ChunkState.Free))
+                continue;
+            int blocks = ChunkMap.BlockCountOf(word);
+            if (blocks > 0 && !_extents!.TryReserveWords(Map.Record(chunk), chunk, blocks))
+                throw new IOException($"The map of {FilePath} cannot be made: {_extents.LastError}.");
+            backed++;
+            if (word.State == ChunkState.Slab)
+                slabLow = Math.Min(slabLow, chunk);
+            if (word.State == ChunkState.Large)
+                largeHigh = chunk + 1;
+            Map.Record(chunk)->FreeHint = blocks;
+            Map.Record(chunk)->Word = new ChunkWord(word.State, blocks == 0 ? 0 : word.Class).Value;
+        }
+        Map.Header->SlabLow = slabLow;
+        Map.Header->LargeHigh = largeHigh;
+        return backed;
+    }
+
+    /// <summary>Gives the blocks of a record to an owner, in a map that nobody uses yet; false when they are no whole blocks or have an owner.</summary>
+    internal bool TryOwn(SpillPlace place, long imageBytes, ulong owner)
+    {
+        if (!TryBlockOf(place, imageBytes, out BlockPlace block))
+            return false;
+        for (uint i = 0; i < block.Count; i++)
+        {
+            if (*WordOf(block, i) != 0 || (block.IsLarge && Map.ReadWord((long)(block.FirstGrain + i) / ChunkMap.GrainsPerChunk).State != ChunkState.Large))
+                return false;
+        }
+        for (uint i = 0; i < block.Count; i++)
+        {
+            *WordOf(block, i) = owner;
+            Map.Record(ChunkOf(block, i))->FreeHint--;
+        }
+        return true;
+    }
+
+    /// <summary>Words of all chunks up to the last one in use, as they are to be found again: what somebody was about to do with a chunk is not among them.</summary>
+    internal List<ulong> ChunkWords()
+    {
+        var words = new List<ulong>();
+        for (long chunk = 0; chunk < Map.ChunkCount; chunk++)
+        {
+            ChunkWord word = Map.ReadWord(chunk);
+            words.Add(word.State switch
+            {
+                ChunkState.Slab or ChunkState.Large or ChunkState.Free => word.Value,
+                ChunkState.Retiring => new ChunkWord(word.Class == ChunkWord.LargeClass ? ChunkState.Large : ChunkState.Slab, word.Class).Value,
+                _ => 0,
+            });
+        }
+        words.RemoveRange(words.FindLastIndex(static word => word != 0) + 1, words.Count - words.FindLastIndex(static word => word != 0) - 1);
+        return words;
+    }
+
+    /// <summary>The directory as it is now, for people and tools.</summary>
+    internal SpillDirectoryInfo Info(int objectCount)
+    {
+        long used = 0, backed = 0;
+        for (long chunk = 0; chunk < Map.ChunkCount; chunk++)
+        {
+            ChunkWord word = Map.ReadWord(chunk);
+            backed += word.State == ChunkState.Unbacked ? 0 : ChunkMap.ChunkBytes;
+            int blocks = ChunkMap.BlockCountOf(word);
+            long blockBytes = blocks == 0 ? 0 : word.Class == ChunkWord.LargeClass ? ChunkMap.GrainBytes : SizeClasses.BytesOf(word.Class);
+            for (int i = 0; i < blocks; i++)
+                used += Volatile.Read(ref *Map.Word(chunk * ChunkMap.WordsPerChunk + i)) == 0 ? 0 : blockBytes;
+        }
+        long total = -1, available = -1;
+        if (_file is not null && _file.TryGetSpace(out total, out available) != 0)
+            total = available = -1;
+        return new SpillDirectoryInfo
+        {
+            Path = _path,
+            File = _file?.Path,
+            Problem = ProblemNow(),
+            ObjectCount = objectCount,
+            UsedBytes = used,
+            BackedBytes = backed,
+            AvailableBytes = available,
+            FileSystemBytes = total,
+            WrittenCount = Volatile.Read(ref _record->WrittenCount),
+            WrittenBytes = Volatile.Read(ref _record->WrittenBytes),
+            ReadCount = Volatile.Read(ref _record->ReadCount),
+            ReadBytes = Volatile.Read(ref _record->ReadBytes),
+            WriteErrors = Volatile.Read(ref _record->WriteErrors),
+            ReadErrors = Volatile.Read(ref _record->ReadErrors),
+            BadCopies = Volatile.Read(ref _record->BadCopies),
+        };
+    }
+
+    private ulong* WordOf(in BlockPlace block, uint i) => block.IsLarge ? Map.Grain((long)block.FirstGrain + i) : Map.Word((long)block.Index);
+
+    private static long ChunkOf(in BlockPlace block, uint i) => block.IsLarge ? (long)(block.FirstGrain + i) / ChunkMap.GrainsPerChunk : (long)block.Index / ChunkMap.WordsPerChunk;
 
     /// <summary>Frees every block of an owner, wherever it is: what a dead claimant may have left. Only for one who keeps others from writing a copy of that object meanwhile.</summary>
     internal long FreeAll(ulong owner)

@@ -51,7 +51,7 @@ internal sealed unsafe class SpillExtents : ChunkBacking
         if (errno == 0 && available - bytes < reserve)
             return Undo(SpillErrorKind.NoSpace, 0, $"{available} bytes are free on the file system of {_file.Path}, {bytes} are needed and {reserve} of its {total} have to stay free");
         if (errno == 0)
-            errno = _file.TryReserve(offset, bytes);
+            errno = SharedFile.MaySize(offset + bytes) ? _file.TryReserve(offset, bytes) : Libc.EFBIG;
         if (errno is 0 or Libc.EOPNOTSUPP) // Where space cannot be reserved, writing finds out whether there is some.
             return true;
 

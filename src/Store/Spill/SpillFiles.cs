@@ -1,3 +1,4 @@
+using System.Runtime.InteropServices;
 using System.Text;
 using FastPlasma.Allocator;
 using FastPlasma.Files;
@@ -9,13 +10,16 @@ namespace FastPlasma.Spill;
 
 /// <summary>The files of a store's spill space: the map in shared memory, and one spill file in each directory.</summary>
 /// <remarks>
-/// Every attachment holds shared locks on each spill file (<see cref="AttachedLock"/>, and writers <see cref="WriterLock"/>), so whoever gets an exclusive one knows that nobody uses the file. A spill file's number is its own and not the store's:
+/// Every attachment holds shared locks on each spill file (<see cref="AttachedLock"/>, and writers <see cref="WriterLock"/>), so whoever gets an exclusive one knows that nobody uses the file, or that no writer does. A spill file's number is its own and not the store's:
 /// the objects of a persistent store outlive its other files.
 /// </remarks>
 internal sealed unsafe class SpillFiles : IDisposable
 {
     /// <summary>Bytes of a spill file that are locked: shared by each writer, and by each attachment.</summary>
     internal const int WriterLock = 0, AttachedLock = 1;
+
+    /// <summary>So long an attachment waits for one who writes a catalogue or looks for orphans.</summary>
+    private const int LockWaitMs = 10_000;
 
     private const int CreateAttempts = 16;
     private const string AnonymousName = "anonymous";
@@ -28,6 +32,7 @@ internal sealed unsafe class SpillFiles : IDisposable
         _data = new SharedFile?[directoryCount];
         Paths = new string[directoryCount];
         Problems = new string?[directoryCount];
+        Adopted = new SpillCatalog?[directoryCount];
     }
 
     internal SharedFile Map { get; }
@@ -41,6 +46,9 @@ internal sealed unsafe class SpillFiles : IDisposable
 
     /// <summary>Why a directory's file is not open here; null where it is.</summary>
     internal string?[] Problems { get; }
+
+    /// <summary>At creation: what the files hold already that an earlier, persistent store of the same name has left.</summary>
+    internal SpillCatalog?[] Adopted { get; }
 
     /// <summary>Each directory's spill file; null where it is not open here.</summary>
     internal SharedFile? Data(int directory) => _data[directory];
@@ -74,8 +82,8 @@ internal sealed unsafe class SpillFiles : IDisposable
                 files.Paths[d] = Path.TrimEndingDirectorySeparator(Path.GetFullPath(options.SpillDirectories[d]));
                 try
                 {
-                    SharedFile data = files._data[d] = files.CreateData(d, folder, name, mode, gid, out ids[d]);
-                    chunkCounts[d] = ChunkCountFor(data, options);
+                    SharedFile data = files._data[d] = (folder is null ? null : files.Adopt(d, folder, name, options, out ids[d])) ?? files.CreateData(d, folder, name, mode, gid, out ids[d]);
+                    chunkCounts[d] = Math.Max(ChunkCountFor(data, options), files.Adopted[d]?.ChunkWords.Length ?? 0);
                 }
                 catch (OsException e)
                 {
@@ -84,6 +92,10 @@ internal sealed unsafe class SpillFiles : IDisposable
                     options.Logger.LogWarning(e, "Nothing is spilled to {Directory}, which cannot be used.", files.Paths[d]);
                 }
             }
+            long adopted = files.Adopted.Sum(static catalog => (long)(catalog?.Objects.Length ?? 0));
+            int records = StoreGeometry.From(options).ObjectCountMax;
+            if (adopted > records)
+                throw new ArgumentException($"The catalogues in the spill directories list {adopted} objects of an earlier store '{name}'; ObjectCountMax is {records}. Make it larger, or remove them (fastplasma spill gc --persisted).", nameof(options));
             if (Array.TrueForAll(ids, static id => id == Guid.Empty))
                 throw new IOException($"None of the spill directories can be used: {string.Join("; ", files.Problems)}.");
             files.BuildMap(uuid, options, ids, chunkCounts);
@@ -94,8 +106,8 @@ internal sealed unsafe class SpillFiles : IDisposable
             if (folder is not null)
             {
                 for (int d = 0; d < count; d++)
-                    if (ids[d] != Guid.Empty)
-                        SharedFile.TryUnlink(files.Paths[d], StoreNames.Spill(name, ids[d]));
+                    if (ids[d] != Guid.Empty && files.Adopted[d] is null)
+                        TryRemove(files.Paths[d], StoreNames.Spill(name, ids[d]));
                 SharedFile.TryUnlink(folder, StoreNames.SpillMap(name, uuid));
             }
             files.Dispose();
@@ -119,7 +131,8 @@ internal sealed unsafe class SpillFiles : IDisposable
         SpillFiles? files = null;
         try
         {
-            CheckMap(map, uuid, directoryCount, out string[] paths, out Guid[] ids);
+            ReadRecords(map, out string[] paths, out Guid[] ids, out _, uuid);
+            Require(ids.Length == directoryCount, map, "DirectoryCount", ids.Length, directoryCount);
             files = new SpillFiles(map, directoryCount, canWrite);
             for (int d = 0; d < directoryCount; d++)
             {
@@ -140,17 +153,21 @@ internal sealed unsafe class SpillFiles : IDisposable
     }
 
     /// <summary>Removes the names of a store's spill files. What cannot be removed is left for the next clean-up.</summary>
-    internal static void Remove(string folder, string name, Guid uuid)
+    /// <param name="folder">Of the store's map.</param>
+    /// <param name="name">The store's.</param>
+    /// <param name="uuid">The store's.</param>
+    /// <param name="adoptedToo">Whether also files that were taken over from an earlier store and not changed yet, which a store that never got its name must leave.</param>
+    internal static void Remove(string folder, string name, Guid uuid, bool adoptedToo)
     {
         try
         {
             using SharedFile? map = SharedFile.TryOpen(folder, StoreNames.SpillMap(name, uuid), writable: false);
             if (map is null)
                 return;
-            ReadRecords(map, out string[] paths, out Guid[] ids);
+            ReadRecords(map, out string[] paths, out Guid[] ids, out bool[] pending);
             for (int d = 0; d < ids.Length; d++)
             {
-                if (ids[d] == Guid.Empty)
+                if (ids[d] == Guid.Empty || (pending[d] && !adoptedToo))
                     continue;
                 TryRemove(paths[d], StoreNames.Catalog(name, ids[d])); // First: a catalogue without its file means nothing, a file with it is kept.
                 TryRemove(paths[d], StoreNames.Spill(name, ids[d]));
@@ -263,6 +280,81 @@ internal sealed unsafe class SpillFiles : IDisposable
         }
     }
 
+    /// <summary>Takes over the spill file that an earlier persistent store of the same name and folder has left in a directory; null when there is none.</summary>
+    private SharedFile? Adopt(int directory, string folder, string name, PlasmaOptions options, out Guid id)
+    {
+        id = Guid.Empty;
+        string path = Paths[directory];
+        foreach (string found in EnumerateFiles(path, $"{StoreNames.Prefix}{name}.*.catalog"))
+        {
+            if (!StoreNames.TryParseSpill(Path.GetFileName(found), out string owner, out Guid fileId, out _) || owner != name)
+                continue;
+            SharedFile? file = null;
+            string? problem = null;
+            try
+            {
+                file = SharedFile.TryOpen(path, StoreNames.Spill(name, fileId), writable: true);
+                if (file is null)
+                    problem = $"{found} is a catalogue without its spill file";
+                else if (!WaitForLock(file, AttachedLock, exclusive: true) || !WaitForLock(file, WriterLock, exclusive: true)) // Another creator may have it; when that one is done, the name is taken or the file free.
+                    problem = $"{file.Path} is in use";
+                else if (ReadFileHeader(file, out SpillFileFacts facts) is { } bad)
+                    problem = bad;
+                else if (facts.FileId != fileId || facts.StoreName != name || facts.StoreDirectory != folder)
+                    problem = $"{file.Path} belongs to store '{facts.StoreName}' in {facts.StoreDirectory}";
+                else if (SpillJanitor.IsListed(facts))
+                    problem = $"{file.Path} belongs to the store '{name}' that is there";
+                else if (SpillCatalog.TryRead(path, name, fileId, facts.Epoch, out CatalogState state, out problem) is { } catalog)
+                {
+                    // Not changed, and its catalogue stays, until the store has its name: then SpillCatalog.TakeBack.
+                    file.TryLock(AttachedLock, exclusive: false);
+                    file.TryLock(WriterLock, exclusive: false);
+                    SetRights(file, (uint)options.Mode, null);
+                    file.TryBypassCache();
+                    Adopted[directory] = catalog;
+                    id = fileId;
+                    options.Logger.LogInformation("{Count} objects of an earlier store are taken over from {File}.", catalog.Objects.Length, file.Path);
+                    return file;
+                }
+                else if (state == CatalogState.Stale)
+                    problem = null; // The clean-up's.
+            }
+            catch (OsException e)
+            {
+                problem = e.Message;
+            }
+            file?.Dispose();
+            if (problem is not null)
+                options.Logger.LogWarning("The objects that an earlier store '{Store}' left in {Directory} are not there again: {Problem}.", name, path, problem);
+        }
+        return null;
+    }
+
+    /// <summary>Takes a lock that others hold for moments only; false when it is not free in time.</summary>
+    private static bool WaitForLock(SharedFile file, long at, bool exclusive)
+    {
+        long began = Environment.TickCount64;
+        while (!file.TryLock(at, exclusive)) // Ends with the lock or the time.
+        {
+            if (Environment.TickCount64 - began > LockWaitMs)
+                return false;
+            Thread.Sleep(1);
+        }
+        return true;
+    }
+
+    private static string[] EnumerateFiles(string folder, string pattern)
+    {
+        try
+        {
+            return System.IO.Directory.GetFiles(folder, pattern);
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        {
+            return []; // Whoever makes a file there says why that cannot be.
+        }
+    }
+
     private SharedFile? OpenData(int directory, string name, Guid id)
     {
         string path = Paths[directory], fileName = StoreNames.Spill(name, id);
@@ -290,7 +382,44 @@ internal sealed unsafe class SpillFiles : IDisposable
         return null;
     }
 
-    private static bool TryLock(SharedFile file, bool writer) => file.TryLock(AttachedLock, exclusive: false) && (!writer || file.TryLock(WriterLock, exclusive: false));
+    private static bool TryLock(SharedFile file, bool writer) => WaitForLock(file, AttachedLock, exclusive: false) && (!writer || WaitForLock(file, WriterLock, exclusive: false));
+
+    /// <summary>Epoch of a spill file.</summary>
+    /// <exception cref="OsException">Its header cannot be read.</exception>
+    internal static ulong EpochOf(SharedFile file) =>
+        ChangeEpoch(file, raise: false, out ulong epoch) is null ? epoch : throw new OsException("read the header of", file.Path, Libc.EIO);
+
+    /// <summary>Makes every catalogue of a spill file void. Says why that cannot be done, or null.</summary>
+    internal static string? RaiseEpoch(SharedFile file) => ChangeEpoch(file, raise: true, out _);
+
+    private static string? ChangeEpoch(SharedFile file, bool raise, out ulong epoch)
+    {
+        epoch = 0;
+        byte* page = (byte*)NativeMemory.AlignedAlloc(SpillFileHeader.SizeBytes, SpillRecord.AlignmentBytes);
+        try
+        {
+            int errno = file.TryReadParts(0, [new IoPart(page, SpillFileHeader.SizeBytes)], out long read);
+            if (errno != 0 || read < SpillFileHeader.SizeBytes)
+                return $"read the header of {file.Path}: {(errno != 0 ? OsException.Describe(errno) : $"it ends after {read} bytes")}";
+            if (CheckFileHeader(page, file.Path, out _) is { } problem)
+                return problem;
+            var header = (SpillFileHeader*)page;
+            epoch = header->Epoch;
+            if (!raise)
+                return null;
+            header->Epoch++;
+            header->Checksum = 0;
+            header->Checksum = SpillRecord.Hash(page, SpillFileHeader.SizeBytes);
+            errno = file.TryWriteParts(0, [new IoPart(page, SpillFileHeader.SizeBytes)]);
+            if (errno == 0)
+                errno = file.TrySync();
+            return errno == 0 ? null : $"write the header of {file.Path}: {OsException.Describe(errno)}";
+        }
+        finally
+        {
+            NativeMemory.AlignedFree(page);
+        }
+    }
 
     private static void WriteFileHeader(SharedFile file, Guid id, string name, string folder)
     {
@@ -303,6 +432,8 @@ internal sealed unsafe class SpillFiles : IDisposable
             header->FileId = id;
             header->CreatedAt = DateTime.UtcNow.Ticks;
             header->Epoch = 1;
+            header->BootId = OsIdentity.BootId;
+            header->StoreDevice = folder.Length == 0 ? 0 : SharedFile.DeviceOf(folder);
             header->NameBytes = Encoding.UTF8.GetBytes(name, page.AsSpan(SpillFileHeader.NameOffset, SpillFileHeader.DirectoryOffset - SpillFileHeader.NameOffset));
             header->DirectoryBytes = Encoding.UTF8.GetBytes(folder, page.AsSpan(SpillFileHeader.DirectoryOffset));
             header->Checksum = SpillRecord.Hash(p, page.Length);
@@ -321,22 +452,27 @@ internal sealed unsafe class SpillFiles : IDisposable
         if (read < page.Length)
             return $"{file.Path} ends after {read} bytes, its header has {page.Length}";
         fixed (byte* p = page)
-        {
-            var header = (SpillFileHeader*)p;
-            if (header->Magic != SpillFileHeader.MagicValue)
-                return $"{file.Path} begins with 0x{header->Magic:x}, expected 0x{SpillFileHeader.MagicValue:x} of a spill file";
-            if (header->Version != SpillFileHeader.VersionValue)
-                return $"{file.Path} has version {header->Version}, expected {SpillFileHeader.VersionValue}";
-            ulong said = header->Checksum;
-            header->Checksum = 0;
-            ulong hash = SpillRecord.Hash(p, page.Length);
-            if (hash != said)
-                return $"the header of {file.Path} has the checksum 0x{hash:x16}, expected 0x{said:x16}: it is damaged";
-            if (header->NameBytes is < 0 or > SpillFileHeader.DirectoryOffset - SpillFileHeader.NameOffset || header->DirectoryBytes is < 0 or > SpillFileHeader.DirectoryBytesMax)
-                return $"the header of {file.Path} has lengths {header->NameBytes} and {header->DirectoryBytes}: it is damaged";
-            facts = new SpillFileFacts(
-                header->FileId, Encoding.UTF8.GetString(p + SpillFileHeader.NameOffset, header->NameBytes), Encoding.UTF8.GetString(p + SpillFileHeader.DirectoryOffset, header->DirectoryBytes), header->CreatedAt, header->Epoch);
-        }
+            return CheckFileHeader(p, file.Path, out facts);
+    }
+
+    private static string? CheckFileHeader(byte* page, string path, out SpillFileFacts facts)
+    {
+        facts = default;
+        var header = (SpillFileHeader*)page;
+        if (header->Magic != SpillFileHeader.MagicValue)
+            return $"{path} begins with 0x{header->Magic:x}, expected 0x{SpillFileHeader.MagicValue:x} of a spill file";
+        if (header->Version != SpillFileHeader.VersionValue)
+            return $"{path} has version {header->Version}, expected {SpillFileHeader.VersionValue}";
+        ulong said = header->Checksum;
+        header->Checksum = 0;
+        ulong hash = SpillRecord.Hash(page, SpillFileHeader.SizeBytes);
+        header->Checksum = said;
+        if (hash != said)
+            return $"the header of {path} has the checksum 0x{hash:x16}, expected 0x{said:x16}: it is damaged";
+        if (header->NameBytes is < 0 or > SpillFileHeader.DirectoryOffset - SpillFileHeader.NameOffset || header->DirectoryBytes is < 0 or > SpillFileHeader.DirectoryBytesMax)
+            return $"the header of {path} has lengths {header->NameBytes} and {header->DirectoryBytes}: it is damaged";
+        facts = new SpillFileFacts(
+            header->FileId, Encoding.UTF8.GetString(page + SpillFileHeader.NameOffset, header->NameBytes), Encoding.UTF8.GetString(page + SpillFileHeader.DirectoryOffset, header->DirectoryBytes), header->CreatedAt, header->Epoch, header->BootId, header->StoreDevice);
         return null;
     }
 
@@ -367,6 +503,7 @@ internal sealed unsafe class SpillFiles : IDisposable
             record->PathBytes = Encoding.UTF8.GetBytes(Paths[d], new Span<byte>((byte*)record + SpillDirectoryRecord.PathOffset, SpillDirectoryRecord.PathBytesMax));
             (record->AllocatorOffset, record->ChunksOffset, record->WordsOffset) = places[d];
             record->Checksum = SpillDirectoryRecord.ChecksumOf(record);
+            record->CatalogPending = Adopted[d] is null ? 0u : 1;
             ((AllocatorHeader*)(view.Pointer + places[d].Allocator))->SlabLow = chunkCounts[d];
         }
         var header = (SpillHeader*)view.Pointer;
@@ -380,15 +517,9 @@ internal sealed unsafe class SpillFiles : IDisposable
         header->Checksum = SpillHeader.ChecksumOf(header);
     }
 
-    /// <summary>The validating exit of a map's numbers.</summary>
-    private static void CheckMap(SharedFile map, Guid uuid, int directoryCount, out string[] paths, out Guid[] ids)
-    {
-        ReadRecords(map, out paths, out ids, uuid);
-        Require(ids.Length == directoryCount, map, "DirectoryCount", ids.Length, directoryCount);
-    }
-
     /// <summary>What a map says of its directories. With <paramref name="uuid"/> everything that follows from it is checked too.</summary>
-    private static void ReadRecords(SharedFile map, out string[] paths, out Guid[] ids, Guid? uuid = null)
+    /// <exception cref="PlasmaFormatException">It cannot be used.</exception>
+    internal static void ReadRecords(SharedFile map, out string[] paths, out Guid[] ids, out bool[] pending, Guid? uuid = null)
     {
         byte[] page = new byte[SpillHeader.SizeBytes];
         int read = map.ReadAt(0, page);
@@ -408,7 +539,7 @@ internal sealed unsafe class SpillFiles : IDisposable
         byte[] records = new byte[count * SpillDirectoryRecord.SizeBytes];
         read = map.ReadAt(SpillHeader.SizeBytes, records);
         Require(read == records.Length, map, "length", read, records.Length);
-        (paths, ids) = (new string[count], new Guid[count]);
+        (paths, ids, pending) = (new string[count], new Guid[count], new bool[count]);
         var chunkCounts = new int[count];
         var places = new (long Allocator, long Chunks, long Words)[count];
         fixed (byte* p = records)
@@ -421,6 +552,7 @@ internal sealed unsafe class SpillFiles : IDisposable
                 Require(record[d].ChunkCount is >= 0 and <= (int)(StoreGeometry.CapacityBytesMax / ChunkMap.ChunkBytes), map, "ChunkCount", record[d].ChunkCount, StoreGeometry.CapacityBytesMax / ChunkMap.ChunkBytes);
                 paths[d] = Encoding.UTF8.GetString((byte*)(record + d) + SpillDirectoryRecord.PathOffset, record[d].PathBytes);
                 ids[d] = record[d].FileId;
+                pending[d] = record[d].CatalogPending != 0;
                 chunkCounts[d] = record[d].ChunkCount;
             }
             long bytes = Layout(chunkCounts, places);
@@ -442,4 +574,4 @@ internal sealed unsafe class SpillFiles : IDisposable
 }
 
 /// <summary>What a spill file says of itself.</summary>
-internal readonly record struct SpillFileFacts(Guid FileId, string StoreName, string StoreDirectory, long CreatedAtTicks, ulong Epoch);
+internal readonly record struct SpillFileFacts(Guid FileId, string StoreName, string StoreDirectory, long CreatedAtTicks, ulong Epoch, Guid BootId, ulong StoreDevice);

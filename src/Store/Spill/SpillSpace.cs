@@ -1,7 +1,11 @@
+using System.Runtime.InteropServices;
 using FastPlasma.Allocator;
+using FastPlasma.Files;
 using FastPlasma.Format;
+using FastPlasma.Index;
 using FastPlasma.Native;
 using FastPlasma.Nodes;
+using Microsoft.Extensions.Logging;
 
 namespace FastPlasma.Spill;
 
@@ -174,6 +178,206 @@ internal sealed unsafe class SpillSpace : IDisposable
     {
         foreach (SpillDirectory directory in _directories)
             directory.Allocator?.Recover(participant);
+    }
+
+    /// <summary>Fills a new store with the objects that an earlier one has left: entries in Spilled, index words, block words. Nobody else has the store yet.</summary>
+    internal void TakeOver(StoreMemory memory, ObjectIndex index, int participant, ILogger logger)
+    {
+        uint next = 0;
+        for (int d = 0; d < _directories.Length; d++)
+        {
+            if (_files.Adopted[d] is not { } catalog)
+                continue;
+            SpillDirectory directory = _directories[d];
+            long backed = directory.TakeOver(catalog.ChunkWords);
+            Interlocked.Add(ref _header->BackedChunks, backed);
+            int taken = 0;
+            fixed (SpillRecordHeader* objects = catalog.Objects)
+            {
+                for (int i = 0; i < catalog.Objects.Length; i++)
+                    taken += TakeOver(memory, index, participant, directory, d, objects + i, ref next) ? 1 : 0;
+            }
+            if (taken < catalog.Objects.Length)
+                logger.LogWarning("{Missing} of {Count} objects in {File} are not taken over: their places or ids are taken.", catalog.Objects.Length - taken, catalog.Objects.Length, directory.FilePath);
+        }
+    }
+
+    /// <summary>Makes the catalogues void, before anything on disk is changed. A directory where that fails is read, not written.</summary>
+    internal void TakeBackCatalogs(string name, ILogger logger)
+    {
+        if (name.Length == 0)
+            return;
+        foreach (SpillDirectory directory in _directories)
+        {
+            if (directory.File is not { } file)
+                continue;
+            if (SpillCatalog.TakeBack(directory.Path, name, directory.Record->FileId, file) is { } problem)
+            {
+                directory.CloseForWriting($"the catalogue there could not be taken back: {problem}");
+                logger.LogWarning("Nothing is spilled to {Directory} by this attachment: {Problem}.", directory.Path, problem);
+            }
+            else
+            {
+                Volatile.Write(ref directory.Record->CatalogPending, 0);
+            }
+        }
+    }
+
+    /// <summary>The end of a writer's attachment: whoever is the last one of a persistent store leaves catalogues of what is on disk. The participant is detached; its mappings still are there.</summary>
+    /// <remarks>The shared lock is given up first, then the exclusive one tried: of writers that leave at the same time the last to give up gets it, or another has it.</remarks>
+    internal void LeaveCatalogs(StoreMemory memory, string name, ILogger logger)
+    {
+        if (!IsPersistent || name.Length == 0)
+            return;
+        for (int d = 0; d < _directories.Length; d++)
+        {
+            SpillDirectory directory = _directories[d];
+            if (directory.File is not { } file || directory.IsClosedForWriting)
+                continue;
+            try
+            {
+                file.Unlock(SpillFiles.WriterLock);
+                if (!file.TryLock(SpillFiles.WriterLock, exclusive: true) || file.Facts().LinkCount == 0)
+                    continue; // Others write still, or the file was removed with its store.
+                List<SpillRecordHeader> objects = Copies(memory, d);
+                if (objects.Count > 0)
+                    SpillCatalog.Write(directory.Path, name, directory.Record->FileId, file, SpillFiles.EpochOf(file), _header->StoreUuid, file.Facts().Mode, directory.ChunkWords(), objects);
+            }
+            catch (OsException e)
+            {
+                logger.LogError(e, "The objects in {File} will not be there again after the store is gone: no catalogue could be written.", directory.FilePath);
+            }
+        }
+    }
+
+    /// <summary>What is on disk in one directory, by the entries.</summary>
+    private static List<SpillRecordHeader> Copies(StoreMemory memory, int directory)
+    {
+        var found = new List<SpillRecordHeader>();
+        for (uint e = 0; e < (uint)memory.Geometry.ObjectCountMax; e++)
+        {
+            ObjectEntry* entry = memory.Entries + e;
+            var state = new StateWord(Volatile.Read(ref entry->State));
+            var place = new SpillPlace(Volatile.Read(ref entry->SpillPlace));
+            if (place.IsPlace && place.Directory == directory && HasCopy(state.State))
+                found.Add(SpillCatalog.Describe(entry, state, place));
+        }
+        return found;
+    }
+
+    /// <summary>States of an object that exists and was sealed once, wherever its bytes are.</summary>
+    private static bool HasCopy(ObjectState state) => state is not (ObjectState.Free or ObjectState.Tentative or ObjectState.Aborted or ObjectState.Creating or ObjectState.Condemned);
+
+    private static bool TakeOver(StoreMemory memory, ObjectIndex index, int participant, SpillDirectory directory, int number, SpillRecordHeader* header, ref uint next)
+    {
+        ObjectImage image = SpillRecord.ImageOf(header);
+        var place = new SpillPlace(number, header->Place);
+        if (header->HeaderHash != SpillRecordHeader.HashOf(header) || image.Validate() is not null || next >= (uint)memory.Geometry.ObjectCountMax
+            || !directory.TryOwn(place, image.ImageBytes, BlockOwner.Of(1, next)))
+            return false;
+        ObjectEntry* entry = memory.Entries + next;
+        ulong flags = (image.IsEvictable ? StateWord.EvictableFlag : StateWord.MovableFlag) | (image.HasChecksum ? StateWord.ChecksumFlag : 0) | (image.IsReplica ? StateWord.ReplicaFlag : 0);
+        if (image.IsEvictable)
+            memory.Header->EvictableUsed = 1;
+        *entry = new ObjectEntry
+        {
+            Id = image.Id,
+            UserBytes = image.UserBytes,
+            State = new StateWord(1, participant, ObjectState.Tentative, flags).Value,
+            PayloadBytes = image.PayloadBytes,
+            NameBytes = (ushort)image.NameBytes,
+            ContentTypeBytes = (ushort)image.ContentTypeBytes,
+            AlignmentBytes = 1 << (int)(header->Flags >> SpillRecordHeader.AlignmentShift & 31),
+            CreatedAt = image.CreatedAtTicks,
+            SealedAt = image.SealedAtTicks,
+            ExpiresAt = image.ExpiresAtTicks,
+            Checksum = image.Checksum,
+            SpillPlace = place.Value,
+            Incarnation = image.Incarnation,
+        };
+        ulong hash = index.HashOf(image.Id);
+        if (index.Insert(image.Id, hash, new IndexWord(hash, 1, next), out _) != InsertResult.Committed)
+        {
+            directory.Free(null, place, image.ImageBytes, BlockOwner.Of(1, next));
+            index.Remove(hash, new IndexWord(hash, 1, next));
+            *entry = default;
+            return false;
+        }
+        entry->State = new StateWord(1, participant, ObjectState.Spilled, flags).Value;
+        next++;
+        return true;
+    }
+
+    /// <summary>The space as it is now, for people and tools.</summary>
+    internal SpillInfo Info(StoreMemory memory) => new()
+    {
+        LimitBytes = LimitBytes == long.MaxValue ? null : LimitBytes,
+        Reserve = (double)_header->ReserveShare / SpillHeader.ReserveUnit,
+        IsPersistent = IsPersistent,
+        Directories = [.. _directories.Select((directory, d) => directory.Info(CountCopies(memory, d)))],
+    };
+
+    private static int CountCopies(StoreMemory memory, int directory)
+    {
+        int count = 0;
+        for (uint e = 0; e < (uint)memory.Geometry.ObjectCountMax; e++)
+        {
+            var place = new SpillPlace(Volatile.Read(ref memory.Entries[e].SpillPlace));
+            if (place.IsPlace && place.Directory == directory && HasCopy(new StateWord(Volatile.Read(ref memory.Entries[e].State)).State))
+                count++;
+        }
+        return count;
+    }
+
+    /// <summary>Reads every copy and compares its checksums; changes nothing. A copy that is freed while it is read does not count.</summary>
+    internal SpillVerifyReport Verify(StoreMemory memory, IProgress<double>? progress)
+    {
+        var errors = new List<SpillError>();
+        int copies = 0;
+        long bytes = 0;
+        byte* buffer = null;
+        nuint bufferBytes = 0;
+        try
+        {
+            for (uint e = 0; e < (uint)memory.Geometry.ObjectCountMax; e++)
+            {
+                ObjectEntry* entry = memory.Entries + e;
+                ulong state = Volatile.Read(ref entry->State), place = Volatile.Read(ref entry->SpillPlace);
+                if (!new SpillPlace(place).IsPlace || !HasCopy(new StateWord(state).State))
+                    continue;
+                SpillRecordHeader header = SpillCatalog.Describe(entry, new StateWord(state), new SpillPlace(place));
+                ObjectImage image = SpillRecord.ImageOf(&header);
+                if (!IsUnchanged() || image.Validate() is not null)
+                    continue;
+                nuint needed = (nuint)SpillRecord.RoundUp(Math.Max(image.ImageBytes, 1));
+                if (needed > bufferBytes)
+                {
+                    NativeMemory.AlignedFree(buffer);
+                    buffer = null;
+                    buffer = (byte*)NativeMemory.AlignedAlloc(bufferBytes = needed, SpillRecord.AlignmentBytes);
+                }
+                SpillError? error = Read(new SpillPlace(place), image, buffer);
+                if (!IsUnchanged())
+                    continue;
+                copies++;
+                bytes += image.ImageBytes;
+                if (error is not null)
+                    errors.Add(error);
+                progress?.Report((double)e / memory.Geometry.ObjectCountMax);
+
+                // Also the same in another generation is another object.
+                bool IsUnchanged()
+                {
+                    Volatile.ReadBarrier();
+                    return Volatile.Read(ref entry->SpillPlace) == place && new StateWord(Volatile.Read(ref entry->State)) is var now && now.Generation == new StateWord(state).Generation && HasCopy(now.State);
+                }
+            }
+        }
+        finally
+        {
+            NativeMemory.AlignedFree(buffer);
+        }
+        return new SpillVerifyReport { CopyCount = copies, ImageBytes = bytes, Errors = errors };
     }
 
     /// <summary>Gives the disk space of chunks that hold nothing back to the file systems. Returns bytes.</summary>
