@@ -428,5 +428,7 @@ public sealed unsafe partial class PlasmaStore
         IsEvictable = state.IsEvictable,
         IsReplica = state.IsReplica,
         CreatedAtTicks = entry->CreatedAt,
+        SealedAtTicks = entry->SealedAt,
+        ExpiresAtTicks = entry->ExpiresAt,
     };
 }
