@@ -23,6 +23,15 @@ internal readonly record struct StateWord(ulong Value)
     /// <summary>The object is a copy of one that was made in another store. Set by its creator in Creating.</summary>
     internal const ulong ReplicaFlag = 4;
 
+    /// <summary>The entry's ExpiresAt counts: from then on the object is gone. Set by its creator before Sealed.</summary>
+    internal const ulong ExpiresFlag = 8;
+
+    /// <summary>Objects that a search for victims finds.</summary>
+    internal const ulong CandidateMask = EvictableFlag;
+
+    /// <summary>Objects of which a get does more than pin them.</summary>
+    internal const ulong TouchMask = CandidateMask | ExpiresFlag;
+
     internal StateWord(uint generation, int participant, ObjectState state, ulong flags)
         : this(((ulong)generation << GenerationShift) | ((ulong)(uint)participant << ParticipantShift) | ((ulong)state << StateShift) | flags)
     {
@@ -35,6 +44,11 @@ internal readonly record struct StateWord(ulong Value)
     internal ObjectState State => (ObjectState)((Value & StateMask) >> StateShift);
 
     internal bool IsEvictable => (Value & EvictableFlag) != 0;
+
+    /// <summary>Whether it is in the map of candidates (<see cref="PolicyLayout"/>) while it is there.</summary>
+    internal bool IsCandidate => (Value & CandidateMask) != 0;
+
+    internal bool Expires => (Value & ExpiresFlag) != 0;
 
     internal bool IsReplica => (Value & ReplicaFlag) != 0;
 
