@@ -123,14 +123,14 @@ internal sealed unsafe class Evictor
 
     private delegate Fit Judge(in Seen seen);
 
-    /// <summary>Goes on from a hand until the victims are worth <paramref name="bytes"/>, or their number is <paramref name="countMax"/>, at most twice round: the first time may have found all of them read.</summary>
+    /// <summary>Goes on from a hand until the victims are worth <paramref name="bytes"/>, or their number is <paramref name="countMax"/>, at most twice round, and the rest of the word where it began: the first time may have found all of them read.</summary>
     private List<Victim> Walk(int hand, Judge judge, long bytes, int countMax, List<Victim>? others, long othersMax)
     {
         var found = new List<Victim>();
         if (!AnyCandidate || bytes <= 0)
             return found;
         Map.Gather();
-        long bitsLeft = 2 * Map.BitCount, worth = 0, passed = 0;
+        long bitsLeft = 2 * Map.BitCount + 64, worth = 0, passed = 0;
         while (true) // Ends with the bits, or with what is wanted.
         {
             int known = found.Count;

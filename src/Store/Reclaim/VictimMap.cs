@@ -96,22 +96,18 @@ internal sealed unsafe class VictimMap
         {
             long at = Volatile.Read(ref _hands[hand]), bits = BitCount;
             long from = (long)((ulong)at % (ulong)bits);
-            int word = (int)(from / 64);
+            int start = (int)(from / 64), word = start;
             ulong found = Volatile.Read(ref _candidates[word]) & (ulong.MaxValue << (int)(from & 63));
-            int skipped = 0;
             if (found == 0)
             {
                 int left = (int)Math.Min(_words - word - 1, bitsLeft / 64);
-                skipped = new ReadOnlySpan<ulong>(_candidates + word + 1, left).IndexOfAnyExcept(0UL);
-                skipped = skipped < 0 ? left : skipped;
-                word += skipped;
-                if (word + 1 < _words)
-                    found = Volatile.Read(ref _candidates[++word]);
-                else
-                    skipped++;
+                int empty = new ReadOnlySpan<ulong>(_candidates + word + 1, left).IndexOfAnyExcept(0UL);
+                word += empty < 0 ? left : empty + 1;
+                if (empty >= 0)
+                    found = Volatile.Read(ref _candidates[word]);
             }
             end = (word + 1L) * 64 % bits;
-            bitsLeft -= (skipped + 1L) * 64;
+            bitsLeft -= (word - start + 1L) * 64;
             if (Interlocked.CompareExchange(ref _hands[hand], end, at) != at || found == 0)
                 continue;
             first = (uint)word * 64;

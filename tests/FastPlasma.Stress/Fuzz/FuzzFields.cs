@@ -41,6 +41,8 @@ internal static class FuzzFields
 
     internal static readonly (string Name, int Offset, int Bytes)[] Allocator = [("SlabLow", 0, 8), ("LargeHigh", 8, 8)];
 
+    internal static readonly (string Name, int Offset, int Bytes)[] Waiter = [("Word", 0, 8), ("Bytes", 8, 8), ("Since", 16, 8)];
+
     internal static readonly (string Name, int Offset, int Bytes)[] Chunk = [("Word", 0, 8), ("FreeHint", 8, 4), ("WordsReservedBytes", 12, 4)];
 
     internal static readonly (string Name, int Offset, int Bytes)[] Pins = [("Magic", 0, 8), ("StoreUuid", 8, 8), ("Domain", 24, 4), ("ParticipantMax", 28, 4), ("ParticipantHigh", 64, 4)];
@@ -80,6 +82,12 @@ internal static class FuzzFields
                 return new FuzzPlace("meta", g.BucketsOffset + N(1) * 8, 8);
             case "entry":
                 return In("meta", g.EntriesOffset + N(1) * ObjectEntry.SizeBytes, Entry);
+            case "hand":
+                return new FuzzPlace("meta", g.PolicyOffset + N(1) * 8, 8);
+            case "waiter":
+                return In("meta", g.PolicyOffset + PolicyLayout.WaitersOffset + N(1) * SpaceWaiter.SizeBytes, Waiter);
+            case "candidate":
+                return new FuzzPlace("meta", g.PolicyOffset + PolicyLayout.MapsOffset + N(1) * 8, 8);
             case "allocator":
                 return In("meta", g.AllocatorOffset, Allocator);
             case "chunk":
