@@ -12,7 +12,10 @@ internal sealed unsafe class EvictionWindow
     private const int SlabBlocksMax = 4096;
 
     /// <summary>An object that was read lately is worth so many others.</summary>
-    private const int VisitedWeight = 4;
+    private const int VisitedWeight = 16;
+
+    /// <summary>What losing one object costs beside its bytes.</summary>
+    private const int ObjectCost = 4096;
 
     private readonly StoreMemory _memory;
     private readonly ChunkMap _map;
@@ -148,7 +151,7 @@ internal sealed unsafe class EvictionWindow
             if (!TryVictim(owner, out Evictor.Victim victim, out bool visited))
                 return false;
             victims.Add(victim);
-            cost += visited ? victim.Bytes * VisitedWeight : victim.Bytes;
+            cost += (victim.Bytes + ObjectCost) * (visited ? VisitedWeight : 1);
             return true;
         }
     }
