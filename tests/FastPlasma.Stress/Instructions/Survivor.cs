@@ -307,6 +307,8 @@ internal sealed unsafe class Survivor : IDisposable
                 _problems.Add($"A delete of '{target.Name}' is {status}.");
         }
         _store!.Maintain();
+        if (_plan.HasSpill)
+            SpinWait.SpinUntil(() => _store.Maintain() == 0 && Totals().CondemnedCount == 0, AtOnceMs); // What this process brought back for a reader stays pinned for a moment.
     }
 
     private void CheckInvariants()

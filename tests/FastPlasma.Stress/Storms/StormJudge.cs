@@ -37,6 +37,7 @@ internal sealed unsafe class StormJudge(PlasmaStore store, Ledger ledger, long s
             if (info.IsSealed && store.Delete(info.Id) is var status and not PlasmaStatus.Ok)
                 figures.AddLost($"object {info.Id} is listed as sealed; a delete says {status}");
         store.Maintain();
+        SpinWait.SpinUntil(IsAtRest, s_patience); // The spiller of this process sees at its next round that there is nothing left to move.
         JudgeSlots();
         JudgeMemory();
         JudgeDisk();
@@ -132,7 +133,7 @@ internal sealed unsafe class StormJudge(PlasmaStore store, Ledger ledger, long s
             else if (++CollectionsMarshal.GetValueRefOrAddDefault(seen, key, out _) > 1)
                 figures.AddLost($"there are two objects of key {key}");
         }
-        for (int key = 0; key < Ledger.KeepCount + Ledger.ContestedCount; key++)
+        for (int key = Ledger.KeepCount + Ledger.ContestedCount - 1; key >= 0; key--) // What may be evicted comes first: to bring the others back from disk takes memory.
         {
             KeyWord word = key < Ledger.KeepCount ? ledger.Read(key) : new KeyWord(KeyState.Unknown, 0, 0);
             ObjectId id = Payload.IdOf(seed, key);
