@@ -51,6 +51,7 @@ internal unsafe struct SpillHeader
 /// 128    8  Problem         exchange: why nothing is written there now (SpillProblem); 0 = nothing is known against it
 /// 136    8  ProblemOffset   who wrote Problem: where it happened, to show
 /// 144    8  RetryAt         who wrote Problem (UTC ticks): from then on one tries again
+/// 152    8  ProblemBytes    who wrote Problem: length of the record that had no room; shorter ones are tried
 /// 192    8  WrittenBytes    add
 /// 200    8  WrittenCount    add
 /// 208    8  WriteErrors     add
@@ -75,6 +76,7 @@ internal unsafe struct SpillDirectoryRecord
     [FieldOffset(128)] internal ulong Problem;
     [FieldOffset(136)] internal long ProblemOffset;
     [FieldOffset(144)] internal long RetryAt;
+    [FieldOffset(152)] internal long ProblemBytes;
     [FieldOffset(192)] internal long WrittenBytes;
     [FieldOffset(200)] internal long WrittenCount;
     [FieldOffset(208)] internal long WriteErrors;

@@ -88,21 +88,21 @@ internal sealed unsafe class SpillDirectory
         place = default;
         if (_file is null || _allocator is null || _extents is null || _isClosedForWriting)
             return Error(SpillErrorKind.Missing, image.Id, -1, 0, $"object {image.Id} cannot be written to {_path}: {_closedBecause}");
-        if (IsResting())
+        long recordBytes = SpillRecord.BytesFor(image.ImageBytes);
+        if (IsResting(recordBytes))
             return Error((SpillErrorKind)(Volatile.Read(ref _record->Problem) & 0xFF), image.Id, -1, (int)(Volatile.Read(ref _record->Problem) >> 8) & 0xFFFF, $"object {image.Id} is not written to {ProblemNow() ?? FilePath}; tried again soon");
         if (_file.Facts().LinkCount == 0 && _record->FileId != Guid.Empty && !IsNameless)
         {
-            Fail(SpillErrorKind.Missing, 0, -1, RetryAfterErrorTicks);
+            Fail(SpillErrorKind.Missing, 0, -1, RetryAfterErrorTicks, 0);
             return Error(SpillErrorKind.Missing, image.Id, -1, 0, $"object {image.Id} is not written to {_file.Path}: the file was removed");
         }
 
-        long recordBytes = SpillRecord.BytesFor(image.ImageBytes);
         BlockPlace block = default;
         if (!TryAllocate(buffers.Caches[_index], recordBytes, owner, &block, out long dataOffset))
         {
             (SpillErrorKind kind, int errno) = _extents.LastFailure ?? (SpillErrorKind.Limit, 0);
             string why = _extents.LastError ?? $"no run of {recordBytes} bytes is free among {(long)Map.ChunkCount * ChunkMap.ChunkBytes} bytes";
-            Fail(kind, errno, -1, errno == 0 || kind == SpillErrorKind.NoSpace ? RetryAfterFullTicks : RetryAfterErrorTicks);
+            Fail(kind, errno, -1, errno == 0 || kind == SpillErrorKind.NoSpace ? RetryAfterFullTicks : RetryAfterErrorTicks, IsFull(kind) ? recordBytes : 0);
             return Error(kind, image.Id, -1, errno, $"object {image.Id}, {recordBytes} bytes, cannot be written to {_file.Path}: {why}");
         }
 
@@ -114,14 +114,15 @@ internal sealed unsafe class SpillDirectory
         {
             _allocator.Free(null, block, owner);
             SpillErrorKind kind = SpillExtents.KindOf(error);
-            Fail(kind, error, offset, kind == SpillErrorKind.NoSpace ? RetryAfterFullTicks : RetryAfterErrorTicks);
+            Fail(kind, error, offset, kind == SpillErrorKind.NoSpace ? RetryAfterFullTicks : RetryAfterErrorTicks, IsFull(kind) ? recordBytes : 0);
             return Error(kind, image.Id, offset, error, $"object {image.Id} could not be written: write {recordBytes} bytes at {offset} of {_file.Path}: {OsException.Describe(error)}");
         }
         FailPoint.Pass("spill-written");
         Interlocked.Increment(ref _record->WrittenCount);
         Interlocked.Add(ref _record->WrittenBytes, recordBytes);
-        if (Volatile.Read(ref _record->Problem) != 0)
-            Volatile.Write(ref _record->Problem, 0);
+        ulong problem = Volatile.Read(ref _record->Problem);
+        if (problem != 0 && !(IsFull((SpillErrorKind)(problem & 0xFF)) && recordBytes < Volatile.Read(ref _record->ProblemBytes)))
+            Interlocked.CompareExchange(ref _record->Problem, 0, problem); // It works again.
         place = new SpillPlace(_index, offset);
         return null;
     }
@@ -231,7 +232,7 @@ internal sealed unsafe class SpillDirectory
             return 0;
         long freed = _allocator.Free(cache, block, owner);
         ulong problem = Volatile.Read(ref _record->Problem);
-        if (freed > 0 && (SpillErrorKind)(problem & 0xFF) is SpillErrorKind.Limit or SpillErrorKind.NoSpace)
+        if (freed > 0 && IsFull((SpillErrorKind)(problem & 0xFF)))
             Interlocked.CompareExchange(ref _record->Problem, 0, problem); // There is room again.
         return freed;
     }
@@ -386,10 +387,11 @@ internal sealed unsafe class SpillDirectory
     }
 
     /// <summary>Remembers for all attachments why nothing is written there for a while.</summary>
-    private void Fail(SpillErrorKind kind, int errno, long offset, long restTicks)
+    private void Fail(SpillErrorKind kind, int errno, long offset, long restTicks, long recordBytes)
     {
         Interlocked.Increment(ref _record->WriteErrors);
         Volatile.Write(ref _record->ProblemOffset, offset);
+        Volatile.Write(ref _record->ProblemBytes, recordBytes);
         Volatile.Write(ref _record->RetryAt, DateTime.UtcNow.Ticks + restTicks);
         Volatile.Write(ref _record->Problem, (ulong)kind | ((ulong)(uint)errno << 8));
     }
@@ -397,10 +399,13 @@ internal sealed unsafe class SpillDirectory
     /// <summary>Whether a file never had a name: that of an anonymous store.</summary>
     internal bool IsNameless { get; init; }
 
-    /// <summary>Whether the directory is left alone after trouble. When the time is over, one caller is told no, and tries.</summary>
-    private bool IsResting()
+    private static bool IsFull(SpillErrorKind kind) => kind is SpillErrorKind.Limit or SpillErrorKind.NoSpace;
+
+    /// <summary>Whether the directory is left alone after trouble. One that had no room for a record still takes shorter ones. When the time is over, one caller is told no, and tries.</summary>
+    private bool IsResting(long recordBytes)
     {
-        if (Volatile.Read(ref _record->Problem) == 0)
+        ulong problem = Volatile.Read(ref _record->Problem);
+        if (problem == 0 || (IsFull((SpillErrorKind)(problem & 0xFF)) && recordBytes < Volatile.Read(ref _record->ProblemBytes)))
             return false;
         long until = Volatile.Read(ref _record->RetryAt), now = DateTime.UtcNow.Ticks;
         return now < until || Interlocked.CompareExchange(ref _record->RetryAt, now + RetryAfterFullTicks, until) != until;

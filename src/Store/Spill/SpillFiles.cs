@@ -18,6 +18,9 @@ internal sealed unsafe class SpillFiles : IDisposable
     /// <summary>Bytes of a spill file that are locked: shared by each writer, and by each attachment.</summary>
     internal const int WriterLock = 0, AttachedLock = 1;
 
+    /// <summary>What the map of a directory has room for, at most, when there is no limit: memory for it is taken at creation, 32 MiB for this.</summary>
+    private const long MappedBytesMin = 1L << 40, MappedCapacities = 64;
+
     /// <summary>So long an attachment waits for one who writes a catalogue or looks for orphans.</summary>
     private const int LockWaitMs = 10_000;
 
@@ -476,13 +479,13 @@ internal sealed unsafe class SpillFiles : IDisposable
         return null;
     }
 
-    /// <summary>Chunks that a directory's map needs: for the whole limit, or without one for all that its file system holds.</summary>
+    /// <summary>Chunks that a directory's map needs: for the whole limit, or without one for what its file system holds, within reason.</summary>
     private static int ChunkCountFor(SharedFile data, PlasmaOptions options)
     {
         int errno = data.TryGetSpace(out long total, out _);
         if (errno != 0)
             throw new OsException("statvfs", data.Path, errno);
-        long bytes = Math.Min(options.SpillBytes ?? long.MaxValue, Math.Max(total, ChunkMap.ChunkBytes));
+        long bytes = Math.Min(options.SpillBytes ?? Math.Max(MappedBytesMin, options.CapacityBytes * MappedCapacities), Math.Max(total, ChunkMap.ChunkBytes));
         return (int)Math.Min((bytes + ChunkMap.ChunkBytes - 1) / ChunkMap.ChunkBytes, StoreGeometry.CapacityBytesMax / ChunkMap.ChunkBytes);
     }
 

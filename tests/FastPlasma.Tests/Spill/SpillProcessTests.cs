@@ -1,5 +1,6 @@
 using System.Globalization;
 using FastPlasma.Format;
+using FastPlasma.Nodes;
 using FastPlasma.Spill;
 
 namespace FastPlasma.Tests.Spill;
@@ -42,7 +43,7 @@ public sealed class SpillProcessTests : SpillTest
             Assert.Equal(0, SpaceOf(store).FreeAbandoned(owner));
 
             // What the dead one had half written is nobody's, and its place serves the next.
-            SpillPlace place = Write(store, obj, out Nodes.ObjectImage image);
+            SpillPlace place = Write(store, obj, out ObjectImage image);
             Same(ImageBytes(store, obj), ReadBack(store, place, image));
             Assert.True(SpaceOf(store).Free(place, image, owner) > 0);
         }
@@ -68,7 +69,7 @@ public sealed class SpillProcessTests : SpillTest
         PlasmaStore store = Named(out string name, WithSpill() with { SpillBytes = 6 << 20 });
         using PlasmaObject obj = Put(store, "a", 1 << 20);
         using PlasmaObject big = Put(store, "big", 5 << 20);
-        SpillPlace place = Write(store, obj, out Nodes.ObjectImage image);
+        SpillPlace place = Write(store, obj, out ObjectImage image);
         Assert.Equal(SpillErrorKind.Limit, WriteRefused(store, big).Kind);
         SpaceOf(store).Free(place, image, OwnerOf(store, obj));
         Write(store, big, out _);
@@ -81,7 +82,7 @@ public sealed class SpillProcessTests : SpillTest
     {
         PlasmaStore store = Named(out _, WithSpill());
         using PlasmaObject obj = Put(store, "a", 6 << 20);
-        SpillPlace place = Write(store, obj, out Nodes.ObjectImage image);
+        SpillPlace place = Write(store, obj, out ObjectImage image);
         Assert.True(Allocated() >= 6 << 20);
         SpaceOf(store).Free(place, image, OwnerOf(store, obj));
         Assert.True(store.TrimSpill() >= 6 << 20);
@@ -96,7 +97,7 @@ public sealed class SpillProcessTests : SpillTest
     {
         PlasmaStore store = Named(out string name, WithSpill());
         using PlasmaObject obj = Put(store, "a", 100_000);
-        SpillPlace place = Write(store, obj, out Nodes.ObjectImage image);
+        SpillPlace place = Write(store, obj, out ObjectImage image);
         PlasmaStore reader = Open(name, StoreAccess.ReadOnly);
         Same(ImageBytes(store, obj), ReadBack(reader, place, image));
         Assert.Single(reader.SpillInfo().Directories);
