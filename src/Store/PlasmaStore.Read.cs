@@ -26,7 +26,7 @@ public sealed unsafe partial class PlasmaStore
         try
         {
             PlasmaStatus status = TryPin(thread, id, out obj);
-            return status == PlasmaStatus.Ok || IsFoundLate(thread, status, id, out obj);
+            return status == PlasmaStatus.Ok || (_hasSpill ? IsFoundLate(thread, status, id, out obj) : IsMissed(thread, status));
         }
         finally
         {
@@ -34,16 +34,22 @@ public sealed unsafe partial class PlasmaStore
         }
     }
 
-    /// <summary>False, or the reason why not even that can be said; true when the object was on its way out and was called back.</summary>
+    /// <summary>As <see cref="IsMissed"/> in a store that spills; true when the object was on its way out and was called back.</summary>
     [MethodImpl(MethodImplOptions.NoInlining)]
     private bool IsFoundLate(ThreadSlots thread, PlasmaStatus status, in ObjectId id, out PlasmaObject obj)
     {
         ThrowIfForked();
         obj = default;
-        if (_hasSpill && status == PlasmaStatus.NotFound)
+        if (status == PlasmaStatus.NotFound)
             status = TryPinRescued(thread, id, out obj);
-        if (status == PlasmaStatus.Ok)
-            return true;
+        return status == PlasmaStatus.Ok || IsMissed(thread, status);
+    }
+
+    /// <summary>False, or the reason why not even that can be said.</summary>
+    [MethodImpl(MethodImplOptions.NoInlining)]
+    private bool IsMissed(ThreadSlots thread, PlasmaStatus status)
+    {
+        ThrowIfForked();
         thread.Count(Counter.GetMisses);
         return status == PlasmaStatus.TooManyPins ? throw _slots.TooManyPins() : false;
     }

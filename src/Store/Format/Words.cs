@@ -79,10 +79,12 @@ internal readonly record struct StateWord(ulong Value)
     internal bool IsCommitted => State == ObjectState.Creating || IsPresent;
 
     /// <summary>States of an object that is sealed, in memory, on disk or between: what contains, waits, lists and deletes mean by "there".</summary>
-    internal bool IsPresent => State is ObjectState.Sealed or ObjectState.Unloading or ObjectState.Emptying or ObjectState.Spilled or ObjectState.Restoring;
+    internal bool IsPresent => (PresentStates >> (int)State & 1) != 0;
+
+    private const uint PresentStates = 1u << (int)ObjectState.Sealed | 1u << (int)ObjectState.Unloading | 1u << (int)ObjectState.Emptying | 1u << (int)ObjectState.Spilled | 1u << (int)ObjectState.Restoring;
 
     /// <summary>Whether the object is there and its bytes cannot be pinned at this moment.</summary>
-    internal bool IsAway => State is ObjectState.Unloading or ObjectState.Emptying or ObjectState.Spilled or ObjectState.Restoring;
+    internal bool IsAway => State != ObjectState.Sealed && IsPresent;
 
     /// <summary>Whether the entry's block holds, or may hold, memory: of an object on disk only the place is left where it was.</summary>
     internal bool HasMemory => State is not (ObjectState.Free or ObjectState.Spilled);

@@ -189,7 +189,7 @@ internal sealed unsafe class Reclaimer : IBlockOwners
         ObjectEntry* entry = _memory.Entry(entryIndex);
         BlockPlace place = entry->Block;
         var spill = new SpillPlace(Volatile.Read(ref entry->SpillPlace));
-        long imageBytes = ObjectEntry.BytesNeeded(entry->PayloadBytes, entry->TailBytes);
+        long imageBytes = spill.IsPlace ? ObjectEntry.BytesNeeded(entry->PayloadBytes, entry->TailBytes) : 0;
         ulong hash = isUnpublished ? 0 : _index.HashOf(in entry->Id);
         Volatile.ReadBarrier(); // OBSERVE: place and id are read before State; in another generation they are another object's.
         var state = new StateWord(Volatile.Read(ref entry->State));
