@@ -166,7 +166,7 @@ public sealed class SpillPersistTests : SpillTest
     {
         string name = NewName();
         Leave(name, Persistent);
-        Assert.Throws<ArgumentException>(() => PlasmaStore.Create(name, Persistent with { ObjectCountMax = 64, CapacityBytes = 0 })); // Refused before anything.
+        Assert.ThrowsAny<ArgumentException>(() => PlasmaStore.Create(name, Persistent with { ObjectCountMax = 64, CapacityBytes = 0 })); // Refused before anything.
         using (var files = Files.StoreFiles.TryCreate(name, Persistent))
             Assert.NotNull(files); // Its creator gives up before the store has its name.
         Assert.Equal(2, Directory.GetFiles(Folder).Length);
