@@ -92,9 +92,23 @@ internal sealed unsafe partial class BlockAllocator
             return true;
         if (effort == Effort.Exact && TryAllocateBlock(cache, sizeClass, owner, place, out dataOffset))
             return true;
-        for (int larger = sizeClass + 1; larger < SizeClasses.Count; larger++)
+        // A block of twice the size is better than none; a larger one would be waste for as long as the object lives, and is for the last effort.
+        int largest = effort == Effort.Exact ? SizeClasses.Count - 1 : Math.Min(SizeClasses.ClassOf(Math.Min(2 * SizeClasses.BytesOf(sizeClass), SizeClasses.SlabMaxBytes)), SizeClasses.Count - 1);
+        ulong classes = 0, moreClasses = 0; // Those that have a block, as the hints say: one look at the chunks for all of them.
+        for (long chunk = Math.Max(0, Volatile.Read(ref _map.Header->SlabLow)); chunk < _map.ChunkCount; chunk++)
         {
-            if ((alignmentBytes <= SizeClasses.QuantumBytes || SizeClasses.BytesOf(larger) % alignmentBytes == 0)
+            ChunkWord word = _map.ReadWord(chunk);
+            if (word.State != ChunkState.Slab || Volatile.Read(ref _map.Record(chunk)->FreeHint) <= 0)
+                continue;
+            if (word.Class < 64)
+                classes |= 1UL << word.Class;
+            else
+                moreClasses |= 1UL << (word.Class - 64);
+        }
+        for (int larger = sizeClass + 1; larger <= largest; larger++)
+        {
+            if (((larger < 64 ? classes >> larger : moreClasses >> (larger - 64)) & 1) != 0
+                && (alignmentBytes <= SizeClasses.QuantumBytes || SizeClasses.BytesOf(larger) % alignmentBytes == 0)
                 && TryAllocateFromSlabs(cache, larger, owner, place, out dataOffset))
                 return true;
         }
@@ -182,6 +196,27 @@ internal sealed unsafe partial class BlockAllocator
         return done;
     }
 
+    /// <summary>Memory that allocations may find free, in chunks with a use, without one, and not yet backed, as the hints say.</summary>
+    internal long FreeBytesByHints()
+    {
+        long free = 0;
+        bool mayReserve = LastReservationError is null;
+        for (long chunk = 0; chunk < _map.ChunkCount; chunk++)
+        {
+            ChunkWord word = _map.ReadWord(chunk);
+            long hint = Math.Max(Volatile.Read(ref _map.Record(chunk)->FreeHint), 0);
+            free += word.State switch
+            {
+                ChunkState.Free => ChunkMap.ChunkBytes,
+                ChunkState.Unbacked => mayReserve ? ChunkMap.ChunkBytes : 0,
+                ChunkState.Large => Math.Min(hint, ChunkMap.GrainsPerChunk) * ChunkMap.GrainBytes,
+                ChunkState.Slab when word.Class < SizeClasses.Count => Math.Min(hint * SizeClasses.BytesOf(word.Class), ChunkMap.ChunkBytes),
+                _ => 0,
+            };
+        }
+        return free;
+    }
+
     /// <summary>Memory in chunks that are backed and nobody's.</summary>
     internal long FreeBackedBytes()
     {
@@ -189,24 +224,6 @@ internal sealed unsafe partial class BlockAllocator
         for (long chunk = 0; chunk < _map.ChunkCount; chunk++)
             if (_map.ReadWord(chunk).State == ChunkState.Free)
                 free += ChunkMap.ChunkBytes;
-        return free;
-    }
-
-    /// <summary>Memory that is nobody's: unbacked and free chunks, and what the hints say of the others. A hint itself; a walk over the chunk records.</summary>
-    internal long FreeBytes()
-    {
-        long free = 0;
-        for (long chunk = 0; chunk < _map.ChunkCount; chunk++)
-        {
-            ChunkWord word = _map.ReadWord(chunk);
-            free += word.State switch
-            {
-                ChunkState.Unbacked or ChunkState.Free => ChunkMap.ChunkBytes,
-                ChunkState.Large => Math.Clamp(Volatile.Read(ref _map.Record(chunk)->FreeHint), 0, ChunkMap.GrainsPerChunk) * (long)ChunkMap.GrainBytes,
-                ChunkState.Slab when word.Class < SizeClasses.Count => Math.Clamp(Volatile.Read(ref _map.Record(chunk)->FreeHint), 0, SizeClasses.BlocksPerChunk(word.Class)) * (long)SizeClasses.BytesOf(word.Class),
-                _ => 0,
-            };
-        }
         return free;
     }
 

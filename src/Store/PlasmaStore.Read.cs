@@ -110,7 +110,7 @@ public sealed unsafe partial class PlasmaStore
     {
         ObjectIndex.CandidateWalk walk = _index.Walk(_index.HashOf(id));
         while (walk.Next(out IndexWord word, out _))
-            if (ObjectIndex.CarriesId(_memory.Entry(word.Entry), word.Generation, id, out StateWord state) && state.IsPresent)
+            if (ObjectIndex.CarriesId(_memory.Entry(word.Entry), word.Generation, id, out StateWord state) && state.IsPresent && !IsExpired(state, _memory.Entry(word.Entry)))
                 return true;
         return false;
     }
@@ -181,7 +181,7 @@ public sealed unsafe partial class PlasmaStore
             thread.Count(Counter.Gets);
             thread.Count(Counter.GetBytes, bytes);
             PlasmaObject.Init(out obj, this, entry, _payload + offset, bytes, thread.Slot, sequence);
-            return (state.Value & (StateWord.EvictableFlag | StateWord.MovableFlag)) != 0 ? Hinted(word.Entry) : PlasmaStatus.Ok;
+            return (state.Value & StateWord.TouchMask) == 0 ? PlasmaStatus.Ok : Touched(thread, word.Entry, sequence, bytes);
         }
 
         // A failed validation is a miss: at that instant the object was gone. Another id behind the same tag: on to the next word.
@@ -198,10 +198,19 @@ public sealed unsafe partial class PlasmaStore
         return PlasmaStatus.TooManyPins;
     }
 
+    /// <summary>A get has found an object that may be evicted, or that expires: leaves a hint, or takes the pin back.</summary>
     [MethodImpl(MethodImplOptions.NoInlining)]
-    private PlasmaStatus Hinted(uint entry)
+    private PlasmaStatus Touched(ThreadSlots thread, uint entry, long sequence, long bytes)
     {
-        Evictor.Hint(_ownHints, entry);
+        var state = new StateWord(Volatile.Read(ref _entries[entry].State)); // Pinned: it keeps generation and flags.
+        if (IsExpired(state, _entries + entry))
+        {
+            thread.Count(Counter.Gets, -1);
+            thread.Count(Counter.GetBytes, -bytes);
+            Withdraw(thread, sequence);
+            return PlasmaStatus.NotFound;
+        }
+        VictimMap.Hint(_ownHints, entry);
         return PlasmaStatus.Ok;
     }
 
@@ -341,7 +350,8 @@ public sealed unsafe partial class PlasmaStore
             string known = "nobody has begun to create it";
             if (_index.TryFindCommitted(id, _index.HashOf(id), out StateWord state, out uint entry))
             {
-                known = state.State == ObjectState.Sealed ? "it has been sealed since"
+                known = state.IsPresent && IsExpired(state, _memory.Entry(entry)) ? $"it expired at {StoreInspector.ToTime(_memory.Entry(entry)->ExpiresAt):u}"
+                    : state.State == ObjectState.Sealed ? "it has been sealed since"
                     : state.State == ObjectState.Spilled ? "it is on disk"
                     : $"it is {state.State}, by {DescribeParticipant(state.Participant)}, since {StoreInspector.ToTime(_memory.Entry(entry)->CreatedAt):u}";
             }

@@ -163,7 +163,7 @@ public sealed unsafe partial class PlasmaStore
     private bool IsAway(in ObjectId id, out StateWord state, out uint entryIndex)
     {
         if (_hasSpill && _index.TryFindCommitted(id, _index.HashOf(id), out state, out entryIndex))
-            return state.IsAway;
+            return state.IsAway && !IsExpired(state, _memory.Entry(entryIndex));
         state = default;
         entryIndex = 0;
         return false;
@@ -306,7 +306,7 @@ public sealed unsafe partial class PlasmaStore
             Volatile.Write(ref announcement->Word, new SlotWord(SlotKind.Pin, generation, entryIndex).Value);
             pinned = true;
             _waits.Wake(WaitWordOf(entry));
-            Evictor.Hint(_ownHints, entryIndex);
+            NoteRestored(entryIndex);
             ParticipantTable.CountSpill(_participants.Own, SpillCounter.Restores, 1);
             ParticipantTable.CountSpill(_participants.Own, SpillCounter.RestoredBytes, entry->PayloadBytes);
             thread.Count(Counter.Gets);
@@ -319,6 +319,15 @@ public sealed unsafe partial class PlasmaStore
             if (!pinned)
                 EndMove(slot, sequence);
         }
+    }
+
+    /// <summary>Whoever looks for victims finds it again, and passes it the first time.</summary>
+    private void NoteRestored(uint entryIndex)
+    {
+        if (Volatile.Read(ref _memory.Header->EvictableUsed) == 0)
+            Interlocked.Exchange(ref _memory.Header->EvictableUsed, 1); // PUBLISH candidates, as in TryTakeEntry: the object may have come with the store.
+        _evictor.Map.Add(entryIndex);
+        VictimMap.Hint(_ownHints, entryIndex);
     }
 
     /// <summary>Takes memory for an entry in Restoring and reads its copy into it. Null, or why not.</summary>

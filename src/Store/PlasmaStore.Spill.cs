@@ -68,7 +68,7 @@ public sealed unsafe partial class PlasmaStore
             long freed = 0;
             while (_spill is not null && freed < bytes) // Ends: each round frees something, or there is nothing left.
             {
-                List<Evictor.Victim> victims = _evictor.Choose(bytes - freed, Evictor.Aim.Bytes, StateWord.MovableFlag);
+                List<Evictor.Victim> victims = _evictor.Choose(bytes - freed, Evictor.Movable);
                 bool failed = !CopyOut(thread, victims);
                 long round = Unload(thread, victims);
                 freed += round;
@@ -89,23 +89,30 @@ public sealed unsafe partial class PlasmaStore
     private bool TrySpillFor(ThreadSlots thread, long needed, int alignment, ulong owner, ObjectEntry* entry, out long offset)
     {
         offset = 0;
-        if (_spill is null)
+        if (_spill is null || IsRefusedCheaply)
             return false;
+        bool everywhere = false;
         bool inSlab = BlockAllocator.FitsSlab(needed, alignment);
         long wanted = BlockAllocator.BlockBytesFor(needed, alignment), startedAtMs = Environment.TickCount64;
         RingSpiller();
         for (int lost = 0; lost < LostEvictionsMax;) // Ends: each round moves something, or loses its victims to others, or waits for them within a bounded time, or there is nothing left that helps.
         {
             uint sequence = _waits.Announce(_reclaimer.SpaceWord);
-            List<Evictor.Victim> victims = _evictor.ChooseForBlock(wanted, inSlab, _allocator, StateWord.EvictableFlag | StateWord.MovableFlag);
+            List<Evictor.Victim> victims = _evictor.ChooseForBlock(wanted, inSlab, _allocator.LastReservationError is null, Evictor.EvictableOrMovable, everywhere);
             if (victims.Count > 0)
             {
                 if (inSlab && victims.Sum(static v => v.Bytes) < SpillBytesMin)
-                    victims.AddRange(_evictor.Choose(SpillBytesMin, Evictor.Aim.Bytes, StateWord.MovableFlag)); // One that is in it already is moved once.
+                    victims.AddRange(_evictor.Choose(SpillBytesMin, Evictor.Movable)); // One that is in it already is moved once.
                 if (!MoveOut(thread, victims, out bool failed))
                     lost++;
                 if (failed)
                     lost = LostEvictionsMax; // Another attempt would meet the same disk; what could be moved was.
+            }
+            else if (!everywhere)
+            {
+                everywhere = true;
+                _evictor.Map.Rebuild(); // A death may have lost a candidate.
+                continue;
             }
             else
             {
@@ -127,7 +134,7 @@ public sealed unsafe partial class PlasmaStore
             (new StateWord(Volatile.Read(ref _entries[victim.Entry].State)).IsEvictable ? evictable : movable).Add(victim);
         int condemned = 0;
         if (evictable.Count > 0)
-            Evict(thread, evictable, out condemned);
+            Condemn(thread, evictable, PlasmaEventKind.Evicted, out condemned);
         failed = !CopyOut(thread, movable);
         return Unload(thread, movable) > 0 || condemned > 0;
     }
@@ -428,5 +435,7 @@ public sealed unsafe partial class PlasmaStore
         IsEvictable = state.IsEvictable,
         IsReplica = state.IsReplica,
         CreatedAtTicks = entry->CreatedAt,
+        SealedAtTicks = entry->SealedAt,
+        ExpiresAtTicks = entry->ExpiresAt,
     };
 }

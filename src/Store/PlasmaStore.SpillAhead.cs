@@ -30,6 +30,7 @@ public sealed unsafe partial class PlasmaStore
     private readonly List<(PlasmaObject Pin, long UntilMs)> _restoredForOthers = []; // The spiller's thread only.
     private SpillAhead? _spillAhead;
     private int _askedToSpill;
+    private uint _copyCursor;
 
     private ulong* RestoreWord => _memory.Wait(WaitWord.SpillerIndex);
 
@@ -87,7 +88,7 @@ public sealed unsafe partial class PlasmaStore
     /// <summary>Moves objects out while too little memory is free, or writes copies ahead. True when there is more to do.</summary>
     private bool MoveAhead()
     {
-        long free = _allocator.FreeBytes();
+        long free = _allocator.FreeBytesByHints();
         if (free >= _capacity * ReadyGoal || !TryEnter(out ThreadSlots? thread))
             return false;
         try
@@ -95,19 +96,40 @@ public sealed unsafe partial class PlasmaStore
             if (free < _capacity * FreeMin || (Interlocked.Exchange(ref _askedToSpill, 0) != 0 && free < _capacity * FreeGoal))
             {
                 long wanted = Math.Min((long)(_capacity * FreeGoal) - free, RoundBytes);
-                List<Evictor.Victim> victims = _evictor.Choose(wanted, Evictor.Aim.Bytes, StateWord.MovableFlag);
+                List<Evictor.Victim> victims = _evictor.Choose(wanted, Evictor.Movable);
                 return victims.Count > 0 && MoveOut(thread, victims, out bool failed) && !failed;
             }
             long ready = free + CleanBytes();
             if (ready >= _capacity * ReadyGoal)
                 return false;
-            List<Evictor.Victim> dirty = _evictor.Choose(Math.Min((long)(_capacity * ReadyGoal) - ready, RoundBytes), Evictor.Aim.Bytes, StateWord.MovableFlag, dirtyOnly: true);
+            List<Evictor.Victim> dirty = NextDirty(Math.Min((long)(_capacity * ReadyGoal) - ready, RoundBytes));
             return dirty.Count > 0 && CopyOut(thread, dirty);
         }
         finally
         {
             Leave(thread);
         }
+    }
+
+    /// <summary>Objects without a copy that were not read lately, from where the last search ended: in the order of age, as searches for victims go, whose marks are left alone.</summary>
+    private List<Evictor.Victim> NextDirty(long bytes)
+    {
+        var dirty = new List<Evictor.Victim>();
+        for (int step = 0; step < ObjectCountMax && bytes > 0; step++)
+        {
+            uint e = _copyCursor;
+            _copyCursor = e + 1 == (uint)ObjectCountMax ? 0 : e + 1;
+            ObjectEntry* entry = _entries + e;
+            var state = new StateWord(Volatile.Read(ref entry->State));
+            if (state.State != ObjectState.Sealed || !state.IsMovable || Volatile.Read(ref entry->SpillPlace) != 0 || _evictor.Map.IsVisited(e))
+                continue;
+            long block = _allocator.BlockBytesAt(entry->Block);
+            if (block == 0)
+                continue;
+            dirty.Add(new Evictor.Victim(e, state.Generation, block)); // The copy looks at it again.
+            bytes -= block;
+        }
+        return dirty;
     }
 
     /// <summary>Memory of objects that have a copy on disk.</summary>

@@ -46,6 +46,7 @@ public sealed unsafe partial class PlasmaStore : IDisposable
     private readonly Reclaimer _reclaimer;
     private readonly BlockAllocator _allocator;
     private readonly Evictor _evictor;
+    private readonly SpaceQueue _spaceQueue;
     private readonly Recovery _recovery;
     private readonly SpillSpace? _spill;
     private readonly OperationCounts _countsAtAttach;
@@ -99,6 +100,7 @@ public sealed unsafe partial class PlasmaStore : IDisposable
             _waits = new WaitWords(memory, _scan);
             _reclaimer = new Reclaimer(memory, participants, _scan, _index, _waits);
             _evictor = new Evictor(memory, participants, _scan);
+            _spaceQueue = new SpaceQueue(memory, participants);
 
             var reserver = new ChunkReserver(
                 files.Data, files.Meta, memory.Geometry.WordsOffset, memory.WriteView,
@@ -141,6 +143,7 @@ public sealed unsafe partial class PlasmaStore : IDisposable
                 // CRASH attach-booted: this boot's number beside the mark that nobody is left, which is true: whoever died here has changed nothing.
                 FailPoint.Pass("attach-booted");
                 CountWriter(memory.Header);
+                AdvanceClock();
             }
             _countsAtAttach = CountsOf(participants.Own);
             _account = (uint)participants.Index + 1 | (uint)participants.Own->AttachCount << 9; // Below 2^9 places; a place's next owner has another account.

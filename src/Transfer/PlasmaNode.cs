@@ -519,7 +519,7 @@ public sealed partial class PlasmaNode : IHostedService, IAsyncDisposable, IPeer
                 _directory!.Announce([new LocalObject(e.Id, incarnation, e.PayloadBytes, IsComplete: true)]);
                 _replicas!.OnSealed(e.Id);
                 break;
-            case PlasmaEventKind.Evicted:
+            case PlasmaEventKind.Evicted or PlasmaEventKind.Expired: // Copies elsewhere expire by themselves.
                 _directory!.Withdraw([new LocalObject(e.Id, incarnation, e.PayloadBytes, IsComplete: true)]);
                 break;
             case PlasmaEventKind.Deleted:

@@ -81,6 +81,9 @@ public sealed record ObjectInfo
     /// <summary>What may happen to it when memory is short.</summary>
     public required Retention Retention { get; init; }
 
+    /// <summary>When it is gone by itself; null for never, and before it is sealed.</summary>
+    public DateTimeOffset? ExpiresAt { get; init; }
+
     /// <summary>Unique number of this creation of the id.</summary>
     public required ulong Incarnation { get; init; }
 
@@ -154,6 +157,9 @@ public sealed record OperationCounts
     /// <summary>Payload bytes evicted.</summary>
     public long EvictedBytes { get; init; }
 
+    /// <summary>Objects removed because their time to live was over.</summary>
+    public long Expirations { get; init; }
+
     /// <summary>Recoveries of dead participants.</summary>
     public long Recoveries { get; init; }
 
@@ -217,6 +223,30 @@ public sealed record StoreStats
 
     /// <summary>Memory that eviction could free if nobody reads it.</summary>
     public required long EvictableBytes { get; init; }
+
+    /// <summary>Memory of objects that somebody reads.</summary>
+    public long PinnedBytes { get; init; }
+
+    /// <summary>Memory of sealed objects that may not be dropped.</summary>
+    public long KeepBytes { get; init; }
+
+    /// <summary>Creates that wait for space now; up to 64 are seen.</summary>
+    public int WaitingCount { get; init; }
+
+    /// <summary>Memory that they want.</summary>
+    public long WaitingBytes { get; init; }
+
+    /// <summary>Since when the first of them waits; null when there is none.</summary>
+    public DateTimeOffset? WaitingSince { get; init; }
+
+    /// <summary>Free memory that eviction in the background keeps; 0 when it does not.</summary>
+    public long EvictAheadBytes { get; init; }
+
+    /// <summary>Time to live of objects that do not say; null for none.</summary>
+    public TimeSpan? DefaultTimeToLive { get; init; }
+
+    /// <summary>Retention of objects that do not say.</summary>
+    public Retention DefaultRetention { get; init; }
 
     /// <summary>Memory of objects that are being written.</summary>
     public required long CreatingBytes { get; init; }
@@ -310,6 +340,9 @@ public enum PlasmaEventKind
 
     /// <summary>An object was dropped for memory.</summary>
     Evicted = 3,
+
+    /// <summary>An object's time to live is over. Gets have missed it for up to a second before this event.</summary>
+    Expired = 4,
 }
 
 /// <summary>One change of the set of sealed objects.</summary>

@@ -406,6 +406,10 @@ internal sealed unsafe class StoreFiles : IDisposable
         header->OwnerUid = meta.Facts().OwnerUid;
         header->CreatedAt = DateTime.UtcNow.Ticks;
         header->PopulateTargetBytes = options.PopulateAheadBytes ?? (geometry.CapacityBytes >= 4L << 30 ? 128L << 20 : 0);
+        header->DefaultLifeTicks = options.DefaultTimeToLive is TimeSpan life ? PlasmaStore.CheckLife(life, nameof(PlasmaOptions.DefaultTimeToLive)) : 0;
+        header->EvictAheadBytes = EvictAheadBytesOf(options, geometry.CapacityBytes);
+        header->Clock = header->CreatedAt;
+        header->NextExpiry = long.MaxValue;
         header->DataDirectoryBytes = dataDirectoryUtf8.Length;
         dataDirectoryUtf8.CopyTo(new Span<byte>(view.Pointer + StoreHeader.DataDirectoryOffset, dataDirectoryUtf8.Length));
         header->HeaderChecksum = StoreHeader.ChecksumOf(header);
@@ -415,6 +419,18 @@ internal sealed unsafe class StoreFiles : IDisposable
         var domains = (DomainRecord*)(view.Pointer + StoreHeader.SizeBytes);
         domains[0] = new DomainRecord { Uid = header->OwnerUid, Kind = DomainRecord.WritersKind };
         Volatile.Write(ref header->DomainCount, 1);
+    }
+
+    /// <summary>Below 64 MiB a search for room costs as little as the background would; from there on a sixty-fourth is what a thread that fills memory at its speed takes some milliseconds for.</summary>
+    private static long EvictAheadBytesOf(PlasmaOptions options, long capacityBytes)
+    {
+        const long capacityMin = 64L << 20, aheadMax = 128L << 20;
+        const int share = 64, shareMax = 2;
+        if (options.EvictAheadBytes is not long bytes)
+            return capacityBytes < capacityMin ? 0 : Math.Min(capacityBytes / share, aheadMax);
+        return bytes >= 0 && bytes <= capacityBytes / shareMax
+            ? bytes
+            : throw new ArgumentException($"EvictAheadBytes is {bytes}; it can be 0 to half of the capacity, {capacityBytes / shareMax}.", nameof(options));
     }
 
     private static void BuildPins(SharedFile pins, Guid uuid, int domain, int participantMax)

@@ -32,7 +32,8 @@ internal readonly record struct StoreGeometry
         StashOffset = RingOffset + Pages(RingHeadBytes + (long)eventCapacity * EventSlot.SizeBytes);
         BucketsOffset = StashOffset + Pages(StashCount * sizeof(ulong));
         EntriesOffset = BucketsOffset + Pages((long)BucketCount * WordsPerBucket * sizeof(ulong));
-        AllocatorOffset = EntriesOffset + Pages((long)objectCountMax * ObjectEntry.SizeBytes);
+        PolicyOffset = EntriesOffset + Pages((long)objectCountMax * ObjectEntry.SizeBytes);
+        AllocatorOffset = PolicyOffset + Pages(PolicyLayout.SizeBytes(objectCountMax));
         ChunksOffset = AllocatorOffset + Pages(AllocatorHeader.SizeBytes);
         WordsOffset = ChunksOffset + Pages((long)ChunkCount * ChunkRecord.SizeBytes);
         MetaBytes = WordsOffset + (long)ChunkCount * ChunkMap.WordsPerChunk * ChunkMap.WordBytes;
@@ -51,6 +52,7 @@ internal readonly record struct StoreGeometry
     internal long StashOffset { get; }
     internal long BucketsOffset { get; }
     internal long EntriesOffset { get; }
+    internal long PolicyOffset { get; }
     internal long AllocatorOffset { get; }
     internal long ChunksOffset { get; }
     internal long WordsOffset { get; }
@@ -92,6 +94,7 @@ internal readonly record struct StoreGeometry
         header->StashOffset = StashOffset;
         header->BucketsOffset = BucketsOffset;
         header->EntriesOffset = EntriesOffset;
+        header->PolicyOffset = PolicyOffset;
         header->AllocatorOffset = AllocatorOffset;
         header->ChunksOffset = ChunksOffset;
         header->WordsOffset = WordsOffset;
@@ -116,7 +119,7 @@ internal readonly record struct StoreGeometry
         Require(
             h->BucketCount == g.BucketCount && h->StashCount == StashCount && h->ParticipantCountMax == ParticipantCountMax && h->ChunkCount == g.ChunkCount
             && h->WaitOffset == g.WaitOffset && h->RingOffset == g.RingOffset && h->StashOffset == g.StashOffset && h->BucketsOffset == g.BucketsOffset
-            && h->EntriesOffset == g.EntriesOffset && h->AllocatorOffset == g.AllocatorOffset && h->ChunksOffset == g.ChunksOffset && h->WordsOffset == g.WordsOffset
+            && h->EntriesOffset == g.EntriesOffset && h->PolicyOffset == g.PolicyOffset && h->AllocatorOffset == g.AllocatorOffset && h->ChunksOffset == g.ChunksOffset && h->WordsOffset == g.WordsOffset
             && h->MetaBytes == g.MetaBytes,
             path, "geometry", "other offsets", "those that follow from its sizes");
         return g;

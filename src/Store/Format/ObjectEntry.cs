@@ -15,8 +15,8 @@ namespace FastPlasma.Format;
 ///  58    2  ContentTypeBytes  creator, in Tentative             anyone, pinned
 ///  60    4  AlignmentBytes    creator, in Tentative (as asked; a restore asks for the same)   restorer, who has the entry
 ///  64    8  CreatedAt         creator (UTC ticks, coarse)       anyone, validated
-///  72    8  SealedAt          creator, before Sealed (coarse UTC ticks; of evictable objects ordered within a period)   anyone, validated
-///  80    8  ExpiresAt         reserved for time to live
+///  72    8  SealedAt          creator, before Sealed (coarse UTC ticks)   anyone, validated
+///  80    8  ExpiresAt         creator, before Sealed: UTC ticks if the flag Expires is set; before that the time to live   anyone, validated
 ///  88    8  Checksum          creator, before Sealed            anyone, pinned
 ///  96   12  Block             creator and restorer, before each exchange   finisher, unloader, recoverer; of a Spilled entry what it was
 /// 108    4  QuotaAccount      creator, in Tentative (its attachment)   quota counts

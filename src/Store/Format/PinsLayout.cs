@@ -36,21 +36,22 @@ internal struct PinsHeader
 ///      64    4  ChunkHigh      atomic maximum, before the first use         reclaimers
 ///     128    8  Recoveries     recoverer, counted in its own block          statistics
 ///     136  128  SpillCounts    the participant (SpillCounter)                statistics
-///     512 3584  Hints          gets of the process, lossy: tick 32 | entry 32   evictors
+///     512 3584  reserved, 0
 ///    4096 2048  Condemned      compare-exchange 0 → owner word → 0; zeroes at detach and recovery   anyone who finishes
 ///    6144 2048  Requests       the participant, and the node service (NodeRecord)   node service
-///    8192       slot chunks
+///    8192 32768 Hints         gets of the process: a bit for each entry modulo 262,144, lossy; evictors of the writers clear them   evictors
+///   40960       slot chunks
 /// </code></remarks>
 [StructLayout(LayoutKind.Explicit, Size = HeadBytes)]
 internal unsafe struct ParticipantBlock
 {
-    internal const int HintsOffset = 512, HintCount = 448, CondemnedOffset = 4096, CondemnedCount = 256, RequestsOffset = 6144, RequestCount = 32, SlotsOffset = 8192, HeadBytes = SlotsOffset;
+    internal const int CondemnedOffset = 4096, CondemnedCount = 256, RequestsOffset = 6144, RequestCount = 32, HintsOffset = 8192, HintCount = 4096, SlotsOffset = HintsOffset + HintCount * 8, HeadBytes = SlotsOffset;
     internal const int ChunkCountMax = 1024, ReaderChunkCountMax = 64;
     internal const int SizeBytes = SlotsOffset + ChunkCountMax * SlotChunk.SizeBytes;
     internal const int CommandNameBytes = 16;
 
-    internal const byte CheckHintsFit = HintsOffset + HintCount * 8 <= CondemnedOffset ? 0 : -1;
-    internal const byte CheckRequestsFit = CondemnedOffset + CondemnedCount * 8 <= RequestsOffset && RequestsOffset + RequestCount * NodeRecord.SizeBytes <= SlotsOffset ? 0 : -1;
+    internal const byte CheckHintsMask = (HintCount & (HintCount - 1)) == 0 ? 0 : -1;
+    internal const byte CheckRequestsFit = CondemnedOffset + CondemnedCount * 8 <= RequestsOffset && RequestsOffset + RequestCount * NodeRecord.SizeBytes <= HintsOffset ? 0 : -1;
     internal const byte CheckPages = SizeBytes % 4096 == 0 ? 0 : -1;
 
     [FieldOffset(0)] internal int Attached;
@@ -103,5 +104,5 @@ internal enum Counter
     Gets, GetMisses, GetBytes, GetCopiedBytes,
     Puts, PutBytes, PutCopiedBytes,
     Creates, CreateBytes, CreateCopiedBytes,
-    Aborts, Deletes, Evictions, EvictedBytes, Recoveries,
+    Aborts, Deletes, Evictions, EvictedBytes, Recoveries, Expirations,
 }

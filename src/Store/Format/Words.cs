@@ -26,6 +26,15 @@ internal readonly record struct StateWord(ulong Value)
     /// <summary>May be moved to disk when memory is short, and comes back when it is wanted. Set by its creator, in a store with a place to spill to.</summary>
     internal const ulong MovableFlag = 1UL << 21;
 
+    /// <summary>The entry's ExpiresAt counts: from then on the object is gone. Set by its creator before Sealed.</summary>
+    internal const ulong ExpiresFlag = 8;
+
+    /// <summary>Objects that a search for victims finds.</summary>
+    internal const ulong CandidateMask = EvictableFlag | MovableFlag;
+
+    /// <summary>Objects of which a get does more than pin them.</summary>
+    internal const ulong TouchMask = CandidateMask | ExpiresFlag;
+
     internal StateWord(uint generation, int participant, ObjectState state, ulong flags)
         : this(((ulong)generation << GenerationShift) | ((ulong)(uint)participant << ParticipantShift) | ((ulong)state << StateShift) | flags)
     {
@@ -40,6 +49,11 @@ internal readonly record struct StateWord(ulong Value)
     internal bool IsEvictable => (Value & EvictableFlag) != 0;
 
     internal bool IsMovable => (Value & MovableFlag) != 0;
+
+    /// <summary>Whether it is in the map of candidates (<see cref="PolicyLayout"/>) while it is there.</summary>
+    internal bool IsCandidate => (Value & CandidateMask) != 0;
+
+    internal bool Expires => (Value & ExpiresFlag) != 0;
 
     internal bool IsReplica => (Value & ReplicaFlag) != 0;
 

@@ -46,6 +46,8 @@ internal sealed unsafe class StoreInspector(PlasmaStore store)
         {
             if (ReadEntry(e, out StateWord state) is not ObjectEntry entry || state.State is ObjectState.Tentative or ObjectState.Aborted)
                 continue;
+            if (state.IsPresent && store.IsExpired(state, &entry))
+                continue; // Gone, though its memory may be there for a second.
             ulong key = BlockOwner.Of(state.Generation, e);
             (string name, string type) = ReadTexts(e, state, entry);
             list.Add(new ObjectInfo
@@ -61,6 +63,7 @@ internal sealed unsafe class StoreInspector(PlasmaStore store)
                 CreatedAt = ToTime(entry.CreatedAt),
                 SealedAt = entry.SealedAt == 0 ? null : ToTime(entry.SealedAt),
                 Retention = state.IsEvictable ? Retention.Evictable : Retention.Keep,
+                ExpiresAt = state.Expires && entry.SealedAt != 0 ? ToTime(entry.ExpiresAt) : null,
                 Incarnation = entry.Incarnation,
                 IsReplica = state.IsReplica,
                 CreatorProcessId = creators.GetValueOrDefault(key).Owner.ProcessId,

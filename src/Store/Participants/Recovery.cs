@@ -114,6 +114,8 @@ internal sealed unsafe class Recovery
                 Volatile.Write(ref slots[i].Word, 0);
         }
         NodeMailbox.ForgetService(_memory.Header, index);
+        SpaceQueue.Recover(_memory, index);
+        Interlocked.Exchange(ref _memory.Header->NextExpiry, 0); // It may have died between a seal and this word, or before a walk was done: the next maintenance walks.
 
         // CRASH recovery-cleared: an empty participant that is still marked; the next recoverer clears the mark and wakes everybody.
         FailPoint.Pass("recovery-cleared");

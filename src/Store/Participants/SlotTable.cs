@@ -24,6 +24,12 @@ internal sealed unsafe class ThreadSlots
     internal int FreeEntryCount;
     internal uint EntryCursor;
 
+    /// <summary>Where the thread takes records for objects that may be evicted, in the order of all threads, and where its stretch of them ends.</summary>
+    internal long CandidateCursor, CandidateEnd;
+
+    /// <summary>A search of all records has found none free: from now on a short one comes first.</summary>
+    internal bool RecordsAreShort;
+
     /// <summary>Calls of this thread in progress; the closer of the store waits for 0 behind a process-wide barrier.</summary>
     internal int Busy;
 
