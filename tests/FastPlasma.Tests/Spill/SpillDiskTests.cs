@@ -140,7 +140,7 @@ public sealed class SpillDiskTests : SpillTest
         Assert.True(store.Unload(long.MaxValue) > 0);
         WorkerProcess worker = StartWithFault("preadv", "EIO");
         worker.Call($"open {name}");
-        WorkerException e = Assert.ThrowsAny<WorkerException>(() => worker.Call("await a 5"));
+        WorkerException e = Assert.ThrowsAny<WorkerException>(() => worker.Call("await a 5000"));
         Assert.Contains("EIO", e.Message, StringComparison.Ordinal);
         Assert.Contains(SpillFile(Folder), e.Message, StringComparison.Ordinal);
         Assert.Contains(Id("a").ToString(), e.Message, StringComparison.Ordinal);
@@ -186,10 +186,6 @@ public sealed class SpillDiskTests : SpillTest
     }
 
     private static SpillPlace PlaceOf(string answer) => new(ulong.Parse(answer, NumberStyles.HexNumber, CultureInfo.InvariantCulture));
-
-    /// <summary>A worker whose calls of one kind to the system are refused, all of them.</summary>
-    private WorkerProcess StartWithFault(string call, string errno) =>
-        StartWorker(null, uid: null, ["strace", "-f", "-qq", "-o", "/dev/null", "-e", $"trace={call}", "-P", SpillFile(Folder), "-e", $"inject={call}:error={errno}"]);
 
     /// <summary>A file that takes all of a file system but some bytes.</summary>
     private sealed class Filler : IDisposable

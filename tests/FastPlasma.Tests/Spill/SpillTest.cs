@@ -64,6 +64,10 @@ public abstract unsafe class SpillTest : StoreTest
 
     private protected static ObjectImage ImageOf(PlasmaStore store, in PlasmaObject obj) => store.ImageOf(obj, out _);
 
+    /// <summary>A worker whose calls of one kind to the system are refused for the spill file, all of them.</summary>
+    private protected WorkerProcess StartWithFault(string call, string errno) =>
+        StartWorker(null, uid: null, ["strace", "-f", "-qq", "-o", "/dev/null", "-e", $"trace={call}", "-P", SpillFile(Folder), "-e", $"inject={call}:error={errno}"]);
+
     public override void Dispose()
     {
         GC.SuppressFinalize(this);
