@@ -19,6 +19,7 @@ internal sealed unsafe class SharedFile : IDisposable
     private const int StandardErrorDescriptor = 2;
 
     private readonly SafeFileHandle _handle;
+    private volatile bool _bypassesCache;
 
     private SharedFile(int fd, string path)
     {
@@ -202,7 +203,17 @@ internal sealed unsafe class SharedFile : IDisposable
     internal bool TryBypassCache()
     {
         int flags = Libc.fcntl(Descriptor, Libc.F_GETFL, (nint)0);
-        return flags >= 0 && Libc.fcntl(Descriptor, Libc.F_SETFL, flags | Libc.O_DIRECT) == 0;
+        return _bypassesCache = flags >= 0 && Libc.fcntl(Descriptor, Libc.F_SETFL, flags | Libc.O_DIRECT) == 0;
+    }
+
+    /// <summary>The file system took O_DIRECT and refuses these sizes or addresses all the same (a medium with larger sectors): through the page cache from now on.</summary>
+    private bool TryUseCache()
+    {
+        if (!_bypassesCache)
+            return false;
+        _bypassesCache = false;
+        int flags = Libc.fcntl(Descriptor, Libc.F_GETFL, (nint)0);
+        return flags >= 0 && Libc.fcntl(Descriptor, Libc.F_SETFL, flags & ~Libc.O_DIRECT) == 0;
     }
 
     /// <summary>Reads into the parts, one after the other, from <paramref name="offset"/> on. 0 or errno; <paramref name="bytesRead"/> is less than asked for at the end of the file. The parts are used up.</summary>
@@ -230,6 +241,8 @@ internal sealed unsafe class SharedFile : IDisposable
                     int errno = Marshal.GetLastPInvokeError();
                     if (errno == Libc.EINTR)
                         continue; // Ends with the signals: the runtime sends a bounded number of them.
+                    if (errno == Libc.EINVAL && TryUseCache())
+                        continue; // Once.
                     return errno;
                 }
                 if (n == 0)

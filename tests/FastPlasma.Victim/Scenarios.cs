@@ -53,6 +53,10 @@ internal static class Scenarios
         ["detach-condemned"] = DetachCondemned,
         ["create-store"] = static name => () => GC.KeepAlive(PlasmaStore.Create(name, Geometry)),
         ["destroy-store"] = static name => () => PlasmaStore.Destroy(name),
+        ["trim-spill"] = name => With(name, static store => store.TrimSpill()),
+        ["detach-persistent"] = static name => With(name, static store => store.Dispose()),
+        ["attach-persistent"] = static name => () => GC.KeepAlive(PlasmaStore.Open(name)),
+        ["create-persistent"] = static name => () => GC.KeepAlive(PlasmaStore.Create(name, Geometry with { SpillDirectories = [SpillFolderOf(name)], Persist = true })),
         ["admit"] = name => With(name, static store => store.AdmitReader(ReaderUser)),
         ["trim"] = name => With(name, static store => store.Trim()),
         ["list"] = name => With(name, static store => store.List()),
@@ -78,6 +82,9 @@ internal static class Scenarios
     internal const ulong HashSeed = 0x9E3779B97F4A7C15;
 
     internal static PlasmaOptions Geometry { get; } = new() { CapacityBytes = 16 << 20, ObjectCountMax = 256, EventCapacity = 64 };
+
+    /// <summary>The survivor's folder for the store, which has the store's name and something more.</summary>
+    private static string SpillFolderOf(string name) => Directory.GetDirectories(Path.GetTempPath(), name + "*").Single();
 
     private static Action With(string name, Action<PlasmaStore> operation)
     {

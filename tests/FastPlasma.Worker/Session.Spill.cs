@@ -1,4 +1,6 @@
+using System.Diagnostics;
 using System.Globalization;
+using System.Runtime.InteropServices;
 using FastPlasma.Format;
 using FastPlasma.Nodes;
 using FastPlasma.Spill;
@@ -24,6 +26,8 @@ internal sealed unsafe partial class Session
                     ObjectImage image = Store.ImageOf(obj, out byte* address);
                     return space.TryWrite(OwnerOf(obj), image, address, out SpillPlace place, out SpillError? error) ? $"ok {place.Value:x}" : $"ok error {error!.Kind} {error.Message}";
                 }
+            case "rate": // spill rate ID N: MB/s of N copies written one after the other, and of reading them back.
+                return $"ok {Rate(space, a[2], Int(a[3]))}";
             case "unload": // spill unload BYTES
                 return $"ok {Store.Unload(long.Parse(a[2], CultureInfo.InvariantCulture))}";
             default:
@@ -85,6 +89,31 @@ internal sealed unsafe partial class Session
             foreach (ref PlasmaObject obj in held.AsSpan())
                 obj.Dispose();
         }
+    }
+
+    private string Rate(SpillSpace space, string id, int count)
+    {
+        using PlasmaObject obj = Store.Get(Id(id), TimeSpan.Zero);
+        ObjectImage image = Store.ImageOf(obj, out byte* address);
+        ulong owner = OwnerOf(obj);
+        var places = new SpillPlace[count];
+        long began = Stopwatch.GetTimestamp();
+        for (int i = 0; i < count; i++)
+            if (!space.TryWrite(owner, image, address, out places[i], out SpillError? error))
+                throw new InvalidOperationException(error!.Message);
+        double write = Stopwatch.GetElapsedTime(began).TotalSeconds;
+        byte* buffer = (byte*)NativeMemory.AlignedAlloc((nuint)image.ImageBytes + 4096, 4096);
+        new Span<byte>(buffer, (int)image.ImageBytes).Clear();
+        began = Stopwatch.GetTimestamp();
+        for (int i = 0; i < count; i++)
+            if (space.Read(places[i], image, buffer) is { } error)
+                throw new InvalidOperationException(error.Message);
+        double read = Stopwatch.GetElapsedTime(began).TotalSeconds;
+        NativeMemory.AlignedFree(buffer);
+        foreach (SpillPlace place in places)
+            space.Free(place, image, owner);
+        double megabytes = image.ImageBytes * (double)count / 1e6;
+        return string.Create(CultureInfo.InvariantCulture, $"write {megabytes / write:0} read {megabytes / read:0}");
     }
 
     private void Endless(SpillSpace space, string id)

@@ -19,6 +19,8 @@ internal sealed unsafe class SpillCatalog
     /// <summary>More than any store has, and small enough for sums.</summary>
     private const long FileBytesMax = 1L << 36;
 
+    private const int PieceBytes = 1 << 20;
+
     private SpillCatalog(CatalogHeader header, ulong[] chunkWords, SpillRecordHeader[] objects) => (Header, ChunkWords, Objects) = (header, chunkWords, objects);
 
     internal CatalogHeader Header { get; }
@@ -103,18 +105,26 @@ internal sealed unsafe class SpillCatalog
         }
         string newName = StoreNames.CatalogNew(name, fileId);
         SharedFile.TryUnlink(folder, newName); // Of one who died here.
-        using (SharedFile file = SharedFile.Create(folder, newName, mode))
+        try
         {
-            file.SetMode(mode);
-            for (int at = 0; at < content.Length; at += 1 << 20)
-                file.WriteAt(at, content.AsSpan(at, Math.Min(1 << 20, content.Length - at)));
-            errno = file.TrySync();
-            if (errno != 0)
-                throw new OsException("fdatasync", file.Path, errno);
+            using (SharedFile file = SharedFile.Create(folder, newName, mode))
+            {
+                file.SetMode(mode);
+                for (int at = 0; at < content.Length; at += PieceBytes)
+                    file.WriteAt(at, content.AsSpan(at, Math.Min(PieceBytes, content.Length - at)));
+                errno = file.TrySync();
+                if (errno != 0)
+                    throw new OsException("fdatasync", file.Path, errno);
+            }
+            // CRASH catalog-written: a complete catalogue under its temporary name, which means nothing; the next one to write or to clean up removes it.
+            FailPoint.Pass("catalog-written");
+            SharedFile.Rename(folder, newName, StoreNames.Catalog(name, fileId));
         }
-        // CRASH catalog-written: a complete catalogue under its temporary name, which means nothing; the next one to write or to clean up removes it.
-        FailPoint.Pass("catalog-written");
-        SharedFile.Rename(folder, newName, StoreNames.Catalog(name, fileId));
+        catch (OsException)
+        {
+            SpillFiles.TryRemove(folder, newName);
+            throw;
+        }
         // CRASH catalog-renamed: the catalogue is there; a cut of the power may still take its name away, and the objects with it.
         FailPoint.Pass("catalog-renamed");
         SharedFile.SyncFolder(folder);

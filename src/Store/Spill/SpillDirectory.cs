@@ -91,7 +91,7 @@ internal sealed unsafe class SpillDirectory
         long recordBytes = SpillRecord.BytesFor(image.ImageBytes);
         if (IsResting(recordBytes))
             return Error((SpillErrorKind)(Volatile.Read(ref _record->Problem) & 0xFF), image.Id, -1, (int)(Volatile.Read(ref _record->Problem) >> 8) & 0xFFFF, $"object {image.Id} is not written to {ProblemNow() ?? FilePath}; tried again soon");
-        if (_file.Facts().LinkCount == 0 && _record->FileId != Guid.Empty && !IsNameless)
+        if (!IsNameless && IsRemoved(_file))
         {
             Fail(SpillErrorKind.Missing, 0, -1, RetryAfterErrorTicks, 0);
             return Error(SpillErrorKind.Missing, image.Id, -1, 0, $"object {image.Id} is not written to {_file.Path}: the file was removed");
@@ -100,7 +100,7 @@ internal sealed unsafe class SpillDirectory
         BlockPlace block = default;
         if (!TryAllocate(buffers.Caches[_index], recordBytes, owner, &block, out long dataOffset))
         {
-            (SpillErrorKind kind, int errno) = _extents.LastFailure ?? (SpillErrorKind.Limit, 0);
+            (SpillErrorKind kind, int errno) = _extents.LastFailure ?? (_extents.LastError is null ? SpillErrorKind.Limit : SpillErrorKind.NoSpace, 0); // An error without a number of the file's is one of the map's memory.
             string why = _extents.LastError ?? $"no run of {recordBytes} bytes is free among {(long)Map.ChunkCount * ChunkMap.ChunkBytes} bytes";
             Fail(kind, errno, -1, errno == 0 || kind == SpillErrorKind.NoSpace ? RetryAfterFullTicks : RetryAfterErrorTicks, IsFull(kind) ? recordBytes : 0);
             return Error(kind, image.Id, -1, errno, $"object {image.Id}, {recordBytes} bytes, cannot be written to {_file.Path}: {why}");
@@ -109,7 +109,7 @@ internal sealed unsafe class SpillDirectory
         // CRASH spill-allocated, spill-written: blocks with the owner of an entry that has no place; who recovers the claim frees them.
         FailPoint.Pass("spill-allocated");
         long offset = SpillFileHeader.DataOffset + dataOffset;
-        int error = WriteRecord(buffers, image, bytes, offset);
+        int error = SharedFile.MaySize(offset + recordBytes) ? WriteRecord(buffers, image, bytes, offset) : Libc.EFBIG; // Another process may have reserved it.
         if (error != 0)
         {
             _allocator.Free(null, block, owner);
@@ -398,6 +398,19 @@ internal sealed unsafe class SpillDirectory
 
     /// <summary>Whether a file never had a name: that of an anonymous store.</summary>
     internal bool IsNameless { get; init; }
+
+    /// <summary>Whether the file has lost its name: what is written there is gone with the last process that has it open.</summary>
+    private static bool IsRemoved(SharedFile file)
+    {
+        try
+        {
+            return file.Facts().LinkCount == 0;
+        }
+        catch (OsException)
+        {
+            return false; // The write meets what is wrong, and says it.
+        }
+    }
 
     private static bool IsFull(SpillErrorKind kind) => kind is SpillErrorKind.Limit or SpillErrorKind.NoSpace;
 

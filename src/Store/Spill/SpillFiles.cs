@@ -301,6 +301,8 @@ internal sealed unsafe class SpillFiles : IDisposable
                     problem = $"{found} is a catalogue without its spill file";
                 else if (!WaitForLock(file, AttachedLock, exclusive: true) || !WaitForLock(file, WriterLock, exclusive: true)) // Another creator may have it; when that one is done, the name is taken or the file free.
                     problem = $"{file.Path} is in use";
+                else if (file.Facts() is var owned && (owned.OwnerUid != OsIdentity.EffectiveUid || (owned.Mode & 2) != 0 || SharedFile.OwnerOf(found) != OsIdentity.EffectiveUid))
+                    problem = $"{file.Path} or its catalogue belongs to another user, or everybody may write it"; // Whoever can write these files decides what is in the store.
                 else if (ReadFileHeader(file, out SpillFileFacts facts) is { } bad)
                     problem = bad;
                 else if (facts.FileId != fileId || facts.StoreName != name || facts.StoreDirectory != folder)
@@ -367,8 +369,10 @@ internal sealed unsafe class SpillFiles : IDisposable
             file = SharedFile.Open(path, fileName, CanWrite);
             if (!TryLock(file, CanWrite))
                 Problems[directory] = $"{file.Path} is locked by somebody who takes it for an orphan";
-            else if (file.Facts().LinkCount == 0)
+            else if (file.Facts() is var facts && facts.LinkCount == 0)
                 Problems[directory] = $"{file.Path} was removed";
+            else if (facts.OwnerUid != Map.Facts().OwnerUid)
+                Problems[directory] = $"{file.Path} belongs to user {facts.OwnerUid}, the store to user {Map.Facts().OwnerUid}";
             else if (ReadFileHeader(file, out _) is { } problem)
                 Problems[directory] = problem;
             else

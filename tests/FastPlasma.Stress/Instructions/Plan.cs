@@ -51,6 +51,9 @@ internal sealed record Plan(string Name, params Target[] Targets)
     /// <summary>Whether the store has a spill directory.</summary>
     internal bool HasSpill { get; init; }
 
+    /// <summary>With <see cref="OwnStoreIsThere"/> and <see cref="HasSpill"/>: whether the store leaves its first target on disk with a catalogue, before the victim comes.</summary>
+    internal bool IsPersistent { get; init; }
+
     internal long CapacityBytes { get; init; } = 16 << 20;
 
     /// <summary>What the dead participant leaves.</summary>
@@ -122,6 +125,10 @@ internal sealed record Plan(string Name, params Target[] Targets)
         new("restore-read-only", Spilled) { HasSpill = true },
         new("delete-spilled", Spilled with { Stays = false }) { HasSpill = true },
         new("read-into", Spilled) { HasSpill = true },
+        new("trim-spill") { LeavesEmptyChunks = true, HasSpill = true },
+        new("detach-persistent", Large) { OwnStoreIsThere = true, HasSpill = true, IsPersistent = true },
+        new("attach-persistent", Large) { OwnStoreIsThere = true, HasSpill = true, IsPersistent = true },
+        new("create-persistent", Large) { OwnStoreIsThere = false, HasSpill = true, IsPersistent = true },
         new("recover-moves", Spilled, Kept[0] with { IsClean = true }, Kept[1]) { HasDead = true, Dead = "hold-moves", HasSpill = true },
     ];
 }

@@ -157,10 +157,24 @@ internal sealed unsafe class Survivor : IDisposable
             Directory.Delete(_spillFolder); // Empty, else the exception says so.
     }
 
+    /// <summary>Of the store that nobody but the victim has.</summary>
+    private PlasmaOptions OwnOptions => Scenarios.Geometry with { SpillDirectories = _spillFolder is null ? [] : [_spillFolder], Persist = _plan.IsPersistent };
+
     private void Arrange()
     {
         if (_plan.OwnStoreIsThere is bool isThere)
         {
+            if (_plan.IsPersistent)
+            {
+                using (PlasmaStore left = PlasmaStore.Create(_name, OwnOptions))
+                {
+                    left.Put(Content.Id(_targets[0].Name), _bytes[_targets[0].Name]);
+                    left.Unload(long.MaxValue);
+                }
+                if (!isThere)
+                    PlasmaStore.Destroy(_name, keepSpilled: true);
+                return;
+            }
             if (!isThere)
                 return;
             using PlasmaStore created = PlasmaStore.Create(_name, Scenarios.Geometry);
@@ -189,6 +203,8 @@ internal sealed unsafe class Survivor : IDisposable
         if (_plan.LeavesEmptyChunks)
         {
             _store.Put(Content.Id("own"), new byte[4 << 20]);
+            if (_plan.HasSpill)
+                MoveOut(new Target("own", 4 << 20, IsSpilled: true));
             _store.Delete(Content.Id("own"));
         }
     }
@@ -349,7 +365,7 @@ internal sealed unsafe class Survivor : IDisposable
     {
         try
         {
-            using (PlasmaStore store = PlasmaStore.OpenOrCreate(_name, Scenarios.Geometry))
+            using (PlasmaStore store = PlasmaStore.OpenOrCreate(_name, OwnOptions))
             {
                 ObjectId id = Content.Id("own");
                 byte[] bytes = _bytes[Content.Residents[0].Name];
@@ -360,10 +376,13 @@ internal sealed unsafe class Survivor : IDisposable
                     using (obj)
                         if (!obj.Span.SequenceEqual(bytes))
                             _problems.Add("The store gives other bytes.");
-                if (store.TryGet(Content.Id(Content.Target), out PlasmaObject old))
+                bool isThere = store.TryGet(Content.Id(Content.Target), TimeSpan.FromMilliseconds(_plan.IsPersistent ? AtOnceMs : 0), out PlasmaObject old) == PlasmaStatus.Ok;
+                if (isThere)
                     using (old)
-                        if (!old.Span.SequenceEqual(Content.Bytes(Content.Target, Content.SmallBytes)))
+                        if (!old.Span.SequenceEqual(_plan.IsPersistent ? _bytes[Content.Target] : Content.Bytes(Content.Target, Content.SmallBytes)))
                             _problems.Add("What was in the store has other bytes.");
+                if (!isThere && _plan.IsPersistent)
+                    _problems.Add("What the store had left on disk is lost.");
                 _problems.AddRange(store.Verify().Problems);
                 int attached = new StoreInspector(store).Participants().Count;
                 if (attached != 1)

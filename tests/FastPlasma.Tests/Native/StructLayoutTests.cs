@@ -25,7 +25,7 @@ public sealed partial class StructLayoutTests
         string[] names = [.. SharedStructs.Select(static row => row.Data.Name).Order(StringComparer.Ordinal)];
         string[] expected =
         [
-            nameof(AllocatorHeader), nameof(BlockPlace), nameof(ChunkRecord), nameof(DomainRecord), nameof(EventSlot), nameof(Libc.Flock), nameof(Libc.NamedId), nameof(NodeRecord), nameof(ObjectEntry),
+            nameof(AllocatorHeader), nameof(BlockPlace), nameof(CatalogHeader), nameof(ChunkRecord), nameof(DomainRecord), nameof(EventSlot), nameof(Libc.Flock), nameof(Libc.NamedId), nameof(NodeRecord), nameof(ObjectEntry),
             nameof(ParticipantBlock), nameof(PinSlot), nameof(PinsHeader), nameof(SlotChunk), nameof(SpaceWaiter), nameof(Libc.Statx), nameof(StoreHeader),
         ];
         Assert.Equal(expected, names);

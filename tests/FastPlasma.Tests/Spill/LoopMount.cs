@@ -64,7 +64,7 @@ internal sealed class LoopMount : IDisposable
     public void Dispose()
     {
         if (_isMounted)
-            Run("umount", Path);
+            Run("umount", "--lazy", Path); // What a store of a failed test still has open does not keep the rest from being removed.
         _isMounted = false;
         if (_device is not null)
             Run("losetup", "--detach", _device);

@@ -1,3 +1,4 @@
+using System.Globalization;
 using FastPlasma.Nodes;
 using FastPlasma.Spill;
 
@@ -71,12 +72,10 @@ public sealed class SpillDiskTests : SpillTest
             place = Write(store, obj, out _);
         Assert.Equal(1, place.Directory);
         SpillDirectoryInfo failed = store.SpillInfo().Directories[0];
-        Assert.Contains("EIO", failed.Problem, StringComparison.Ordinal);
+        Assert.Contains("ENOSPC", failed.Problem, StringComparison.Ordinal); // Of the device, for blocks that the file system had reserved.
         Assert.True(failed.WriteErrors >= 1);
         Same(ImageBytes(store, obj), ReadBack(store, first, image));
         Same(ImageBytes(store, obj), ReadBack(store, place, image));
-        Assert.Equal(1, Write(store, obj, out _).Directory); // Not tried again for a while.
-        Assert.Equal(failed.WriteErrors, store.SpillInfo().Directories[0].WriteErrors);
         store.Dispose();
         PlasmaStore.Destroy(name);
     }
@@ -101,6 +100,23 @@ public sealed class SpillDiskTests : SpillTest
     }
 
     [Fact]
+    public void After_an_error_a_directory_is_left_alone_by_all_and_its_reason_is_known_to_all()
+    {
+        PlasmaStore store = Named(out string name, WithSpill(Folder, NewFolder()));
+        store.Put(Id("a"), Content("a", 900_000));
+        using PlasmaObject obj = store.Get(Id("a"), TimeSpan.FromSeconds(5));
+        WorkerProcess worker = StartWithFault("pwritev", "EIO");
+        worker.Call($"open {name}");
+        SpillPlace place = PlaceOf(worker.Call("spill write a"));
+        FreeAtEnd(store, obj, place);
+        Assert.Equal(1, place.Directory);
+        Assert.Contains("EIO", store.SpillInfo().Directories[0].Problem, StringComparison.Ordinal);
+        Assert.Equal(1, Write(store, obj, out _).Directory);
+        Assert.Equal(1, store.SpillInfo().Directories[0].WriteErrors);
+        worker.Dispose();
+    }
+
+    [Fact]
     public void A_file_system_that_cannot_reserve_is_used_all_the_same()
     {
         PlasmaStore store = Named(out string name, WithSpill());
@@ -110,7 +126,8 @@ public sealed class SpillDiskTests : SpillTest
         string answer = worker.Call("spill write a");
         Assert.DoesNotContain("error", answer, StringComparison.Ordinal);
         using PlasmaObject obj = store.Get(Id("a"), TimeSpan.FromSeconds(5));
-        var place = new SpillPlace(ulong.Parse(answer, System.Globalization.NumberStyles.HexNumber, System.Globalization.CultureInfo.InvariantCulture));
+        SpillPlace place = PlaceOf(answer);
+        FreeAtEnd(store, obj, place);
         Same(ImageBytes(store, obj), ReadBack(store, place, ImageOf(store, obj)));
         worker.Dispose();
     }
@@ -123,7 +140,7 @@ public sealed class SpillDiskTests : SpillTest
         Assert.True(store.Unload(long.MaxValue) > 0);
         WorkerProcess worker = StartWithFault("preadv", "EIO");
         worker.Call($"open {name}");
-        WorkerException e = Assert.ThrowsAny<WorkerException>(() => worker.Call("await a 5"));
+        WorkerException e = Assert.ThrowsAny<WorkerException>(() => worker.Call("await a 5000"));
         Assert.Contains("EIO", e.Message, StringComparison.Ordinal);
         Assert.Contains(SpillFile(Folder), e.Message, StringComparison.Ordinal);
         Assert.Contains(Id("a").ToString(), e.Message, StringComparison.Ordinal);
@@ -168,17 +185,7 @@ public sealed class SpillDiskTests : SpillTest
         PlasmaStore.Destroy(name);
     }
 
-    private static unsafe ObjectImage ImageOf(PlasmaStore store, in PlasmaObject obj) => store.ImageOf(obj, out _);
-
-    private static unsafe bool TryWrite(PlasmaStore store, in PlasmaObject obj, out SpillPlace place, out SpillError? error)
-    {
-        ObjectImage image = store.ImageOf(obj, out byte* address);
-        return SpaceOf(store).TryWrite(OwnerOf(store, obj), image, address, out place, out error);
-    }
-
-    /// <summary>A worker whose calls of one kind to the system are refused, all of them.</summary>
-    private WorkerProcess StartWithFault(string call, string errno) =>
-        StartWorker(null, uid: null, ["strace", "-f", "-qq", "-o", "/dev/null", "-e", $"trace={call}", "-P", SpillFile(Folder), "-e", $"inject={call}:error={errno}"]);
+    private static SpillPlace PlaceOf(string answer) => new(ulong.Parse(answer, NumberStyles.HexNumber, CultureInfo.InvariantCulture));
 
     /// <summary>A file that takes all of a file system but some bytes.</summary>
     private sealed class Filler : IDisposable

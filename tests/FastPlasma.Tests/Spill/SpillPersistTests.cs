@@ -166,7 +166,7 @@ public sealed class SpillPersistTests : SpillTest
     {
         string name = NewName();
         Leave(name, Persistent);
-        Assert.Throws<ArgumentException>(() => PlasmaStore.Create(name, Persistent with { ObjectCountMax = 64, CapacityBytes = 0 })); // Refused before anything.
+        Assert.ThrowsAny<ArgumentException>(() => PlasmaStore.Create(name, Persistent with { ObjectCountMax = 64, CapacityBytes = 0 })); // Refused before anything.
         using (var files = Files.StoreFiles.TryCreate(name, Persistent))
             Assert.NotNull(files); // Its creator gives up before the store has its name.
         Assert.Equal(2, Directory.GetFiles(Folder).Length);
@@ -265,6 +265,80 @@ public sealed class SpillPersistTests : SpillTest
         PlasmaStore.Destroy(name);
         Assert.Empty(Directory.GetFiles(Folder));
         Assert.Empty(Directory.GetFiles("/dev/shm", $"fastplasma.{name}*"));
+    }
+
+    [Fact]
+    public void A_catalogue_with_more_objects_than_the_store_has_records_refuses_the_creation_and_stays()
+    {
+        string name = NewName();
+        using (PlasmaStore store = PlasmaStore.Create(name, Persistent))
+        {
+            for (int i = 0; i < 70; i++)
+                store.Put(Id($"o{i}"), Content($"o{i}", 100));
+            store.Unload(long.MaxValue);
+        }
+        PlasmaStore.Destroy(name, keepSpilled: true);
+        ArgumentException e = Assert.Throws<ArgumentException>(() => PlasmaStore.Create(name, Persistent with { ObjectCountMax = 64 }));
+        Assert.Contains("70 objects", e.Message, StringComparison.Ordinal);
+        Assert.Contains("64", e.Message, StringComparison.Ordinal);
+        PlasmaStore next = Keep(PlasmaStore.Create(name, Persistent with { ObjectCountMax = 100 }));
+        for (int i = 0; i < 70; i++)
+        {
+            using PlasmaObject obj = next.Get(Id($"o{i}"), TimeSpan.FromSeconds(10));
+            Same(Content($"o{i}", 100), obj.Span);
+        }
+    }
+
+    [Theory]
+    [InlineData("spill")]
+    [InlineData("catalog")]
+    public void Files_of_another_user_are_not_taken_over(string kind)
+    {
+        string name = NewName();
+        Leave(name, Persistent);
+        string file = Assert.Single(Directory.GetFiles(Folder, $"*.{kind}"));
+        Assert.Equal(0, Mono.Unix.Native.Syscall.chown(file, 65533, 65533));
+        var log = new RecordingLogger();
+        using (PlasmaStore next = PlasmaStore.Create(name, WithSpill() with { Logger = log }))
+            Assert.False(next.Contains(Id("large-0")));
+        Assert.Contains(log.Lines, static line => line.Contains("another user", StringComparison.Ordinal));
+        PlasmaStore.Destroy(name);
+        Assert.Equal(0, Mono.Unix.Native.Syscall.chown(file, 0, 0));
+        CheckObjects(Keep(PlasmaStore.Create(name, Persistent)));
+    }
+
+    [Fact]
+    public void A_catalogue_that_cannot_be_written_is_told()
+    {
+        string name = NewName(), elsewhere = Folder + "-moved";
+        var log = new RecordingLogger();
+        using (PlasmaStore store = PlasmaStore.Create(name, Persistent with { Logger = log }))
+        {
+            Fill(store);
+            Directory.Move(Folder, elsewhere);
+        }
+        Directory.Move(elsewhere, Folder);
+        Assert.Contains(log.Lines, static line => line.Contains("will not be there again", StringComparison.Ordinal) && line.Contains("ENOENT", StringComparison.Ordinal));
+        Assert.Empty(Directory.GetFiles(Folder, "*.catalog*"));
+        CheckObjects(Open(name)); // The store itself has lost nothing.
+    }
+
+    [Fact]
+    public void Who_cannot_take_a_catalogue_back_reads_and_writes_nothing()
+    {
+        string name = NewName();
+        Leave(name, Persistent, destroy: false);
+        WorkerProcess worker = StartWithFault("pwritev", "EIO");
+        worker.Call($"open {name}");
+        worker.Call("put mine 900000 1");
+        string answer = worker.Call("spill write mine");
+        Assert.Contains("could not be taken back", answer, StringComparison.Ordinal);
+        Assert.Contains("EIO", answer, StringComparison.Ordinal);
+        Assert.StartsWith("Ok 700000 ", worker.Call("await large-0 10000"), StringComparison.Ordinal);
+        Assert.Single(Directory.GetFiles(Folder, "*.catalog"));
+        CheckObjects(Open(name));
+        Assert.Empty(Directory.GetFiles(Folder, "*.catalog"));
+        worker.Dispose();
     }
 
     private static void Fill(PlasmaStore store)

@@ -7,6 +7,8 @@ namespace FastPlasma.Tests.Spill;
 /// <summary>What tests of the spill space need: stores with spill directories, objects with known bytes, copies of them on disk.</summary>
 public abstract unsafe class SpillTest : StoreTest
 {
+    private readonly List<(PlasmaStore Store, SpillPlace Place, long ImageBytes, ulong Owner)> _copies = [];
+
     private protected string Folder { get; }
 
     private protected SpillTest() => Folder = NewFolder();
@@ -40,12 +42,39 @@ public abstract unsafe class SpillTest : StoreTest
         return BlockOwner.Of(new StateWord(Volatile.Read(ref entry->State)).Generation, (uint)(entry - store.Memory.Entries));
     }
 
-    private protected static SpillPlace Write(PlasmaStore store, in PlasmaObject obj, out ObjectImage image)
+    /// <summary>A copy that no entry names; freed at the end.</summary>
+    private protected SpillPlace Write(PlasmaStore store, in PlasmaObject obj, out ObjectImage image)
     {
-        image = store.ImageOf(obj, out byte* address);
-        Assert.True(SpaceOf(store).TryWrite(OwnerOf(store, obj), image, address, out SpillPlace place, out SpillError? error), error?.Message);
+        image = ImageOf(store, obj);
+        Assert.True(TryWrite(store, obj, out SpillPlace place, out SpillError? error), error?.Message);
         Assert.True(place.IsPlace);
         return place;
+    }
+
+    private protected bool TryWrite(PlasmaStore store, in PlasmaObject obj, out SpillPlace place, out SpillError? error)
+    {
+        ObjectImage image = store.ImageOf(obj, out byte* address);
+        bool written = SpaceOf(store).TryWrite(OwnerOf(store, obj), image, address, out place, out error);
+        if (written)
+            FreeAtEnd(store, obj, place);
+        return written;
+    }
+
+    private protected void FreeAtEnd(PlasmaStore store, in PlasmaObject obj, SpillPlace place) => _copies.Add((store, place, ImageOf(store, obj).ImageBytes, OwnerOf(store, obj)));
+
+    private protected static ObjectImage ImageOf(PlasmaStore store, in PlasmaObject obj) => store.ImageOf(obj, out _);
+
+    /// <summary>A worker whose calls of one kind to the system are refused for the spill file, all of them.</summary>
+    private protected WorkerProcess StartWithFault(string call, string errno) =>
+        StartWorker(null, uid: null, ["strace", "-f", "-qq", "-o", "/dev/null", "-e", $"trace={call}", "-P", SpillFile(Folder), "-e", $"inject={call}:error={errno}"]);
+
+    public override void Dispose()
+    {
+        GC.SuppressFinalize(this);
+        foreach ((PlasmaStore store, SpillPlace place, long imageBytes, ulong owner) in _copies)
+            if (!store.IsClosing)
+                SpaceOf(store).Free(place, imageBytes, owner);
+        base.Dispose();
     }
 
     private protected static SpillError WriteRefused(PlasmaStore store, in PlasmaObject obj)
