@@ -40,7 +40,16 @@ internal static class CreateCommand
 
     private static readonly Option<string?> Group = new("--group") { Description = "Group of the store's files.", HelpName = "GROUP" };
 
-    private static readonly Option<bool> Evictable = new("--evictable") { Description = "Objects that do not say otherwise may be dropped, least recently used first, when memory is short." };
+    private static readonly Option<bool> Evictable = new("--evictable") { Description = "Objects that do not say otherwise may be dropped when memory is short; those that were not read for long go first." };
+
+    private static readonly Option<TimeSpan?> TimeToLive = StoreOptions.TimeToLive("How long objects live that do not say, from their seal on. Default: for ever.");
+
+    private static readonly Option<long?> EvictAhead = new("--evict-ahead")
+    {
+        Description = "Free memory that eviction in the background keeps, so that a put finds room; 0 for none. Default: a sixty-fourth of the capacity from 64 MiB on, at most 128 MiB.",
+        HelpName = "SIZE",
+        CustomParser = static result => Sizes.ParseBytes(result),
+    };
 
     private static readonly Option<long?> Populate = new("--populate")
     {
@@ -54,7 +63,7 @@ internal static class CreateCommand
         "fastplasma create --capacity 4GiB",
         "fastplasma create --store features --capacity 64GiB --huge-pages auto --mode 0660 --group quants --populate 8GiB")
     {
-        Capacity, Objects, Huge, Mode, Group, Evictable, Populate,
+        Capacity, Objects, Huge, Mode, Group, Evictable, TimeToLive, EvictAhead, Populate,
     }.Runs(Run);
 
     private static int Run(Call call)
@@ -68,6 +77,8 @@ internal static class CreateCommand
             throw CliException.Usage($"--populate {Sizes.Bytes(populateBytes)} is more than --capacity {Sizes.Bytes(capacityBytes)}");
         if (call.Value(Objects) is < 0 or > StoreGeometry.ObjectCountLimit)
             throw CliException.Usage($"--objects is {call.Value(Objects)}; it has to be 0 (automatic) to {StoreGeometry.ObjectCountLimit}");
+        if (call.Value(EvictAhead) > capacityBytes / 2)
+            throw CliException.Usage($"--evict-ahead is {Sizes.Bytes(call.Value(EvictAhead)!.Value)}; it has to be at most half of --capacity, {Sizes.Bytes(capacityBytes / 2)}");
         var options = new PlasmaOptions
         {
             CapacityBytes = capacityBytes,
@@ -76,6 +87,8 @@ internal static class CreateCommand
             Group = call.Value(Group),
             Directory = call.Directory,
             DefaultRetention = call.Value(Evictable) ? Retention.Evictable : Retention.Keep,
+            DefaultTimeToLive = call.Value(TimeToLive),
+            EvictAheadBytes = call.Value(EvictAhead),
         };
         if (call.Value(Mode) is not UnixFileMode.None and var mode)
             options = options with { Mode = mode };
