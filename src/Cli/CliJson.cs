@@ -75,7 +75,7 @@ internal sealed record GetJson(ObjectId Id, string Name, string File, long SizeB
 
 internal sealed record ObjectJson(
     ObjectId Id, string Name, string ContentType, ObjectState State, Retention Retention, long SizeBytes, int MetadataBytes, long BlockBytes,
-    DateTimeOffset CreatedAt, DateTimeOffset? SealedAt, double AgeSeconds, string Incarnation, bool IsReplica, int CreatorProcessId, int Pins,
+    DateTimeOffset CreatedAt, DateTimeOffset? SealedAt, DateTimeOffset? ExpiresAt, double AgeSeconds, string Incarnation, bool IsReplica, int CreatorProcessId, int Pins,
     IReadOnlyList<PinHolder> Holders);
 
 internal sealed record RemovedJson(ObjectId Id, string Key, PlasmaStatus Status);
@@ -143,6 +143,7 @@ internal sealed record RateJson(string Operation, double PerSecond, double Bytes
             Row("create+seal", after.Creates - before.Creates, after.CreateBytes - before.CreateBytes, after.CreateCopiedBytes - before.CreateCopiedBytes),
             Row("abort", after.Aborts - before.Aborts, 0, 0),
             Row("delete", after.Deletes - before.Deletes, 0, 0),
+            Row("expire", after.Expirations - before.Expirations, 0, 0),
             Row("evict", after.Evictions - before.Evictions, after.EvictedBytes - before.EvictedBytes, 0),
         ];
     }

@@ -457,7 +457,7 @@ class Store:
     # ---- keeping house -------------------------------------------------------------------------------------------------------------
 
     def evict(self, size: int) -> int:
-        """Drops evictable objects, least recently used first, until so many bytes are free of them. Returns how many were."""
+        """Drops evictable objects that nobody reads until so many bytes are free of them. Returns how many were."""
         return self._amount("fp_evict", ctypes.c_int64, size)
 
     def trim(self) -> int:

@@ -40,7 +40,16 @@ internal static class CreateCommand
 
     private static readonly Option<string?> Group = new("--group") { Description = "Group of the store's files.", HelpName = "GROUP" };
 
-    private static readonly Option<bool> Evictable = new("--evictable") { Description = "Objects that do not say otherwise may be dropped, least recently used first, when memory is short." };
+    private static readonly Option<bool> Evictable = new("--evictable") { Description = "Objects that do not say otherwise may be dropped when memory is short; those that were not read for long go first." };
+
+    private static readonly Option<TimeSpan?> TimeToLive = StoreOptions.TimeToLive("How long objects live that do not say, from their seal on. Default: for ever.");
+
+    private static readonly Option<long?> EvictAhead = new("--evict-ahead")
+    {
+        Description = "Free memory that eviction in the background keeps, so that a put finds room; 0 for none. Default: a sixty-fourth of the capacity from 64 MiB on, at most 128 MiB.",
+        HelpName = "SIZE",
+        CustomParser = static result => Sizes.ParseBytes(result),
+    };
 
     private static readonly Option<long?> Populate = new("--populate")
     {
@@ -81,7 +90,7 @@ internal static class CreateCommand
         "fastplasma create --store features --capacity 64GiB --huge-pages auto --mode 0660 --group quants --populate 8GiB",
         "fastplasma create --capacity 4GiB --spill /scratch/a,/scratch/b --spill-limit 500GiB --persist")
     {
-        Capacity, Objects, Huge, Mode, Group, Evictable, Populate, Spill, SpillLimit, SpillReserve, Persist,
+        Capacity, Objects, Huge, Mode, Group, Evictable, TimeToLive, EvictAhead, Populate, Spill, SpillLimit, SpillReserve, Persist,
     }.Runs(Run);
 
     private static int Run(Call call)
@@ -102,6 +111,8 @@ internal static class CreateCommand
             throw CliException.Usage($"--spill-limit is {call.Value(SpillLimit)} bytes; it has to be 1 to {StoreGeometry.CapacityBytesMax}");
         if (call.Value(SpillReserve) is < 0 or > 99)
             throw CliException.Usage($"--spill-reserve is {call.Value(SpillReserve)}; it has to be 0 to 99");
+        if (call.Value(EvictAhead) > capacityBytes / 2)
+            throw CliException.Usage($"--evict-ahead is {Sizes.Bytes(call.Value(EvictAhead)!.Value)}; it has to be at most half of --capacity, {Sizes.Bytes(capacityBytes / 2)}");
         var options = new PlasmaOptions
         {
             CapacityBytes = capacityBytes,
@@ -113,6 +124,8 @@ internal static class CreateCommand
             SpillDirectories = spill,
             SpillBytes = call.Value(SpillLimit),
             Persist = call.Value(Persist),
+            DefaultTimeToLive = call.Value(TimeToLive),
+            EvictAheadBytes = call.Value(EvictAhead),
         };
         if (call.Value(SpillReserve) is double percent)
             options = options with { SpillReserve = percent / 100 };
