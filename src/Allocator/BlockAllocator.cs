@@ -15,7 +15,7 @@ internal enum Effort
     Exact,
 }
 
-/// <summary>Out-of-band allocator of the data file: one compare-exchange per block, no locks, nothing to repair but block words and chunk words of the dead.</summary>
+/// <summary>Out-of-band allocator of a data file (in memory, or a spill file on disk): one compare-exchange per block, no locks, nothing to repair but block words and chunk words of the dead.</summary>
 /// <remarks>
 /// Invariant B1: a block belongs to the owner in its word and to nobody else. Invariant B2: a non-zero word that stays lies in a chunk whose use
 /// (class, or Large) is the one it was taken for. Everything else here is a hint. The proofs are in docs/concurrency.md, section 6.
@@ -24,11 +24,11 @@ internal enum Effort
 internal sealed unsafe partial class BlockAllocator
 {
     private readonly ChunkMap _map;
-    private readonly ChunkReserver _reserver;
+    private readonly ChunkBacking _reserver;
     private readonly IBlockOwners _owners;
     private readonly int _participant;
 
-    internal BlockAllocator(ChunkMap map, ChunkReserver reserver, IBlockOwners owners, int participant)
+    internal BlockAllocator(ChunkMap map, ChunkBacking reserver, IBlockOwners owners, int participant)
     {
         _map = map;
         _reserver = reserver;
@@ -92,9 +92,23 @@ internal sealed unsafe partial class BlockAllocator
             return true;
         if (effort == Effort.Exact && TryAllocateBlock(cache, sizeClass, owner, place, out dataOffset))
             return true;
-        for (int larger = sizeClass + 1; larger < SizeClasses.Count; larger++)
+        // A block of twice the size is better than none; a larger one would be waste for as long as the object lives, and is for the last effort.
+        int largest = effort == Effort.Exact ? SizeClasses.Count - 1 : Math.Min(SizeClasses.ClassOf(Math.Min(2 * SizeClasses.BytesOf(sizeClass), SizeClasses.SlabMaxBytes)), SizeClasses.Count - 1);
+        ulong classes = 0, moreClasses = 0; // Those that have a block, as the hints say: one look at the chunks for all of them.
+        for (long chunk = Math.Max(0, Volatile.Read(ref _map.Header->SlabLow)); chunk < _map.ChunkCount; chunk++)
         {
-            if ((alignmentBytes <= SizeClasses.QuantumBytes || SizeClasses.BytesOf(larger) % alignmentBytes == 0)
+            ChunkWord word = _map.ReadWord(chunk);
+            if (word.State != ChunkState.Slab || Volatile.Read(ref _map.Record(chunk)->FreeHint) <= 0)
+                continue;
+            if (word.Class < 64)
+                classes |= 1UL << word.Class;
+            else
+                moreClasses |= 1UL << (word.Class - 64);
+        }
+        for (int larger = sizeClass + 1; larger <= largest; larger++)
+        {
+            if (((larger < 64 ? classes >> larger : moreClasses >> (larger - 64)) & 1) != 0
+                && (alignmentBytes <= SizeClasses.QuantumBytes || SizeClasses.BytesOf(larger) % alignmentBytes == 0)
                 && TryAllocateFromSlabs(cache, larger, owner, place, out dataOffset))
                 return true;
         }
@@ -180,6 +194,27 @@ internal sealed unsafe partial class BlockAllocator
                 done += ChunkMap.ChunkBytes;
         }
         return done;
+    }
+
+    /// <summary>Memory that allocations may find free, in chunks with a use, without one, and not yet backed, as the hints say.</summary>
+    internal long FreeBytesByHints()
+    {
+        long free = 0;
+        bool mayReserve = LastReservationError is null;
+        for (long chunk = 0; chunk < _map.ChunkCount; chunk++)
+        {
+            ChunkWord word = _map.ReadWord(chunk);
+            long hint = Math.Max(Volatile.Read(ref _map.Record(chunk)->FreeHint), 0);
+            free += word.State switch
+            {
+                ChunkState.Free => ChunkMap.ChunkBytes,
+                ChunkState.Unbacked => mayReserve ? ChunkMap.ChunkBytes : 0,
+                ChunkState.Large => Math.Min(hint, ChunkMap.GrainsPerChunk) * ChunkMap.GrainBytes,
+                ChunkState.Slab when word.Class < SizeClasses.Count => Math.Min(hint * SizeClasses.BytesOf(word.Class), ChunkMap.ChunkBytes),
+                _ => 0,
+            };
+        }
+        return free;
     }
 
     /// <summary>Memory in chunks that are backed and nobody's.</summary>

@@ -3,14 +3,12 @@ using FastPlasma.Native;
 namespace FastPlasma.Allocator;
 
 /// <summary>Backs chunks with memory and gives it back. The caller owns the chunks (Reserving or Punching) before it calls.</summary>
-internal sealed class ChunkReserver
+internal sealed class ChunkReserver : ChunkBacking
 {
     /// <summary>What has to be left in the control group after a reservation: room for page tables and managed heaps of those who use it.</summary>
     internal const long HeadroomMinBytes = 16L << 20;
 
     private readonly SharedFile _data;
-    private readonly SharedFile _meta;
-    private readonly long _wordsOffset;
     private readonly MappedView? _writeView;
     private readonly bool _fault;
     private readonly bool _collapse;
@@ -22,18 +20,13 @@ internal sealed class ChunkReserver
     /// <param name="fault">Whether to reserve by faults of that mapping, which get 2 MiB pages where only faults do.</param>
     /// <param name="collapse">Whether memory that cannot be made of 2 MiB pages is none. Making them of small ones takes the kernel milliseconds, and on a busy machine a hundred times that.</param>
     internal ChunkReserver(SharedFile data, SharedFile meta, long wordsOffset, MappedView? writeView, bool fault, bool collapse)
+        : base(meta, wordsOffset)
     {
-        (_data, _meta, _wordsOffset, _writeView, _fault, _collapse) = (data, meta, wordsOffset, writeView, fault, collapse);
+        (_data, _writeView, _fault, _collapse) = (data, writeView, fault, collapse);
     }
 
-    /// <summary>Why the last reservation failed, in words; null when none did since <see cref="ForgetError"/>.</summary>
-    internal string? LastError { get; private set; }
-
-    /// <summary>A new attempt begins: what is found in <see cref="LastError"/> after it is the answer to it.</summary>
-    internal void ForgetError() => LastError = null;
-
-    /// <summary>Backs <paramref name="count"/> chunks from <paramref name="chunk"/> on.</summary>
-    internal bool TryReserveData(long chunk, long count)
+    /// <inheritdoc/>
+    internal override bool TryReserveData(long chunk, long count)
     {
         long offset = chunk * ChunkMap.ChunkBytes, bytes = count * ChunkMap.ChunkBytes;
         long headroom = CgroupMemory.HeadroomBytes();
@@ -67,23 +60,6 @@ internal sealed class ChunkReserver
         void GiveBack() => _ = _data.TryPunch(offset, bytes);
     }
 
-    /// <summary>Backs the block words of a chunk for <paramref name="blockCount"/> blocks. They are never given back, so a delayed exchange on one touches a real page.</summary>
-    internal unsafe bool TryReserveWords(ChunkRecord* record, long chunk, int blockCount)
-    {
-        uint bytes = (uint)((blockCount * ChunkMap.WordBytes + ChunkMap.PageBytes - 1) / ChunkMap.PageBytes * ChunkMap.PageBytes);
-        if (record->WordsReservedBytes >= bytes)
-            return true;
-        long offset = _wordsOffset + chunk * ChunkMap.WordsPerChunk * ChunkMap.WordBytes;
-        int errno = _meta.TryReserve(offset, bytes);
-        if (errno != 0)
-        {
-            LastError = $"reserve {bytes} bytes at {offset} of {_meta.Path}: {OsException.Describe(errno)}";
-            return false;
-        }
-        record->WordsReservedBytes = bytes;
-        return true;
-    }
-
-    /// <summary>Gives the pages of one chunk back to the system.</summary>
-    internal bool TryPunch(long chunk) => _data.TryPunch(chunk * ChunkMap.ChunkBytes, ChunkMap.ChunkBytes) == 0;
+    /// <inheritdoc/>
+    internal override bool TryPunch(long chunk) => _data.TryPunch(chunk * ChunkMap.ChunkBytes, ChunkMap.ChunkBytes) == 0;
 }

@@ -37,6 +37,7 @@ internal static class CliApp
         EvictCommand.Create(),
         AdmitCommand.Create(),
         VerifyCommand.Create(),
+        SpillCommand.Create(),
         ServeCommand.Create(),
         NodesCommand.Create(),
         PullCommand.Create(),

@@ -28,6 +28,10 @@ namespace FastPlasma.Cli;
 [JsonSerializable(typeof(MovedJson))]
 [JsonSerializable(typeof(LocateJson))]
 [JsonSerializable(typeof(NodeReport))]
+[JsonSerializable(typeof(SpillInfo))]
+[JsonSerializable(typeof(SpillVerifyJson))]
+[JsonSerializable(typeof(SpillCollectedJson))]
+[JsonSerializable(typeof(SpillFileInfo[]))]
 internal sealed partial class CliJson : JsonSerializerContext
 {
     // Made at first use: the generated Default is not there yet while the static fields of this part are set.
@@ -61,7 +65,7 @@ internal sealed record ErrorJson(string Error, string Status, [property: JsonIgn
 internal sealed record StoreSummaryJson(
     string Name, Guid? Uuid, long? CapacityBytes, long? UsedBytes, int? SealedCount, int? ParticipantCount, string? Problem);
 
-internal sealed record CreatedJson(string Name, Guid Uuid, long CapacityBytes, int ObjectCountMax, HugePages HugePagesAsked, long BackedBytes, long MetaBytes);
+internal sealed record CreatedJson(string Name, Guid Uuid, long CapacityBytes, int ObjectCountMax, HugePages HugePagesAsked, long BackedBytes, long MetaBytes, IReadOnlyList<string> SpillDirectories);
 
 internal sealed record DestroyedJson(string Name, bool Destroyed);
 
@@ -71,7 +75,7 @@ internal sealed record GetJson(ObjectId Id, string Name, string File, long SizeB
 
 internal sealed record ObjectJson(
     ObjectId Id, string Name, string ContentType, ObjectState State, Retention Retention, long SizeBytes, int MetadataBytes, long BlockBytes,
-    DateTimeOffset CreatedAt, DateTimeOffset? SealedAt, double AgeSeconds, string Incarnation, bool IsReplica, int CreatorProcessId, int Pins,
+    DateTimeOffset CreatedAt, DateTimeOffset? SealedAt, DateTimeOffset? ExpiresAt, double AgeSeconds, string Incarnation, bool IsReplica, int CreatorProcessId, int Pins,
     IReadOnlyList<PinHolder> Holders);
 
 internal sealed record RemovedJson(ObjectId Id, string Key, PlasmaStatus Status);
@@ -85,6 +89,12 @@ internal sealed record EvictJson(long RequestedBytes, long FreedBytes);
 internal sealed record AdmitJson(string Store, string[] Readers);
 
 internal sealed record VerifyJson(bool Ok, long Objects, long ChecksumsVerified, long PayloadBytes, double Seconds, IReadOnlyList<string> Problems, IReadOnlyList<string> Notes);
+
+internal sealed record SpillVerifyJson(bool Ok, int Copies, long ImageBytes, double Seconds, SpillErrorJson[] Errors);
+
+internal sealed record SpillErrorJson(ObjectId? Id, SpillErrorKind Kind, string File, long Offset, int ErrorNumber, string Message);
+
+internal sealed record SpillCollectedJson(long TrimmedBytes, SpillFileInfo[] Removed);
 
 internal sealed record StatJson(StoreStats Stats, IReadOnlyList<CopyJson> Copies, NodeReport? Node);
 
@@ -133,6 +143,7 @@ internal sealed record RateJson(string Operation, double PerSecond, double Bytes
             Row("create+seal", after.Creates - before.Creates, after.CreateBytes - before.CreateBytes, after.CreateCopiedBytes - before.CreateCopiedBytes),
             Row("abort", after.Aborts - before.Aborts, 0, 0),
             Row("delete", after.Deletes - before.Deletes, 0, 0),
+            Row("expire", after.Expirations - before.Expirations, 0, 0),
             Row("evict", after.Evictions - before.Evictions, after.EvictedBytes - before.EvictedBytes, 0),
         ];
     }

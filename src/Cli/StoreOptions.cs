@@ -33,6 +33,20 @@ internal static class StoreOptions
         CustomParser = static result => Sizes.ParseDuration(result),
     };
 
+    /// <summary>A --ttl with its own description and default.</summary>
+    internal static Option<TimeSpan?> TimeToLive(string description) => new("--ttl")
+    {
+        Description = description,
+        HelpName = "DURATION",
+        CustomParser = static result =>
+        {
+            TimeSpan life = Sizes.ParseDuration(result);
+            if (life <= TimeSpan.Zero && !result.Errors.Any())
+                result.AddError($"--ttl is '{result.Tokens[^1].Value}'; it has to be more than 0.");
+            return life;
+        },
+    };
+
     /// <summary>An ID|NAME argument list.</summary>
     internal static Argument<string[]> Keys(string description) =>
         new("ID|NAME") { Description = description, Arity = ArgumentArity.OneOrMore };

@@ -33,7 +33,7 @@ internal static unsafe class Arguments
         spin = TimeSpan.Zero;
         if (wait == null)
             return CancellationToken.None;
-        RequireOptions(wait, wait->StructSize, sizeof(FpWaitOptions), "fp_wait_options");
+        RequireOptions(wait, wait->StructSize, sizeof(FpWaitOptions), sizeof(FpWaitOptions), "fp_wait_options");
         if (wait->SpinUs < 0)
             throw new ArgumentException($"spin_us is {wait->SpinUs}; it cannot be negative.");
         spin = new TimeSpan(Math.Min(wait->SpinUs, long.MaxValue / TimeSpan.TicksPerMicrosecond) * TimeSpan.TicksPerMicrosecond);
@@ -84,12 +84,25 @@ internal static unsafe class Arguments
     }
 
     /// <summary>Refuses options that a later header has and this library does not know, unless they are 0, which is what init leaves there.</summary>
-    private static void RequireOptions(void* options, nuint structSize, int size, string name)
+    private static void RequireOptions(void* options, nuint structSize, int firstBytes, int size, string name)
     {
-        RequireSize(structSize, size, name);
+        RequireSize(structSize, firstBytes, name);
         if (structSize > (nuint)size && new ReadOnlySpan<byte>((byte*)options + size, (int)structSize - size).ContainsAnyExcept((byte)0))
             throw new ArgumentException($"{name} has options beyond the {size} bytes that this library knows.");
     }
+
+    /// <summary>A caller's options, whose size was required before, as far as they go; what a later header has is 0.</summary>
+    private static T Take<T>(T* options, nuint structSize)
+        where T : unmanaged
+    {
+        T taken = default;
+        Unsafe.CopyBlockUnaligned(&taken, options, (uint)Math.Min(structSize, (nuint)sizeof(T)));
+        return taken;
+    }
+
+    /// <summary>time_to_live_ms of the header: 0 says nothing.</summary>
+    private static TimeSpan? Life(long lifeMs, string name) =>
+        lifeMs == 0 ? null : TryTimeout(lifeMs, out TimeSpan life) ? life : throw new ArgumentException($"{name} is {lifeMs}; it can be 0, positive or FP_INFINITE (-1).");
 
     /// <summary>Fills a caller's struct, whose size was required before, as far as it goes; both begin with their struct_size.</summary>
     internal static void Give<T>(T* target, T value)
@@ -101,11 +114,13 @@ internal static unsafe class Arguments
     }
 
     /// <summary>How an object is created; its texts are decoded into <paramref name="characters"/>, <see cref="TextCharsMax"/> of them.</summary>
-    internal static ObjectOptions Options(FpObjectOptions* options, Span<char> characters)
+    internal static ObjectOptions Options(FpObjectOptions* given, Span<char> characters)
     {
-        if (options == null)
+        if (given == null)
             return default;
-        RequireOptions(options, options->StructSize, sizeof(FpObjectOptions), "fp_object_options");
+        RequireOptions(given, given->StructSize, FpObjectOptions.FirstSizeBytes, sizeof(FpObjectOptions), "fp_object_options");
+        FpObjectOptions taken = Take(given, given->StructSize);
+        FpObjectOptions* options = &taken;
         if (options->Retention is < -1 or > 1)
             throw new ArgumentException($"retention is {options->Retention}; it can be FP_KEEP, FP_EVICTABLE or FP_DEFAULT_RETENTION.");
         if (options->Reserved != 0)
@@ -120,6 +135,7 @@ internal static unsafe class Arguments
             Retention = options->Retention < 0 ? null : (Retention)options->Retention,
             AlignmentBytes = options->Alignment,
             Checksum = options->Checksum != 0,
+            TimeToLive = Life(options->TimeToLiveMs, "time_to_live_ms"),
             Timeout = options->TimeoutMs == StoreTimeout ? null : Time(options->TimeoutMs, "timeout_ms of fp_object_options"),
         };
     }
@@ -128,12 +144,14 @@ internal static unsafe class Arguments
         Utf8.IsValid(utf8) ? Encoding.UTF8.GetChars(utf8, characters) : throw new ArgumentException($"{name} is not UTF-8.");
 
     /// <summary>How a store is opened.</summary>
-    internal static PlasmaOptions Options(FpStoreOptions* options, out CallbackLogger? logger)
+    internal static PlasmaOptions Options(FpStoreOptions* given, out CallbackLogger? logger)
     {
         logger = null;
-        if (options == null)
+        if (given == null)
             return new PlasmaOptions();
-        RequireOptions(options, options->StructSize, sizeof(FpStoreOptions), "fp_store_options");
+        RequireOptions(given, given->StructSize, FpStoreOptions.FirstSizeBytes, sizeof(FpStoreOptions), "fp_store_options");
+        FpStoreOptions taken = Take(given, given->StructSize);
+        FpStoreOptions* options = &taken;
         if (options->HugePages is < 0 or > 2)
             throw new ArgumentException($"huge_pages is {options->HugePages}; it can be FP_HUGE_PAGES_NEVER, FP_HUGE_PAGES_AUTO or FP_HUGE_PAGES_REQUIRE.");
         if (options->Access is < 0 or > 1)
@@ -146,6 +164,8 @@ internal static unsafe class Arguments
             throw new ArgumentException("reserved is not 0.");
         if (options->PopulateAheadBytes < -1 || options->QuotaBytes < -1)
             throw new ArgumentException($"populate_ahead_bytes is {options->PopulateAheadBytes} and quota_bytes {options->QuotaBytes}; they can be -1, 0 or positive.");
+        if (options->EvictAheadBytes < -1)
+            throw new ArgumentException($"evict_ahead_bytes is {options->EvictAheadBytes}; it can be -1, 0 or positive.");
         PlasmaOptions result = new()
         {
             CapacityBytes = options->CapacityBytes,
@@ -156,6 +176,8 @@ internal static unsafe class Arguments
             Access = (StoreAccess)options->Access,
             Directory = TextOrNull(options->Directory, "directory"),
             DefaultRetention = (Retention)options->DefaultRetention,
+            DefaultTimeToLive = Life(options->DefaultTimeToLiveMs, "default_time_to_live_ms"),
+            EvictAheadBytes = options->EvictAheadBytes == 0 ? null : Math.Max(options->EvictAheadBytes, 0),
             PopulateAheadBytes = options->PopulateAheadBytes < 0 ? null : options->PopulateAheadBytes,
             EventCapacity = options->EventCapacity,
             FullTimeout = Time(options->FullTimeoutMs, "full_timeout_ms"),

@@ -28,6 +28,7 @@ internal static unsafe partial class Exports
                     Retention = (int)info.Retention,
                     CreatorProcessId = info.CreatorProcessId,
                     HolderCount = info.Holders.Count,
+                    ExpiresAtNs = info.ExpiresAt is { } end ? Arguments.UnixNs(end) : 0,
                 };
                 *(ObjectId*)&copy.Id = info.Id;
                 foreach (PinHolder holder in info.Holders)
@@ -168,6 +169,15 @@ internal static unsafe partial class Exports
                 PopulateTargetBytes = s.PopulateTargetBytes,
                 PopulatedBytes = s.PopulatedBytes,
                 MetaBytesPerObject = s.MetaBytesPerObject,
+                PinnedBytes = s.PinnedBytes,
+                KeepBytes = s.KeepBytes,
+                WaitingCount = s.WaitingCount,
+                WaitingBytes = s.WaitingBytes,
+                WaitingSinceNs = s.WaitingSince is { } since ? Arguments.UnixNs(since) : 0,
+                EvictAheadBytes = s.EvictAheadBytes,
+                DefaultTimeToLiveMs = s.DefaultTimeToLive is { } life ? (long)Math.Ceiling(life.TotalMilliseconds) : 0,
+                ProcessExpirations = s.Process.Expirations,
+                StoreExpirations = s.Store.Expirations,
             };
             s.Uuid.TryWriteBytes(new Span<byte>(copy.Uuid, 16), bigEndian: true, out _);
             Arguments.Give(stats, copy);

@@ -57,6 +57,8 @@ internal static unsafe partial class Exports
         TimeSpan timeout = Arguments.Time(timeoutMs, "timeout_ms");
         CancellationToken token = Arguments.Wait(wait, out TimeSpan spin);
         PlasmaStatus status = store.TryGet(in *id, timeout, out pin, spin, token);
+        if (status == PlasmaStatus.NotResident && timeout != TimeSpan.Zero)
+            return Errors.Fail(Status.NotResident, $"Object {*id} is on disk and could not be brought back: {store.DescribeAbsence(in *id)}.");
         return status == PlasmaStatus.Timeout ? Errors.Fail(Status.Timeout, $"Object {*id} was not sealed in time: {store.DescribeAbsence(in *id)}.") : Errors.Report(status);
     }
 

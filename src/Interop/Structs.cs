@@ -13,6 +13,9 @@ internal unsafe struct FpId
 [StructLayout(LayoutKind.Sequential)]
 internal unsafe struct FpStoreOptions
 {
+    /// <summary>Without what came later: from DefaultTimeToLiveMs on.</summary>
+    internal const int FirstSizeBytes = 104;
+
     internal nuint StructSize;
     internal long CapacityBytes;
     internal int ObjectCountMax;
@@ -30,6 +33,8 @@ internal unsafe struct FpStoreOptions
     internal int Reserved;
     internal delegate* unmanaged<void*, int, byte*, void> Log;
     internal void* LogContext;
+    internal long DefaultTimeToLiveMs;
+    internal long EvictAheadBytes;
 }
 
 [StructLayout(LayoutKind.Sequential)]
@@ -48,6 +53,9 @@ internal unsafe struct FpStoreDetails
 [StructLayout(LayoutKind.Sequential)]
 internal unsafe struct FpObjectOptions
 {
+    /// <summary>Without what came later: from TimeToLiveMs on.</summary>
+    internal const int FirstSizeBytes = 80;
+
     internal nuint StructSize;
     internal byte* Metadata;
     internal nuint MetadataSize;
@@ -60,6 +68,7 @@ internal unsafe struct FpObjectOptions
     internal int Checksum;
     internal int Reserved;
     internal long TimeoutMs;
+    internal long TimeToLiveMs;
 }
 
 [StructLayout(LayoutKind.Sequential)]
@@ -132,6 +141,7 @@ internal unsafe struct FpObjectInfo
     internal int HolderCount;
     internal byte* Name;
     internal byte* ContentType;
+    internal long ExpiresAtNs;
 }
 
 [StructLayout(LayoutKind.Sequential)]
@@ -197,6 +207,15 @@ internal unsafe struct FpStoreStats
     internal long PopulateTargetBytes;
     internal long PopulatedBytes;
     internal double MetaBytesPerObject;
+    internal long PinnedBytes;
+    internal long KeepBytes;
+    internal long WaitingCount;
+    internal long WaitingBytes;
+    internal long WaitingSinceNs;
+    internal long EvictAheadBytes;
+    internal long DefaultTimeToLiveMs;
+    internal long ProcessExpirations;
+    internal long StoreExpirations;
 }
 
 [StructLayout(LayoutKind.Sequential)]

@@ -12,14 +12,20 @@ internal static unsafe partial class Libc
     // O_NOFOLLOW and O_DIRECTORY differ between x64 and arm64 (asm-generic/fcntl.h against arch/arm64/include/uapi/asm/fcntl.h).
     internal static int O_NOFOLLOW => RuntimeInformation.ProcessArchitecture == Architecture.Arm64 ? 0x8000 : 0x20000;
 
+    // As are these.
+    internal static int O_DIRECTORY => RuntimeInformation.ProcessArchitecture == Architecture.Arm64 ? 0x4000 : 0x10000;
+
+    internal static int O_DIRECT => RuntimeInformation.ProcessArchitecture == Architecture.Arm64 ? 0x10000 : 0x4000;
+
     internal const int PROT_NONE = 0, PROT_READ = 1, PROT_WRITE = 2;
     internal const int MAP_SHARED = 1, MAP_PRIVATE = 2, MAP_FIXED = 0x10, MAP_ANONYMOUS = 0x20, MAP_NORESERVE = 0x4000;
     internal const int MADV_DONTFORK = 10, MADV_HUGEPAGE = 14, MADV_DONTDUMP = 16, MADV_WIPEONFORK = 18, MADV_POPULATE_READ = 22, MADV_POPULATE_WRITE = 23, MADV_COLLAPSE = 25;
     internal const int FALLOC_FL_KEEP_SIZE = 1, FALLOC_FL_PUNCH_HOLE = 2;
     internal const uint MFD_CLOEXEC = 1;
-    internal const int F_OFD_GETLK = 36, F_OFD_SETLK = 37, F_DUPFD_CLOEXEC = 1030;
+    internal const int F_GETFL = 3, F_SETFL = 4, F_OFD_GETLK = 36, F_OFD_SETLK = 37, F_DUPFD_CLOEXEC = 1030;
     internal const short F_RDLCK = 0, F_WRLCK = 1, F_UNLCK = 2;
     internal const int FUTEX_WAIT = 0, FUTEX_WAKE = 1;
+    internal const int EIO = 5, EROFS = 30, EDQUOT = 122, ESTALE = 116, ENOTDIR = 20, ENOSYS = 38;
     internal const int EINTR = 4, EAGAIN = 11, ENOMEM = 12, EACCES = 13, EEXIST = 17, EINVAL = 22, EFBIG = 27, ERANGE = 34, ENOSPC = 28, ENOENT = 2, EPERM = 1, ELOOP = 40, ENODATA = 61, ETIMEDOUT = 110, EOPNOTSUPP = 95;
 
     internal const int MSG_DONTWAIT = 0x40, MSG_WAITALL = 0x100, MSG_NOSIGNAL = 0x4000;
@@ -52,6 +58,26 @@ internal static unsafe partial class Libc
         [FieldOffset(28)] internal ushort Mode;
         [FieldOffset(40)] internal long Size;
         [FieldOffset(48)] internal long Blocks;
+        [FieldOffset(136)] internal uint DeviceMajor;
+        [FieldOffset(140)] internal uint DeviceMinor;
+    }
+
+    /// <summary>struct statvfs of 64-bit Linux with glibc.</summary>
+    [StructLayout(LayoutKind.Sequential)]
+    internal struct Statvfs
+    {
+        internal ulong BlockBytes;
+        internal ulong FragmentBytes;
+        internal ulong Blocks;
+        internal ulong BlocksFree;
+        internal ulong BlocksAvailable;
+        internal ulong Files;
+        internal ulong FilesFree;
+        internal ulong FilesAvailable;
+        internal ulong FileSystemId;
+        internal ulong Flags;
+        internal ulong NameMax;
+        private fixed int _spare[6];
     }
 
     /// <summary>struct msghdr of 64-bit Linux with glibc; without address and control data.</summary>
@@ -123,6 +149,21 @@ internal static unsafe partial class Libc
 
     [LibraryImport(Name, SetLastError = true)]
     internal static partial nint pwrite(int fd, void* buffer, nuint count, long offset);
+
+    [LibraryImport(Name, SetLastError = true)]
+    internal static partial nint preadv(int fd, IoPart* parts, int count, long offset);
+
+    [LibraryImport(Name, SetLastError = true)]
+    internal static partial nint pwritev(int fd, IoPart* parts, int count, long offset);
+
+    [LibraryImport(Name, SetLastError = true)]
+    internal static partial int fdatasync(int fd);
+
+    [LibraryImport(Name, SetLastError = true)]
+    internal static partial int fsync(int fd);
+
+    [LibraryImport(Name, SetLastError = true)]
+    internal static partial int fstatvfs(int fd, out Statvfs stat);
 
     [LibraryImport(Name, SetLastError = true, StringMarshalling = StringMarshalling.Utf8)]
     internal static partial nint fgetxattr(int fd, string name, void* value, nuint size);

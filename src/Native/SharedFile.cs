@@ -19,6 +19,7 @@ internal sealed unsafe class SharedFile : IDisposable
     private const int StandardErrorDescriptor = 2;
 
     private readonly SafeFileHandle _handle;
+    private volatile bool _bypassesCache;
 
     private SharedFile(int fd, string path)
     {
@@ -95,6 +96,17 @@ internal sealed unsafe class SharedFile : IDisposable
 
     /// <summary>Owner of the file of that name, not of what a link there points to; null when there is none.</summary>
     internal static uint? OwnerOf(string path) => Libc.statx(Libc.AT_FDCWD, path, Libc.AT_SYMLINK_NOFOLLOW, Libc.STATX_BASIC_STATS, out Libc.Statx stat) == 0 ? stat.Uid : null;
+
+    /// <summary>Number of the file system at a path, among those that are mounted now; 0 when there is nothing at the path.</summary>
+    internal static ulong DeviceOf(string path) =>
+        Libc.statx(Libc.AT_FDCWD, path, 0, Libc.STATX_BASIC_STATS, out Libc.Statx stat) == 0 ? ((ulong)stat.DeviceMajor << 32) | stat.DeviceMinor : 0;
+
+    /// <summary>Whether the process may make files so long; beyond its limit the system would end it by SIGXFSZ.</summary>
+    internal static bool MaySize(long bytes)
+    {
+        ulong* limit = stackalloc ulong[2]; // struct rlimit: soft, hard.
+        return Libc.getrlimit(Libc.RLIMIT_FSIZE, limit) != 0 || (ulong)bytes <= limit[0];
+    }
 
     internal void SetSize(long bytes)
     {
@@ -181,9 +193,103 @@ internal sealed unsafe class SharedFile : IDisposable
     {
         fixed (byte* p = buffer)
         {
-            if (Libc.pwrite(Descriptor, p, (nuint)buffer.Length, offset) != buffer.Length)
-                throw OsException.FromLastError("write", $"{buffer.Length} bytes at {offset} of {Path}");
+            nint written = Libc.pwrite(Descriptor, p, (nuint)buffer.Length, offset);
+            if (written != buffer.Length)
+                throw new OsException("write", $"{buffer.Length} bytes at {offset} of {Path}", written < 0 ? Marshal.GetLastPInvokeError() : Libc.ENOSPC);
         }
+    }
+
+    /// <summary>Reads and writes pass by the page cache from now on (O_DIRECT), where the file system can: offsets, lengths and addresses are then multiples of 4 KiB. False where it cannot; everything works as before then.</summary>
+    internal bool TryBypassCache()
+    {
+        int flags = Libc.fcntl(Descriptor, Libc.F_GETFL, (nint)0);
+        return _bypassesCache = flags >= 0 && Libc.fcntl(Descriptor, Libc.F_SETFL, flags | Libc.O_DIRECT) == 0;
+    }
+
+    /// <summary>The file system took O_DIRECT and refuses these sizes or addresses all the same (a medium with larger sectors): through the page cache from now on.</summary>
+    private bool TryUseCache()
+    {
+        if (!_bypassesCache)
+            return false;
+        _bypassesCache = false;
+        int flags = Libc.fcntl(Descriptor, Libc.F_GETFL, (nint)0);
+        return flags >= 0 && Libc.fcntl(Descriptor, Libc.F_SETFL, flags & ~Libc.O_DIRECT) == 0;
+    }
+
+    /// <summary>Reads into the parts, one after the other, from <paramref name="offset"/> on. 0 or errno; <paramref name="bytesRead"/> is less than asked for at the end of the file. The parts are used up.</summary>
+    internal int TryReadParts(long offset, Span<IoPart> parts, out long bytesRead) => Transfer(offset, parts, write: false, out bytesRead);
+
+    /// <summary>Writes the parts, one after the other, from <paramref name="offset"/> on. 0 or errno, after which some of it may be written. The parts are used up.</summary>
+    internal int TryWriteParts(long offset, Span<IoPart> parts) => Transfer(offset, parts, write: true, out _);
+
+    private int Transfer(long offset, Span<IoPart> parts, bool write, out long done)
+    {
+        done = 0;
+        fixed (IoPart* all = parts)
+        {
+            for (int first = 0; first < parts.Length;) // Ends: each call gets on, or returns.
+            {
+                if (all[first].Bytes == 0)
+                {
+                    first++;
+                    continue;
+                }
+                int count = Math.Min(parts.Length - first, SocketIo.PartCountMax);
+                nint n = write ? Libc.pwritev(Descriptor, all + first, count, offset + done) : Libc.preadv(Descriptor, all + first, count, offset + done);
+                if (n < 0)
+                {
+                    int errno = Marshal.GetLastPInvokeError();
+                    if (errno == Libc.EINTR)
+                        continue; // Ends with the signals: the runtime sends a bounded number of them.
+                    if (errno == Libc.EINVAL && TryUseCache())
+                        continue; // Once.
+                    return errno;
+                }
+                if (n == 0)
+                    return write ? Libc.EIO : 0;
+                done += n;
+                for (nuint left = (nuint)n; left > 0;) // Ends: the kernel took no more than there was.
+                {
+                    nuint taken = Math.Min(left, all[first].Bytes);
+                    all[first].Address += taken;
+                    all[first].Bytes -= taken;
+                    left -= taken;
+                    if (all[first].Bytes == 0)
+                        first++;
+                }
+            }
+            return 0;
+        }
+    }
+
+    /// <summary>Takes a shared or exclusive lock on byte <paramref name="at"/> for this open file description, or changes the one that it has; false when another description's lock is in the way. It ends with the description.</summary>
+    internal bool TryLock(long at, bool exclusive)
+    {
+        var request = new Libc.Flock { Type = exclusive ? Libc.F_WRLCK : Libc.F_RDLCK, Start = at, Length = 1 };
+        if (Libc.fcntl(Descriptor, Libc.F_OFD_SETLK, &request) == 0)
+            return true;
+        int errno = Marshal.GetLastPInvokeError();
+        return errno is Libc.EAGAIN or Libc.EACCES ? false : throw new OsException("lock", $"byte {at} of {Path}", errno);
+    }
+
+    /// <summary>Gives a lock of <see cref="TryLock"/> back.</summary>
+    internal void Unlock(long at)
+    {
+        var request = new Libc.Flock { Type = Libc.F_UNLCK, Start = at, Length = 1 };
+        if (Libc.fcntl(Descriptor, Libc.F_OFD_SETLK, &request) != 0)
+            throw OsException.FromLastError("unlock", $"byte {at} of {Path}");
+    }
+
+    /// <summary>What was written is on the medium when this returns. 0 or errno.</summary>
+    internal int TrySync() => Libc.fdatasync(Descriptor) == 0 ? 0 : Marshal.GetLastPInvokeError();
+
+    /// <summary>Size of the file system of this file, and what of it a user without privileges can still take. 0 or errno.</summary>
+    internal int TryGetSpace(out long totalBytes, out long availableBytes)
+    {
+        int result = Libc.fstatvfs(Descriptor, out Libc.Statvfs stat);
+        totalBytes = (long)(stat.Blocks * stat.FragmentBytes);
+        availableBytes = (long)(stat.BlocksAvailable * stat.FragmentBytes);
+        return result == 0 ? 0 : Marshal.GetLastPInvokeError();
     }
 
     /// <summary>Gives the file its final name in one step; false when that name is taken.</summary>
@@ -204,6 +310,25 @@ internal sealed unsafe class SharedFile : IDisposable
         return Marshal.GetLastPInvokeError() is var errno && errno == Libc.ENOENT
             ? false
             : throw new OsException("unlink", Combine(directory, name), errno);
+    }
+
+    /// <summary>Gives a file another name in one step; a file that has that name loses it.</summary>
+    internal static void Rename(string directory, string from, string to)
+    {
+        if (Libc.rename(Combine(directory, from), Combine(directory, to)) != 0)
+            throw OsException.FromLastError("rename", $"{Combine(directory, from)} to {to}");
+    }
+
+    /// <summary>Names that were made, changed or removed in a folder are so on the medium when this returns.</summary>
+    internal static void SyncFolder(string directory)
+    {
+        int fd = Libc.open(directory, Libc.O_RDONLY | Libc.O_DIRECTORY | Libc.O_CLOEXEC, 0);
+        if (fd < 0)
+            throw OsException.FromLastError("open", directory);
+        int errno = Libc.fsync(fd) == 0 ? 0 : Marshal.GetLastPInvokeError();
+        _ = Libc.close(fd);
+        if (errno is not (0 or Libc.EINVAL)) // Where folders cannot be synchronized, there is nothing to do.
+            throw new OsException("fsync", directory, errno);
     }
 
     public void Dispose() => _handle.Dispose();

@@ -32,6 +32,21 @@ public sealed partial class PlasmaStore
                     ticket.IsFound = true;
                     return obj;
                 }
+                if (_hasSpill && IsAway(id, out _, out _))
+                {
+                    // Disk and memory are waited for in a thread of the pool.
+                    (PlasmaStatus status, obj, string? why) = await Task.Run(() => Bring(id, deadline, cancellationToken), cancellationToken).ConfigureAwait(false);
+                    if (status == PlasmaStatus.Ok)
+                    {
+                        ticket.IsFound = true;
+                        return obj;
+                    }
+                    if (status == PlasmaStatus.NotResident)
+                        throw new PlasmaException(status, $"Object {id} is on disk and could not be brought back within {timeout}: {why}.");
+                    if (status == PlasmaStatus.TooManyPins)
+                        throw _slots.TooManyPins();
+                    continue; // Deleted meanwhile, or the time is over.
+                }
                 if (deadline.HasPassed)
                     throw new TimeoutException($"Object {id} was not sealed within {timeout}: {DescribeAbsence(id, reason)}.");
                 ticket.Ask();
@@ -45,6 +60,12 @@ public sealed partial class PlasmaStore
                 }
             }
         }
+    }
+
+    private (PlasmaStatus Status, PlasmaObject Found, string? Reason) Bring(ObjectId id, Deadline deadline, CancellationToken cancellationToken)
+    {
+        PlasmaStatus status = TryGet(id, deadline.Left, out PlasmaObject obj, default, cancellationToken);
+        return (status, obj, status == PlasmaStatus.NotResident ? DescribeAbsence(id) : null);
     }
 
     private AsyncWaiters Waiters => LazyInitializer.EnsureInitialized(ref _asyncWaiters, () => new AsyncWaiters(this))!;

@@ -44,14 +44,64 @@ public sealed unsafe partial class PlasmaStore
         if (timeout == TimeSpan.Zero)
             return status;
         var deadline = new Deadline(timeout);
-        while (true) // Ends with memory, with the id appearing, or with the deadline.
+        var wait = new SpaceWait(this, needed, deadline);
+        try
         {
-            uint sequence = _waits.Announce(_reclaimer.SpaceWord);
-            status = TryMake(thread, id, hash, payloadBytes, needed, alignment, nameBytes, typeBytes, options, out writer);
-            if (status is not (PlasmaStatus.StoreFull or PlasmaStatus.TooManyObjects) || deadline.HasPassed)
-                return status;
-            ThrowIfClosing();
-            WaitWords.Sleep(_reclaimer.SpaceWord, sequence, deadline.SliceMs(WaitWords.SliceMs), CancellationToken.None);
+            do // Ends with memory, with the id appearing, or with the deadline.
+            {
+                wait.Announce(CancellationToken.None);
+                status = TryMake(thread, id, hash, payloadBytes, needed, alignment, nameBytes, typeBytes, options, out writer);
+            }
+            while (status is PlasmaStatus.StoreFull or PlasmaStatus.TooManyObjects && wait.Sleep(CancellationToken.None));
+            return status;
+        }
+        finally
+        {
+            wait.Dispose();
+        }
+    }
+
+    /// <summary>One create that waits for space: its place in the queue, and its sleep.</summary>
+    private ref struct SpaceWait
+    {
+        private readonly PlasmaStore _store;
+        private readonly Deadline _deadline;
+        private readonly int _place;
+        private readonly ulong _ticket;
+        private uint _sequence;
+        private bool _hasSlept;
+
+        internal SpaceWait(PlasmaStore store, long bytes, Deadline deadline)
+        {
+            (_store, _deadline) = (store, deadline);
+            _place = store._spaceQueue.Enter(bytes, out _ticket);
+        }
+
+        /// <summary>Before each try. After a sleep, whoever has waited for longer goes first, for a millisecond.</summary>
+        internal void Announce(CancellationToken cancellationToken)
+        {
+            ulong* word = _store._reclaimer.SpaceWord;
+            if (_hasSlept && _store._spaceQueue.IsBehindAnother(_place, _ticket))
+                WaitWords.Sleep(word, _store._waits.Announce(word), _deadline.SliceMs(SpaceQueue.PassMs), cancellationToken);
+            _sequence = _store._waits.Announce(word);
+        }
+
+        /// <summary>After a try in vain: false when the time is over.</summary>
+        internal bool Sleep(CancellationToken cancellationToken)
+        {
+            if (_deadline.HasPassed)
+                return false;
+            _store.ThrowIfClosing();
+            WaitWords.Sleep(_store._reclaimer.SpaceWord, _sequence, _deadline.SliceMs(WaitWords.SliceMs), cancellationToken);
+            _hasSlept = true;
+            return true;
+        }
+
+        /// <summary>Leaves the queue, and has the next one look: what was offered may be enough for it too.</summary>
+        internal readonly void Dispose()
+        {
+            _store._spaceQueue.Leave(_place, _ticket);
+            _store._waits.Wake(_store._reclaimer.SpaceWord);
         }
     }
 
@@ -59,11 +109,22 @@ public sealed unsafe partial class PlasmaStore
         ThreadSlots thread, in ObjectId id, ulong hash, long payloadBytes, long needed, int alignment, int nameBytes, int typeBytes, in ObjectOptions options, out ObjectWriter writer)
     {
         writer = default;
+        long lifeTicks = LifeTicksOf(options.TimeToLive);
         int recoveries = 0;
         while (true) // Ends: each repetition means that a rival for the same id made progress, or that a dead creator was recovered, of whom there are at most so many.
         {
-            if (_index.TryFindCommitted(id, hash, out StateWord existing, out _) && existing.IsCommitted && !IsLeftByDead(existing, ref recoveries))
-                return PlasmaStatus.Exists;
+            if (_index.TryFindCommitted(id, hash, out StateWord existing, out uint existingEntry) && existing.IsCommitted)
+            {
+                if (existing.IsPresent && IsExpired(existing, _memory.Entry(existingEntry)))
+                {
+                    if (!Expire(thread, existingEntry, existing.Generation))
+                        return PlasmaStatus.TooManyPins;
+                }
+                else if (!IsLeftByDead(existing, ref recoveries))
+                {
+                    return PlasmaStatus.Exists;
+                }
+            }
             // Not held until the creation is handed out: while entries are tried the slot also names some that others got, and an abort by id must not end it for theirs.
             if (!_slots.TryReserve(thread, out int slot, out long sequence))
                 return PlasmaStatus.TooManyPins;
@@ -72,7 +133,7 @@ public sealed unsafe partial class PlasmaStore
             bool taken = false, committed = false;
             try
             {
-                taken = TryTakeEntry(thread, announcement, out entryIndex, out generation, options);
+                taken = TryTakeEntry(thread, announcement, out entryIndex, out generation, options, expires: lifeTicks != 0);
                 if (!taken)
                     return PlasmaStatus.TooManyObjects;
                 ObjectEntry* entry = _memory.Entries + entryIndex;
@@ -83,9 +144,12 @@ public sealed unsafe partial class PlasmaStore
                 entry->ContentTypeBytes = (ushort)typeBytes;
                 entry->CreatedAt = CoarseClock.UtcTicks;
                 entry->SealedAt = 0;
+                entry->ExpiresAt = lifeTicks; // Until the seal.
                 entry->Checksum = 0;
                 entry->Incarnation = IncarnationOf(generation, entryIndex);
                 entry->QuotaAccount = _account;
+                entry->AlignmentBytes = alignment;
+                entry->SpillPlace = 0;
                 long offset = 0;
                 if (needed > 0)
                 {
@@ -107,7 +171,7 @@ public sealed unsafe partial class PlasmaStore
                         committed = true;
                         writer = new ObjectWriter(this, entry, payload, payloadBytes, tailBytes, slot, sequence);
                         return PlasmaStatus.Ok;
-                    case InsertResult.Exists when !IsLeftByDead(rival, ref recoveries):
+                    case InsertResult.Exists when !(rival is { IsPresent: true, Expires: true }) && !IsLeftByDead(rival, ref recoveries): // An expired one is looked at again above.
                         return PlasmaStatus.Exists;
                     case InsertResult.Full:
                         return PlasmaStatus.TooManyObjects;
@@ -134,33 +198,35 @@ public sealed unsafe partial class PlasmaStore
         return _recovery.TryRecover(state.Participant) || ++recoveries <= RecoveryRounds;
     }
 
-    private bool TryTakeEntry(ThreadSlots thread, PinSlot* announcement, out uint entryIndex, out uint generation, in ObjectOptions options)
+    private bool TryTakeEntry(ThreadSlots thread, PinSlot* announcement, out uint entryIndex, out uint generation, in ObjectOptions options, bool expires)
     {
         Retention retention = options.Retention ?? (Retention)_memory.Header->DefaultRetention;
-        ulong flags = (retention == Retention.Evictable ? StateWord.EvictableFlag : 0) | (options.Checksum ? StateWord.ChecksumFlag : 0);
-        // PUBLISH evictable: before the first such entry is taken. OBSERVE in Evictor.
-        if ((flags & StateWord.EvictableFlag) != 0 && Volatile.Read(ref _memory.Header->EvictableUsed) == 0)
+        ulong flags = (retention == Retention.Evictable ? StateWord.EvictableFlag : _hasSpill ? StateWord.MovableFlag : 0) | (options.Checksum ? StateWord.ChecksumFlag : 0) | (expires ? StateWord.ExpiresFlag : 0);
+        // PUBLISH candidates: before the first such entry is taken. OBSERVE in Evictor.
+        if ((flags & StateWord.CandidateMask) != 0 && Volatile.Read(ref _memory.Header->EvictableUsed) == 0)
             Interlocked.Exchange(ref _memory.Header->EvictableUsed, 1);
         announcement->Since = CoarseClock.UtcTicks;
-        while (thread.FreeEntryCount > 0) // Ends with the cache.
+        // Once anything was evicted, candidates get their records in the order of all threads: it is the order in which searches for victims pass them.
+        bool ordered = (flags & StateWord.CandidateMask) != 0 && Volatile.Read(ref _memory.Header->EntryCursor) != 0;
+        while (!ordered && thread.FreeEntryCount > 0) // Ends with the cache.
         {
             entryIndex = thread.FreeEntries[--thread.FreeEntryCount];
             if (TryOwnEntry(announcement, entryIndex, flags, out generation))
                 return true;
         }
-        if (TryFindEntry(thread, announcement, flags, out entryIndex, out generation))
+        if (TryFindEntry(thread, announcement, flags, ordered, thread.RecordsAreShort ? RecordsLookedAt : uint.MaxValue, out entryIndex, out generation))
             return true;
-        _reclaimer.FinishAll(thread.Blocks);
-        _recovery.RecoverAll();
-        if (TryFindEntry(thread, announcement, flags, out entryIndex, out generation))
+        thread.RecordsAreShort = true;
+        RecoverIfDue();
+        if (_reclaimer.FinishAll(thread.Blocks) + ExpireDue(thread) > 0 && TryFindEntry(thread, announcement, flags, ordered, uint.MaxValue, out entryIndex, out generation))
             return true;
         for (int lost = 0; lost < LostEvictionsMax; lost++)
         {
-            List<Evictor.Victim> victims = _evictor.Choose(1, Evictor.Aim.Record);
+            List<Evictor.Victim> victims = _evictor.ChooseRecord();
             if (victims.Count == 0)
                 break;
             AddVictimsAhead(victims);
-            Evict(thread, victims, out _);
+            Condemn(thread, victims, PlasmaEventKind.Evicted, out _);
             foreach (Evictor.Victim victim in victims)
             {
                 entryIndex = victim.Entry;
@@ -168,22 +234,53 @@ public sealed unsafe partial class PlasmaStore
                     return true; // Else somebody was faster, or reads it; there may be others.
             }
         }
-        return TryFindEntry(thread, announcement, flags, out entryIndex, out generation);
+        if (!IsRefusedCheaply)
+        {
+            _recovery.RecoverAll();
+            _reclaimer.FinishAll(thread.Blocks);
+            if (TryFindEntry(thread, announcement, flags, ordered: false, uint.MaxValue, out entryIndex, out generation))
+            {
+                thread.RecordsAreShort = false;
+                return true;
+            }
+            CountRefusal();
+        }
+        entryIndex = generation = 0;
+        return false;
     }
 
-    /// <summary>Takes a free entry from the thread's cursor on.</summary>
-    private bool TryFindEntry(ThreadSlots thread, PinSlot* announcement, ulong flags, out uint entryIndex, out uint generation)
+    /// <summary>Records that are looked at before one is evicted, while they are short.</summary>
+    private const uint RecordsLookedAt = 64;
+
+    /// <summary>Records that a thread takes from the common order at a time: the header's word is written once for so many.</summary>
+    private const int RecordStretch = 16;
+
+    /// <summary>Takes a free entry from the thread's cursor on, or from the cursor of all threads.</summary>
+    private bool TryFindEntry(ThreadSlots thread, PinSlot* announcement, ulong flags, bool ordered, uint stepsMax, out uint entryIndex, out uint generation)
     {
         uint count = (uint)ObjectCountMax;
-        for (uint step = 0; step < count; step++)
+        for (uint step = 0; step < count && step < stepsMax; step++)
         {
-            entryIndex = thread.EntryCursor;
-            thread.EntryCursor = entryIndex + 1 == count ? 0 : entryIndex + 1;
+            entryIndex = ordered ? NextInOrder(thread, count) : thread.EntryCursor;
+            if (!ordered)
+                thread.EntryCursor = entryIndex + 1 == count ? 0 : entryIndex + 1;
             if (TryOwnEntry(announcement, entryIndex, flags, out generation))
                 return true;
         }
         entryIndex = generation = 0;
         return false;
+    }
+
+    /// <summary>The next record in the order of all threads. A thread that comes back after long drops what is left of its stretch: it would place its objects among the oldest.</summary>
+    private uint NextInOrder(ThreadSlots thread, uint count)
+    {
+        const int staleShare = 8;
+        if (thread.CandidateCursor == thread.CandidateEnd || Volatile.Read(ref _memory.Header->EntryCursor) - thread.CandidateEnd > count / staleShare)
+        {
+            thread.CandidateEnd = Interlocked.Add(ref _memory.Header->EntryCursor, RecordStretch);
+            thread.CandidateCursor = thread.CandidateEnd - RecordStretch;
+        }
+        return (uint)((ulong)thread.CandidateCursor++ % count);
     }
 
     private bool TryOwnEntry(PinSlot* announcement, uint entryIndex, ulong flags, out uint generation)
@@ -215,29 +312,81 @@ public sealed unsafe partial class PlasmaStore
         BlockPlace* place = &entry->Block;
         if (_allocator.TryAllocate(thread.Blocks, needed, alignment, owner, place, Effort.Normal, out offset))
             return true;
+        Maintainer.Nudge(this);
         if (_allocator.TryAllocate(thread.Blocks, needed, alignment, owner, place, Effort.Pressure, out offset))
             return true;
-        bool more = _reclaimer.FinishAll(thread.Blocks) > 0;
-        if (_recovery.RecoverAll() > 0)
-            more |= _reclaimer.FinishAll(thread.Blocks) >= 0;
+        bool more = RecoverIfDue();
+        more |= _reclaimer.FinishAll(thread.Blocks) + ExpireDue(thread) > 0;
         if (more && _allocator.TryAllocate(thread.Blocks, needed, alignment, owner, place, Effort.Pressure, out offset))
             return true;
 
         // Evict only what makes room for this block, and nothing when that cannot be.
         long wanted = BlockAllocator.BlockBytesFor(needed, alignment);
+        bool inSlab = BlockAllocator.FitsSlab(needed, alignment);
+        int thorough = -1; // Not known yet, 0, 1: a look at the whole store is the last effort, and has its limit.
         for (int lost = 0; lost < LostEvictionsMax;) // Ends: each round condemns something, or loses its victims to others, or there is nothing left that helps.
         {
-            List<Evictor.Victim> victims = _evictor.ChooseForBlock(wanted, BlockAllocator.FitsSlab(needed, alignment), _allocator);
+            List<Evictor.Victim> victims = _evictor.ChooseForBlock(wanted, inSlab, _allocator.LastReservationError is null, Evictor.Evictable, everywhere: thorough == 1);
+            if (victims.Count == 0 && thorough < 0)
+            {
+                thorough = IsRefusedCheaply ? 0 : 1;
+                if (thorough == 0)
+                    break;
+                if (_recovery.RecoverAll() > 0 | _reclaimer.FinishAll(thread.Blocks) > 0 && _allocator.TryAllocate(thread.Blocks, needed, alignment, owner, place, Effort.Pressure, out offset))
+                    return true;
+                if (Volatile.Read(ref _memory.Header->EvictableUsed) != 0)
+                    _evictor.Map.Rebuild();
+                continue;
+            }
             if (victims.Count == 0)
                 break;
             AddVictimsAhead(victims);
-            Evict(thread, victims, out int condemned);
+            Condemn(thread, victims, PlasmaEventKind.Evicted, out int condemned);
             if (condemned == 0)
                 lost++; // Others evict too, or pinned them meanwhile; what they freed may do.
             if (_allocator.TryAllocate(thread.Blocks, needed, alignment, owner, place, Effort.Pressure, out offset))
                 return true;
         }
-        return _allocator.TryAllocate(thread.Blocks, needed, alignment, owner, place, Effort.Exact, out offset);
+        if (TrySpillFor(thread, needed, alignment, owner, entry, out offset))
+            return true;
+        if (thorough != 0 && _allocator.TryAllocate(thread.Blocks, needed, alignment, owner, place, Effort.Exact, out offset))
+            return true;
+        if (thorough != 0)
+            CountRefusal();
+        place->Count = 0;
+        offset = 0;
+        return false;
+    }
+
+    /// <summary>Looks at the whole store, word by word, that may end in vain in a tenth of a second in one process. After that the hints alone decide until the next tenth: a store that is full for good would be busy with saying so.</summary>
+    private const int ThoroughRefusalsMax = 8;
+
+    private uint _refusalTick;
+    private int _refusals;
+    private uint _recoverTick;
+
+    private bool IsRefusedCheaply => Volatile.Read(ref _refusalTick) == CoarseClock.Tick && Volatile.Read(ref _refusals) >= ThoroughRefusalsMax;
+
+    private void CountRefusal()
+    {
+        uint tick = CoarseClock.Tick;
+        if (Volatile.Read(ref _refusalTick) != tick)
+        {
+            // Threads that come at once may count some less between them.
+            Volatile.Write(ref _refusals, 0);
+            Volatile.Write(ref _refusalTick, tick);
+        }
+        Interlocked.Increment(ref _refusals);
+    }
+
+    /// <summary>Recovers dead participants, ten times a second at most: it asks the system for each. True when there was one.</summary>
+    private bool RecoverIfDue()
+    {
+        uint tick = CoarseClock.Tick;
+        if (Volatile.Read(ref _recoverTick) == tick)
+            return false;
+        Volatile.Write(ref _recoverTick, tick);
+        return _recovery.RecoverAll() > 0;
     }
 
     /// <summary>When readers of other users make a look at all pins dear, one eviction makes room for many creates: so much of the store, those used longest ago.</summary>
@@ -245,7 +394,7 @@ public sealed unsafe partial class PlasmaStore
     {
         const int share = 16;
         if (_scan.IsCostly)
-            victims.AddRange(_evictor.Choose(_capacity / share, Evictor.Aim.Bytes)); // One that is in it already is condemned once.
+            victims.AddRange(_evictor.Choose(_capacity / share, Evictor.Evictable)); // One that is in it already is condemned once.
     }
 
     /// <summary>Own Tentative or Creating → Aborted → word and block gone → Free.</summary>

@@ -5,6 +5,7 @@ using FastPlasma.Format;
 using FastPlasma.Inspect;
 using FastPlasma.Native;
 using FastPlasma.Participants;
+using FastPlasma.Waiting;
 using Microsoft.Extensions.Logging;
 
 namespace FastPlasma;
@@ -42,6 +43,7 @@ public sealed unsafe partial class PlasmaStore
             MemoryTotals totals = inspector.Totals();
             MappingUsage usage = MappingUsage.Read(Path.GetFileName(_files.Data.Path));
             IReadOnlyList<ParticipantInfo> participants = inspector.Participants();
+            (int Count, long Bytes, long Since) waiting = SpaceQueue.Sum(_memory);
             return new StoreStats
             {
                 Name = Name,
@@ -57,7 +59,18 @@ public sealed unsafe partial class PlasmaStore
                 CondemnedBytes = totals.CondemnedBytes,
                 EvictableBytes = totals.EvictableBytes,
                 CreatingBytes = totals.CreatingBytes,
+                PinnedBytes = totals.PinnedBytes,
+                KeepBytes = totals.KeepBytes,
+                WaitingCount = waiting.Count,
+                WaitingBytes = waiting.Bytes,
+                WaitingSince = waiting.Count == 0 ? null : StoreInspector.ToTime(waiting.Since),
+                EvictAheadBytes = Math.Max(_memory.Header->EvictAheadBytes, 0),
+                DefaultTimeToLive = _memory.Header->DefaultLifeTicks > 0 ? TimeSpan.FromTicks(_memory.Header->DefaultLifeTicks) : null,
+                DefaultRetention = (Retention)_memory.Header->DefaultRetention,
                 SealedCount = totals.SealedCount,
+                SpilledCount = totals.SpilledCount,
+                SpilledBytes = totals.SpilledBytes,
+                CleanBytes = totals.CleanBytes,
                 CreatingCount = totals.CreatingCount,
                 CondemnedCount = totals.CondemnedCount,
                 ObjectCountMax = ObjectCountMax,
@@ -166,7 +179,15 @@ public sealed unsafe partial class PlasmaStore
             for (int i = 0; i < SlotChunk.CounterCount; i++)
                 sums[i] += Volatile.Read(ref counters[i]);
         }
-        return ToCounts(sums, Volatile.Read(ref block->Recoveries));
+        return ToCounts(sums, Volatile.Read(ref block->Recoveries)) with
+        {
+            Spills = Volatile.Read(ref block->SpillCounts[(int)SpillCounter.Spills]),
+            SpilledBytes = Volatile.Read(ref block->SpillCounts[(int)SpillCounter.SpilledBytes]),
+            Restores = Volatile.Read(ref block->SpillCounts[(int)SpillCounter.Restores]),
+            RestoredBytes = Volatile.Read(ref block->SpillCounts[(int)SpillCounter.RestoredBytes]),
+            SpillErrors = Volatile.Read(ref block->SpillCounts[(int)SpillCounter.SpillErrors]),
+            RestoreErrors = Volatile.Read(ref block->SpillCounts[(int)SpillCounter.RestoreErrors]),
+        };
     }
 
     internal static OperationCounts ToCounts(ReadOnlySpan<ulong> sums, long recoveries) => new()
@@ -185,6 +206,7 @@ public sealed unsafe partial class PlasmaStore
         Deletes = (long)sums[(int)Counter.Deletes],
         Evictions = (long)sums[(int)Counter.Evictions],
         EvictedBytes = (long)sums[(int)Counter.EvictedBytes],
+        Expirations = (long)sums[(int)Counter.Expirations],
         Recoveries = recoveries,
     };
 
@@ -204,7 +226,14 @@ public sealed unsafe partial class PlasmaStore
         Deletes = a.Deletes + sign * b.Deletes,
         Evictions = a.Evictions + sign * b.Evictions,
         EvictedBytes = a.EvictedBytes + sign * b.EvictedBytes,
+        Expirations = a.Expirations + sign * b.Expirations,
         Recoveries = a.Recoveries + sign * b.Recoveries,
+        Spills = a.Spills + sign * b.Spills,
+        SpilledBytes = a.SpilledBytes + sign * b.SpilledBytes,
+        Restores = a.Restores + sign * b.Restores,
+        RestoredBytes = a.RestoredBytes + sign * b.RestoredBytes,
+        SpillErrors = a.SpillErrors + sign * b.SpillErrors,
+        RestoreErrors = a.RestoreErrors + sign * b.RestoreErrors,
     };
 
     private static OperationCounts Subtract(OperationCounts now, OperationCounts before) => Combine(now, before, -1);
@@ -239,6 +268,9 @@ public sealed unsafe partial class PlasmaStore
         text.Append(CultureInfo.InvariantCulture, $"; the largest free run is {r.LargestFreeRunBytes}.");
         if (_options.QuotaBytes is not null && !overQuota)
             text.Append(CultureInfo.InvariantCulture, $" This attachment holds {held} bytes of its quota of {_options.QuotaBytes}.");
+        (int waiters, long wanted, long since) = SpaceQueue.Sum(_memory);
+        if (waiters > 0)
+            text.Append(CultureInfo.InvariantCulture, $" {waiters} creates wait for {wanted} bytes, the first since {StoreInspector.ToTime(since):u}.");
         if (r.ReservationError is not null)
             text.Append(CultureInfo.InvariantCulture, $" The system refused more memory: {r.ReservationError}.");
         foreach (MemoryHolder h in r.Holders.Take(HoldersShown))

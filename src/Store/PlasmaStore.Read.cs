@@ -15,8 +15,8 @@ namespace FastPlasma;
 
 public sealed unsafe partial class PlasmaStore
 {
-    /// <summary>Pins a sealed object for reading. Wait-free; no system call, no allocation, no copy.</summary>
-    /// <returns>False when no sealed object of that id exists now.</returns>
+    /// <summary>Pins a sealed object for reading, from memory only. Wait-free; no system call, no allocation, no copy.</summary>
+    /// <returns>False when no sealed object of that id exists now, or it is on disk: the forms with a timeout bring it back.</returns>
     /// <exception cref="PlasmaException">All pin slots of this process are taken (<see cref="PlasmaStatus.TooManyPins"/>).</exception>
     /// <exception cref="ObjectDisposedException">The store is closed.</exception>
     [MethodImpl(MethodImplOptions.NoInlining)]
@@ -26,12 +26,23 @@ public sealed unsafe partial class PlasmaStore
         try
         {
             PlasmaStatus status = TryPin(thread, id, out obj);
-            return status == PlasmaStatus.Ok || IsMissed(thread, status);
+            return status == PlasmaStatus.Ok || (_hasSpill ? IsFoundLate(thread, status, id, out obj) : IsMissed(thread, status));
         }
         finally
         {
             Leave(thread);
         }
+    }
+
+    /// <summary>As <see cref="IsMissed"/> in a store that spills; true when the object was on its way out and was called back.</summary>
+    [MethodImpl(MethodImplOptions.NoInlining)]
+    private bool IsFoundLate(ThreadSlots thread, PlasmaStatus status, in ObjectId id, out PlasmaObject obj)
+    {
+        ThrowIfForked();
+        obj = default;
+        if (status == PlasmaStatus.NotFound)
+            status = TryPinRescued(thread, id, out obj);
+        return status == PlasmaStatus.Ok || IsMissed(thread, status);
     }
 
     /// <summary>False, or the reason why not even that can be said.</summary>
@@ -43,13 +54,13 @@ public sealed unsafe partial class PlasmaStore
         return status == PlasmaStatus.TooManyPins ? throw _slots.TooManyPins() : false;
     }
 
-    /// <summary>Pins an object, waiting for its seal if need be.</summary>
+    /// <summary>Pins an object, waiting for its seal if need be, and bringing it back from disk if it is there: in the calling thread, once for all who want it at the same time.</summary>
     /// <param name="id">The object.</param>
-    /// <param name="timeout">Longest wait; zero looks once, <see cref="Timeout.InfiniteTimeSpan"/> waits for ever.</param>
+    /// <param name="timeout">Longest wait; zero looks once, and in memory only, <see cref="Timeout.InfiniteTimeSpan"/> waits for ever.</param>
     /// <param name="obj">The pin.</param>
     /// <param name="spin">How long to look again and again before sleeping; costs a core and saves the wake-up.</param>
     /// <param name="cancellationToken">Ends the wait at once.</param>
-    /// <returns><see cref="PlasmaStatus.Ok"/>, <see cref="PlasmaStatus.NotFound"/> (timeout zero), <see cref="PlasmaStatus.Timeout"/> or <see cref="PlasmaStatus.TooManyPins"/>.</returns>
+    /// <returns><see cref="PlasmaStatus.Ok"/>, <see cref="PlasmaStatus.NotFound"/> (timeout zero), <see cref="PlasmaStatus.Timeout"/>, <see cref="PlasmaStatus.NotResident"/> (it is on disk; timeout zero, or it could not be brought back) or <see cref="PlasmaStatus.TooManyPins"/>.</returns>
     /// <exception cref="OperationCanceledException">The token was cancelled.</exception>
     public PlasmaStatus TryGet(in ObjectId id, TimeSpan timeout, out PlasmaObject obj, TimeSpan spin = default, CancellationToken cancellationToken = default)
     {
@@ -61,7 +72,7 @@ public sealed unsafe partial class PlasmaStore
                 return status;
             thread.Count(Counter.GetMisses);
             if (timeout == TimeSpan.Zero)
-                return status;
+                return _hasSpill ? TryPinRescued(thread, id, out obj) : status;
             return WaitFor(thread, id, new Deadline(timeout), spin, out obj, cancellationToken);
         }
         finally
@@ -74,7 +85,7 @@ public sealed unsafe partial class PlasmaStore
 
     /// <summary>As <see cref="TryGet(in ObjectId, TimeSpan, out PlasmaObject, TimeSpan, CancellationToken)"/>, with exceptions.</summary>
     /// <exception cref="TimeoutException">The object was not sealed in time; the message says what is known of it.</exception>
-    /// <exception cref="PlasmaException">All pin slots are taken.</exception>
+    /// <exception cref="PlasmaException">All pin slots are taken; or the object is on disk and could not be brought back (<see cref="PlasmaStatus.NotResident"/>): the message says why, with file and offset where the disk is the reason.</exception>
     public PlasmaObject Get(in ObjectId id, TimeSpan timeout, TimeSpan spin = default, CancellationToken cancellationToken = default)
     {
         PlasmaStatus status = TryGet(id, timeout, out PlasmaObject obj, spin, cancellationToken);
@@ -82,11 +93,12 @@ public sealed unsafe partial class PlasmaStore
         {
             PlasmaStatus.Ok => obj,
             PlasmaStatus.TooManyPins => throw _slots.TooManyPins(),
+            PlasmaStatus.NotResident => throw NotResident(id, timeout),
             _ => throw Late(id, timeout),
         };
     }
 
-    /// <summary>Whether a sealed object of that id exists now. Pins nothing.</summary>
+    /// <summary>Whether a sealed object of that id exists now, in memory or on disk. Pins nothing.</summary>
     public bool Contains(in ObjectId id)
     {
         ThreadSlots thread = Enter();
@@ -104,7 +116,7 @@ public sealed unsafe partial class PlasmaStore
     {
         ObjectIndex.CandidateWalk walk = _index.Walk(_index.HashOf(id));
         while (walk.Next(out IndexWord word, out _))
-            if (ObjectIndex.CarriesId(_memory.Entry(word.Entry), word.Generation, id, out StateWord state) && state.State == ObjectState.Sealed)
+            if (ObjectIndex.CarriesId(_memory.Entry(word.Entry), word.Generation, id, out StateWord state) && state.IsPresent && !IsExpired(state, _memory.Entry(word.Entry)))
                 return true;
         return false;
     }
@@ -175,7 +187,7 @@ public sealed unsafe partial class PlasmaStore
             thread.Count(Counter.Gets);
             thread.Count(Counter.GetBytes, bytes);
             PlasmaObject.Init(out obj, this, entry, _payload + offset, bytes, thread.Slot, sequence);
-            return state.IsEvictable ? Hinted(word.Entry) : PlasmaStatus.Ok;
+            return (state.Value & StateWord.TouchMask) == 0 ? PlasmaStatus.Ok : Touched(thread, word.Entry, sequence, bytes);
         }
 
         // A failed validation is a miss: at that instant the object was gone. Another id behind the same tag: on to the next word.
@@ -192,10 +204,19 @@ public sealed unsafe partial class PlasmaStore
         return PlasmaStatus.TooManyPins;
     }
 
+    /// <summary>A get has found an object that may be evicted, or that expires: leaves a hint, or takes the pin back.</summary>
     [MethodImpl(MethodImplOptions.NoInlining)]
-    private PlasmaStatus Hinted(uint entry)
+    private PlasmaStatus Touched(ThreadSlots thread, uint entry, long sequence, long bytes)
     {
-        Evictor.Hint(_ownHints, entry);
+        var state = new StateWord(Volatile.Read(ref _entries[entry].State)); // Pinned: it keeps generation and flags.
+        if (IsExpired(state, _entries + entry))
+        {
+            thread.Count(Counter.Gets, -1);
+            thread.Count(Counter.GetBytes, -bytes);
+            Withdraw(thread, sequence);
+            return PlasmaStatus.NotFound;
+        }
+        VictimMap.Hint(_ownHints, entry);
         return PlasmaStatus.Ok;
     }
 
@@ -313,10 +334,18 @@ public sealed unsafe partial class PlasmaStore
         }
     }
 
+    private PlasmaException NotResident(in ObjectId id, TimeSpan timeout) => new(
+        PlasmaStatus.NotResident,
+        timeout == TimeSpan.Zero ? $"Object {id} is on disk; a get with a timeout brings it back." : $"Object {id} is on disk and could not be brought back within {timeout}: {DescribeAbsence(id)}.");
+
     private TimeoutException Late(in ObjectId id, TimeSpan timeout) => new($"Object {id} was not sealed within {timeout}: {DescribeAbsence(id)}.");
 
     /// <summary>What is known of an object that this thread has waited for in vain.</summary>
-    internal string DescribeAbsence(in ObjectId id) => DescribeAbsence(id, t_last is { } thread && thread.Owner == this && thread.LateId == id ? thread.LateReason : NodeReason.Unknown);
+    internal string DescribeAbsence(in ObjectId id)
+    {
+        ThreadSlots? thread = t_last is { } last && last.Owner == this && last.LateId == id ? last : null;
+        return thread?.LateText ?? DescribeAbsence(id, thread?.LateReason ?? NodeReason.Unknown);
+    }
 
     /// <summary>What is known of an object that was waited for in vain.</summary>
     private string DescribeAbsence(in ObjectId id, int nodeReason)
@@ -327,8 +356,9 @@ public sealed unsafe partial class PlasmaStore
             string known = "nobody has begun to create it";
             if (_index.TryFindCommitted(id, _index.HashOf(id), out StateWord state, out uint entry))
             {
-                known = state.State == ObjectState.Sealed
-                    ? "it has been sealed since"
+                known = state.IsPresent && IsExpired(state, _memory.Entry(entry)) ? $"it expired at {StoreInspector.ToTime(_memory.Entry(entry)->ExpiresAt):u}"
+                    : state.State == ObjectState.Sealed ? "it has been sealed since"
+                    : state.State == ObjectState.Spilled ? "it is on disk"
                     : $"it is {state.State}, by {DescribeParticipant(state.Participant)}, since {StoreInspector.ToTime(_memory.Entry(entry)->CreatedAt):u}";
             }
             return NodeReason.Describe(nodeReason) is string said ? $"{known}; {said}" : known;

@@ -9,7 +9,7 @@ namespace FastPlasma;
 
 public sealed unsafe partial class PlasmaStore
 {
-    /// <summary>Removes a sealed object: gone for new gets at once; its memory is freed after the last pin. The id may be created again meanwhile.</summary>
+    /// <summary>Removes a sealed object, in memory or on disk: gone for new gets at once; its memory and its copy on disk are freed after the last pin. The id may be created again meanwhile.</summary>
     /// <returns>Ok, NotFound, NotSealed (it is being created) or TooManyPins.</returns>
     public PlasmaStatus Delete(in ObjectId id) => DeleteCore(id, any: true, incarnation: 0);
 
@@ -34,9 +34,11 @@ public sealed unsafe partial class PlasmaStore
                         continue;
                     if (state.State == ObjectState.Creating)
                         result = PlasmaStatus.NotSealed;
-                    if (state.State != ObjectState.Sealed)
+                    if (!state.IsPresent)
                         continue;
-                    // Fixed while the entry is Sealed in this generation, which the condemn's exchange confirms.
+                    if (IsExpired(state, _memory.Entry(word.Entry)))
+                        continue; // Gone; whoever looks for expired objects takes it away.
+                    // Fixed while the object is there in this generation, which the condemn's exchange confirms.
                     if (!any && _memory.Entry(word.Entry)->Incarnation != incarnation)
                         continue;
                     announcement->Since = CoarseClock.UtcTicks;
@@ -74,11 +76,11 @@ public sealed unsafe partial class PlasmaStore
         ThreadSlots thread = Enter();
         try
         {
-            long freed = 0;
+            long freed = ExpireDue(thread);
             while (freed < bytes) // Ends: each round condemns something, or there is nothing left.
             {
-                List<Evictor.Victim> victims = _evictor.Choose(bytes - freed, Evictor.Aim.Bytes);
-                freed += Evict(thread, victims, out int condemned);
+                List<Evictor.Victim> victims = _evictor.Choose(bytes - freed, Evictor.Evictable);
+                freed += Condemn(thread, victims, PlasmaEventKind.Evicted, out int condemned);
                 if (condemned == 0)
                     break;
             }
@@ -105,9 +107,15 @@ public sealed unsafe partial class PlasmaStore
         }
     }
 
-    /// <summary>Condemns victims that are still what they were and that nobody has pinned meanwhile. Returns bytes freed.</summary>
-    private long Evict(ThreadSlots thread, List<Evictor.Victim> victims, out int condemned)
+    /// <summary>Condemns victims that are still what they were: to be evicted, those that nobody has pinned meanwhile; expired, all of them, and those that are read keep their memory until that ends. Returns bytes freed.</summary>
+    private long Condemn(ThreadSlots thread, List<Evictor.Victim> victims, PlasmaEventKind kind, out int condemned)
     {
+        bool evicts = kind == PlasmaEventKind.Evicted;
+        if (evicts && victims.Count > 0 && Volatile.Read(ref _memory.Header->EntryCursor) == 0)
+        {
+            // From now on records are handed out in the order of age. Never 0 again: it only grows.
+            Interlocked.CompareExchange(ref _memory.Header->EntryCursor, (long)ObjectCountMax + thread.EntryCursor, 0);
+        }
         bool costly = _scan.IsCostly; // Read once: what is remembered in this call is finished in this call.
         Span<ulong> batch = stackalloc ulong[16];
         Span<int> slots = stackalloc int[16];
@@ -123,16 +131,17 @@ public sealed unsafe partial class PlasmaStore
                 {
                     Evictor.Victim victim = victims[next++];
                     // Pins of other users were read for the choice; when that is dear it is not done again for each victim: a pin that came since keeps its bytes, as after a delete.
-                    bool pinned = costly ? _scan.IsPinnedInOwn(victim.Generation, victim.Entry) : _scan.IsPinned(victim.Generation, victim.Entry);
+                    bool pinned = evicts && (costly ? _scan.IsPinnedInOwn(victim.Generation, victim.Entry) : _scan.IsPinned(victim.Generation, victim.Entry));
                     if (pinned || !_slots.TryAcquire(thread, out slots[count], out sequences[count]))
                         break;
                     batch[count] = 0;
-                    if (TryCondemn(_slots.Slot(slots[count++]), victim.Entry, victim.Generation, hash: null, PlasmaEventKind.Evicted, out long payloadBytes))
+                    if (TryCondemn(_slots.Slot(slots[count++]), victim.Entry, victim.Generation, hash: null, kind, out long payloadBytes))
                     {
                         batch[count - 1] = BlockOwner.Of(victim.Generation, victim.Entry);
                         condemned++;
-                        thread.Count(Counter.Evictions);
-                        thread.Count(Counter.EvictedBytes, payloadBytes);
+                        thread.Count(evicts ? Counter.Evictions : Counter.Expirations);
+                        if (evicts)
+                            thread.Count(Counter.EvictedBytes, payloadBytes);
                     }
                 }
                 if (!costly)
@@ -170,7 +179,7 @@ public sealed unsafe partial class PlasmaStore
         return !pinned;
     }
 
-    /// <summary>Sealed → Condemned, unpublished, announced as an event. The caller finishes and clears the announcement.</summary>
+    /// <summary>Sealed (or, of a deletion, on disk or between) → Condemned, unpublished, announced as an event. The caller finishes and clears the announcement.</summary>
     /// <remarks><paramref name="hash"/> is that of the entry's id in that generation, if the caller knows it.</remarks>
     private bool TryCondemn(PinSlot* announcement, uint entryIndex, uint generation, ulong? hash, PlasmaEventKind kind, out long payloadBytes)
     {
@@ -181,13 +190,19 @@ public sealed unsafe partial class PlasmaStore
         Interlocked.Exchange(ref announcement->Word, new SlotWord(SlotKind.Condemn, generation, entryIndex).Value);
         // CRASH condemn-announced: the object is still Sealed; recovery asks for a walk in vain.
         FailPoint.Pass("condemn-announced");
-        while (true) // Ends: a failed exchange means that the state changed; only unloads change a Sealed state without ending it.
+        while (true) // Ends: a failed exchange means that the state changed; only moves between memory and disk change it without ending the object, and each takes somebody a look at all slots or an access to the disk.
         {
             var state = new StateWord(Volatile.Read(ref entry->State));
-            if (!state.IsSealed(generation) || (kind == PlasmaEventKind.Evicted && !state.IsEvictable))
+            bool may = kind switch
+            {
+                PlasmaEventKind.Evicted => state.IsSealed(generation) && state.IsEvictable,
+                PlasmaEventKind.Expired => state.Generation == generation && state.IsPresent && IsExpired(state, entry),
+                _ => state.Generation == generation && state.IsPresent,
+            };
+            if (!may)
                 return false;
 
-            // While Sealed in this generation nothing here changes; the exchange below confirms that it still was. OBSERVE seal.
+            // While the object is there in this generation nothing here changes; the exchange below confirms that it still was. OBSERVE seal.
             ObjectId id = entry->Id;
             payloadBytes = entry->PayloadBytes;
             int metadataBytes = entry->UserBytes;

@@ -59,18 +59,24 @@ public sealed unsafe partial class PlasmaStore
         {
             cancellationToken.ThrowIfCancellationRequested();
             PlasmaStatus status = TryMakeReplica(thread, image, needed, out writer);
-            while (status is PlasmaStatus.StoreFull or PlasmaStatus.TooManyObjects && !deadline.HasPassed) // Ends with memory, with the id appearing, with the deadline or a cancellation.
+            if (status is not (PlasmaStatus.StoreFull or PlasmaStatus.TooManyObjects) || deadline.HasPassed)
+                return status;
+            var wait = new SpaceWait(this, needed, deadline);
+            try
             {
-                uint sequence = _waits.Announce(_reclaimer.SpaceWord);
-                status = TryMakeReplica(thread, image, needed, out writer);
-                if (status is not (PlasmaStatus.StoreFull or PlasmaStatus.TooManyObjects))
-                    break;
-                cancellationToken.ThrowIfCancellationRequested();
-                ThrowIfClosing();
-                WaitWords.Sleep(_reclaimer.SpaceWord, sequence, deadline.SliceMs(WaitWords.SliceMs), cancellationToken);
-                cancellationToken.ThrowIfCancellationRequested();
+                do // Ends with memory, with the id appearing, with the deadline or a cancellation.
+                {
+                    cancellationToken.ThrowIfCancellationRequested();
+                    wait.Announce(cancellationToken);
+                    status = TryMakeReplica(thread, image, needed, out writer);
+                }
+                while (status is PlasmaStatus.StoreFull or PlasmaStatus.TooManyObjects && wait.Sleep(cancellationToken));
+                return status;
             }
-            return status;
+            finally
+            {
+                wait.Dispose();
+            }
         }
         finally
         {
@@ -83,7 +89,7 @@ public sealed unsafe partial class PlasmaStore
     private PlasmaStatus TryMakeReplica(ThreadSlots thread, in ObjectImage image, long needed, out ObjectWriter writer)
     {
         // An object without name, type and metadata in a block that has room for them. They come with the image.
-        var options = new ObjectOptions { Retention = image.IsEvictable ? Retention.Evictable : Retention.Keep, Checksum = image.HasChecksum };
+        var options = new ObjectOptions { Retention = image.IsEvictable ? Retention.Evictable : Retention.Keep, Checksum = image.HasChecksum, TimeToLive = image.ExpiresAtTicks == 0 ? Timeout.InfiniteTimeSpan : s_lifeMax };
         PlasmaStatus status = TryMake(
             thread, image.Id, _index.HashOf(image.Id), image.PayloadBytes, needed, SizeClasses.QuantumBytes, nameBytes: 0, typeBytes: 0, options, out writer);
         if (status != PlasmaStatus.Ok)
@@ -93,6 +99,7 @@ public sealed unsafe partial class PlasmaStore
         entry->NameBytes = (ushort)image.NameBytes;
         entry->ContentTypeBytes = (ushort)image.ContentTypeBytes;
         entry->CreatedAt = image.CreatedAtTicks;
+        entry->ExpiresAt = image.ExpiresAtTicks;
         entry->Checksum = image.HasChecksum ? image.Checksum : 0;
         entry->Incarnation = image.Incarnation;
         // CRASH replica-unmarked: an entry in Creating like any other; recovery aborts it.
@@ -177,6 +184,7 @@ public sealed unsafe partial class PlasmaStore
             IsEvictable = state.IsEvictable,
             IsReplica = state.IsReplica,
             CreatedAtTicks = entry->CreatedAt,
+            ExpiresAtTicks = state.Expires ? entry->ExpiresAt : 0,
         };
         if (image.UserBytes < 0 || !StoreMemory.IsInside(address - _payload, image.ImageBytes, _capacity)) // Another writer may have damaged them since the pin's own check.
             throw _memory.Broken("an object has the metadata length", image.TailBytes, MetadataBytesMax);

@@ -81,27 +81,31 @@ public sealed unsafe partial class PlasmaStore
     private PlasmaStatus WaitFor(ThreadSlots thread, in ObjectId id, Deadline deadline, TimeSpan spin, out PlasmaObject obj, CancellationToken cancellationToken)
     {
         NodeAsk ask = default;
+        RestoreAsk restore = default;
         bool found = false;
         try
         {
-            PlasmaStatus status = WaitFor(thread, id, deadline, spin, ref ask, out obj, cancellationToken);
+            PlasmaStatus status = WaitFor(thread, id, deadline, spin, ref ask, ref restore, out obj, cancellationToken);
             found = status == PlasmaStatus.Ok;
             if (status == PlasmaStatus.Timeout)
-                (thread.LateId, thread.LateReason) = (id, ask.Reason(Mailbox));
+                (thread.LateId, thread.LateReason, thread.LateText) = (id, ask.Reason(Mailbox), null);
             return status;
         }
         finally
         {
             ask.End(Mailbox, found);
+            restore.End(Mailbox);
         }
     }
 
     private PlasmaStatus WaitFor(
-        ThreadSlots thread, in ObjectId id, Deadline deadline, TimeSpan spin, ref NodeAsk ask, out PlasmaObject obj, CancellationToken cancellationToken)
+        ThreadSlots thread, in ObjectId id, Deadline deadline, TimeSpan spin, ref NodeAsk ask, ref RestoreAsk restore, out PlasmaObject obj, CancellationToken cancellationToken)
     {
-        ask.Look(Mailbox, id, deadline, NodePriority.Get);
         PlasmaStatus status;
-        if (spin > TimeSpan.Zero)
+        bool away = IsAway(id, out _, out _);
+        if (!away)
+            ask.Look(Mailbox, id, deadline, NodePriority.Get);
+        if (spin > TimeSpan.Zero && !away)
         {
             long spinUntil = Stopwatch.GetTimestamp() + (long)(spin.TotalSeconds * Stopwatch.Frequency);
             do
@@ -120,7 +124,7 @@ public sealed unsafe partial class PlasmaStore
         }
 
         ulong* word = _memory.WaitOf(_index.HashOf(id));
-        while (true) // Ends with the deadline, a cancellation or the seal; each sleep is at most one slice.
+        while (true) // Ends with the deadline, a cancellation, the seal, or the object from disk; each sleep is at most one slice.
         {
             uint sequence = _waits.Announce(word);
             status = TryPin(thread, id, out obj);
@@ -128,9 +132,18 @@ public sealed unsafe partial class PlasmaStore
                 return status;
             cancellationToken.ThrowIfCancellationRequested();
             ThrowIfClosing();
+            if (_hasSpill)
+            {
+                status = TryBring(thread, id, deadline, ref restore, out obj, out bool again, cancellationToken);
+                if (status != PlasmaStatus.NotFound)
+                    return status;
+                if (again && !deadline.HasPassed)
+                    continue; // Another has moved it meanwhile.
+            }
             if (deadline.HasPassed)
-                return PlasmaStatus.Timeout;
-            ask.Look(Mailbox, id, deadline, NodePriority.Get);
+                return DescribeAway(thread, id) ? PlasmaStatus.NotResident : PlasmaStatus.Timeout;
+            if (!_hasSpill || !IsAway(id, out _, out _))
+                ask.Look(Mailbox, id, deadline, NodePriority.Get);
             long before = Environment.TickCount64;
             WaitWords.Sleep(word, sequence, deadline.SliceMs(WaitWords.SliceMs), cancellationToken);
             if (Environment.TickCount64 - before >= WaitWords.SliceMs - 1)
@@ -138,11 +151,22 @@ public sealed unsafe partial class PlasmaStore
         }
     }
 
-    /// <summary>Whoever waits for a creator that has died makes the id free for the next one.</summary>
+    /// <summary>At a deadline: whether the object is there and only its bytes did not come, and then why as far as is known.</summary>
+    private bool DescribeAway(ThreadSlots thread, in ObjectId id)
+    {
+        if (!IsAway(id, out StateWord state, out _))
+            return false;
+        NoteLate(thread, id, Access != StoreAccess.ReadWrite
+            ? "this attachment is read-only, and no writer of the store has brought it"
+            : $"{DescribeParticipant(state.Participant)} has it in hand");
+        return true;
+    }
+
+    /// <summary>Whoever waits for a creator, or for one that moves the object, that has died makes the id free, or the object movable, for the next one.</summary>
     private void RecoverDeadCreator(in ObjectId id)
     {
         if (Access == StoreAccess.ReadWrite && _index.TryFindCommitted(id, _index.HashOf(id), out StateWord state, out _)
-            && state.State is ObjectState.Creating or ObjectState.Tentative && !_participants.IsAlive(state.Participant))
+            && state.State is ObjectState.Creating or ObjectState.Tentative or ObjectState.Unloading or ObjectState.Emptying or ObjectState.Restoring && !_participants.IsAlive(state.Participant))
             _recovery.TryRecover(state.Participant);
     }
 
@@ -156,7 +180,7 @@ public sealed unsafe partial class PlasmaStore
             int found = LookAtAll(ids);
             if (found >= count || timeout == TimeSpan.Zero)
                 return found; // Nobody begins to follow the ring for that.
-            using var follower = new Follower(store, ids, timeout, NodePriority.Wait);
+            using var follower = new Follower(store, ids, new Deadline(timeout), NodePriority.Wait);
             do
             {
                 if (follower.LookAtAll)
@@ -223,9 +247,13 @@ public sealed unsafe partial class PlasmaStore
         }
     }
 
-    private readonly ref struct BatchGet(PlasmaStore store, ThreadSlots thread, Span<PlasmaObject> objects)
+    private ref struct BatchGet(PlasmaStore store, ThreadSlots thread, Span<PlasmaObject> objects)
     {
         private readonly Span<PlasmaObject> _objects = objects;
+        private RestoreAsk[]? _asks;
+        private HashSet<int>? _lost; // On disk, and cannot be brought back.
+
+        private readonly int LostCount => _lost?.Count ?? 0;
 
         internal int Run(ReadOnlySpan<ObjectId> ids, int count, TimeSpan timeout, CancellationToken cancellationToken)
         {
@@ -241,26 +269,66 @@ public sealed unsafe partial class PlasmaStore
                 thread.Count(Counter.GetMisses, ids.Length - found);
                 return found;
             }
-            using var follower = new Follower(store, ids, timeout, NodePriority.Get);
-            do
+            var deadline = new Deadline(timeout);
+            try
             {
-                if (follower.LookAtAll)
+                found += BringAll(ids, count - found, deadline, cancellationToken);
+                if (found >= count || found + LostCount == ids.Length)
+                    return found; // Nobody begins to follow the ring for that, and the rest does not come.
+                using var follower = new Follower(store, ids, deadline, NodePriority.Get);
+                do
                 {
-                    for (int i = 0; i < ids.Length; i++)
-                        found += TryOne(ids, i);
+                    if (follower.LookAtAll)
+                    {
+                        for (int i = 0; i < ids.Length; i++)
+                            found += TryOne(ids, i);
+                        found += BringAll(ids, count - found, deadline, cancellationToken);
+                    }
+                    else
+                    {
+                        foreach (int i in follower.Hits)
+                            found += TryOne(ids, i);
+                    }
                 }
-                else
+                while (found < count && found + LostCount < ids.Length && follower.Next(ids, cancellationToken));
+                return found;
+            }
+            finally
+            {
+                thread.Count(Counter.GetMisses, ids.Length - found);
+                foreach (ref RestoreAsk ask in _asks.AsSpan())
+                    ask.End(store.Mailbox);
+            }
+        }
+
+        /// <summary>Brings objects back from disk, as many as are needed, one after the other.</summary>
+        private int BringAll(ReadOnlySpan<ObjectId> ids, int needed, Deadline deadline, CancellationToken cancellationToken)
+        {
+            int found = 0;
+            for (int i = 0; store._hasSpill && i < ids.Length && found < needed; i++)
+            {
+                if (_objects[i].IsValid || _lost?.Contains(i) == true)
+                    continue;
+                cancellationToken.ThrowIfCancellationRequested();
+                bool again = true;
+                for (int round = 0; again && round < BringRounds; round++)
                 {
-                    foreach (int i in follower.Hits)
-                        found += TryOne(ids, i);
+                    PlasmaStatus status = store.TryPin(thread, ids[i], out _objects[i]);
+                    if (status == PlasmaStatus.NotFound)
+                        status = store.TryBring(thread, ids[i], deadline, ref (_asks ??= new RestoreAsk[ids.Length])[i], out _objects[i], out again, cancellationToken);
+                    else
+                        again = false;
+                    if (status == PlasmaStatus.TooManyPins)
+                        throw store._slots.TooManyPins();
+                    if (status == PlasmaStatus.NotResident)
+                        (_lost ??= []).Add(i);
+                    found += status == PlasmaStatus.Ok ? 1 : 0;
                 }
             }
-            while (found < count && follower.Next(ids, cancellationToken));
-            thread.Count(Counter.GetMisses, ids.Length - found);
             return found;
         }
 
-        private int TryOne(ReadOnlySpan<ObjectId> ids, int i)
+        private readonly int TryOne(ReadOnlySpan<ObjectId> ids, int i)
         {
             if (_objects[i].IsValid)
                 return 0;
@@ -284,10 +352,10 @@ public sealed unsafe partial class PlasmaStore
         private long _lookedAtMs;
         private bool _over;
 
-        internal Follower(PlasmaStore store, ReadOnlySpan<ObjectId> ids, TimeSpan timeout, NodePriority priority)
+        internal Follower(PlasmaStore store, ReadOnlySpan<ObjectId> ids, Deadline deadline, NodePriority priority)
         {
             _store = store;
-            _deadline = new Deadline(timeout);
+            _deadline = deadline;
             _asks = new NodeAsks(store, priority, _deadline);
             _cursor = new EventCursor(store._events); // Before the first look at all, so nothing falls between.
             _nextSame = new int[ids.Length];

@@ -1,5 +1,6 @@
 using FastPlasma.Files;
 using FastPlasma.Participants;
+using FastPlasma.Reclaim;
 using FastPlasma.Waiting;
 
 namespace FastPlasma;
@@ -107,19 +108,75 @@ public sealed unsafe partial class PlasmaStore
     public int Maintain()
     {
         if (Access != StoreAccess.ReadWrite)
+        {
+            if (_participants.Domain != 0)
+                VictimMap.ClearHints(_participants.Own); // Writers read what a reader of another user has read, and cannot clear it.
             return 0;
+        }
         BeginSlowCall();
         try
         {
             int recovered = _recovery.RecoverAll();
             _scan.OpenForeign();
             _reclaimer.FinishAll(null);
+            AdvanceClock();
+            if (Volatile.Read(ref _memory.Header->NextExpiry) <= ExpiryClock)
+                MakeRoomAhead(expire: true, evict: false);
             PopulateAhead();
             return recovered;
         }
         finally
         {
             EndSlowCall();
+        }
+    }
+
+    private int _evictsAhead;
+    private int _aheadIdle;
+
+    /// <summary>Whether creates of this attachment were short of memory lately.</summary>
+    internal bool EvictsAhead => Volatile.Read(ref _evictsAhead) != 0;
+
+    /// <summary>A create was short of memory. True when eviction ahead was not under way, and is to begin.</summary>
+    internal bool TryBeginEvictAhead() => !EvictsAhead && _memory.Header->EvictAheadBytes > 0 && Volatile.Read(ref _memory.Header->EvictableUsed) != 0 && Interlocked.Exchange(ref _evictsAhead, 1) == 0;
+
+    /// <summary>Evicts until so much memory is free as the store is to keep. False once there has been enough, or nothing to evict, for so many times.</summary>
+    internal bool ContinueEvictAhead(int idleMax)
+    {
+        lock (_maintenance)
+        {
+            if (!IsClosing)
+                _aheadIdle = MakeRoomAhead(expire: true, evict: true) > 0 ? 0 : _aheadIdle + 1;
+            if (!IsClosing && _aheadIdle < idleMax)
+                return true;
+            _aheadIdle = 0;
+            Volatile.Write(ref _evictsAhead, 0);
+            return false;
+        }
+    }
+
+    private long MakeRoomAhead(bool expire, bool evict)
+    {
+        ThreadSlots thread = Enter(); // The background thread takes a slot chunk only in processes that need this.
+        try
+        {
+            long freed = expire ? ExpireDue(thread) : 0, target = Math.Min(_memory.Header->EvictAheadBytes, _capacity / 2);
+            const long stepBytes = 4L << 20;
+            while (evict && target > 0 && !IsClosing) // Ends with enough free, or with nothing to evict: each round frees something.
+            {
+                long free = _allocator.FreeBytesByHints();
+                if (free >= target)
+                    break;
+                long now = Condemn(thread, _evictor.Choose(Math.Min(stepBytes, target - free), Evictor.Evictable), PlasmaEventKind.Evicted, out int condemned);
+                freed += now;
+                if (now == 0 || condemned == 0)
+                    break;
+            }
+            return freed;
+        }
+        finally
+        {
+            Leave(thread);
         }
     }
 

@@ -203,9 +203,12 @@ public sealed unsafe partial class PlasmaStore
         var state = new StateWord(Volatile.Read(ref entry->State));
         if (state.HasChecksum && !checksumDone && !state.IsReplica) // A replica's came with it.
             entry->Checksum = Checksum.HashOnly(writer.Base, (nuint)writer.Length, writer.Tail, (nuint)writer.TailBytes);
-        // Who may be evicted is evicted in the order of these times, also when all fall into one period of the clock; nobody asks for the order of the others.
-        ulong order = state.IsEvictable ? Interlocked.Increment(ref _memory.Header->EvictableSeals) : 0;
-        entry->SealedAt = CoarseClock.UtcTicks + (long)(order & CoarseClock.OrderMask);
+        entry->SealedAt = CoarseClock.UtcTicks;
+        long expiresAt = state.Expires ? entry->ExpiresAt : 0;
+        if (state.Expires && !state.IsReplica) // A replica's came with it; else it is the time to live until now.
+            entry->ExpiresAt = expiresAt = DateTime.UtcNow.Ticks + Math.Clamp(expiresAt, 0, s_lifeMax.Ticks);
+        if (state.IsCandidate)
+            _evictor.Map.Add(NumberOf(entry));
         ulong* waitWord = _memory.WaitOf(_index.HashOf(in entry->Id));
         ObjectId id = entry->Id;
         long payloadBytes = writer.Length;
@@ -222,6 +225,8 @@ public sealed unsafe partial class PlasmaStore
 
         // CRASH sealed-unannounced: the object is there, its event and wake are not; recovery wakes everybody, waiters look every slice. From here on the entry may be anybody's.
         FailPoint.Pass("sealed-unannounced");
+        if (state.Expires)
+            LowerNextExpiry(expiresAt);
         _events.Publish(PlasmaEventKind.Sealed, id, payloadBytes, metadataBytes, incarnation);
         _waits.Wake(waitWord);
         Volatile.Write(ref _slots.Slot(slot)->Word, 0);

@@ -8,6 +8,7 @@ using FastPlasma.Native;
 using FastPlasma.Nodes;
 using FastPlasma.Participants;
 using FastPlasma.Reclaim;
+using FastPlasma.Spill;
 using FastPlasma.Waiting;
 
 namespace FastPlasma;
@@ -45,7 +46,9 @@ public sealed unsafe partial class PlasmaStore : IDisposable
     private readonly Reclaimer _reclaimer;
     private readonly BlockAllocator _allocator;
     private readonly Evictor _evictor;
+    private readonly SpaceQueue _spaceQueue;
     private readonly Recovery _recovery;
+    private readonly SpillSpace? _spill;
     private readonly OperationCounts _countsAtAttach;
     private readonly long _capacity;
 
@@ -59,6 +62,9 @@ public sealed unsafe partial class PlasmaStore : IDisposable
     private readonly ulong* _ownHints;
     private readonly uint _account;
     private readonly int _copyThreads;
+
+    /// <summary>Whether objects of this store can be on disk.</summary>
+    private readonly bool _hasSpill;
 
     // Open as long as the first and the last are the same: a fork changes the first in the child, Dispose the last.
     private readonly int* _processMark = ForkMark.Word;
@@ -94,6 +100,7 @@ public sealed unsafe partial class PlasmaStore : IDisposable
             _waits = new WaitWords(memory, _scan);
             _reclaimer = new Reclaimer(memory, participants, _scan, _index, _waits);
             _evictor = new Evictor(memory, participants, _scan);
+            _spaceQueue = new SpaceQueue(memory, participants);
 
             var reserver = new ChunkReserver(
                 files.Data, files.Meta, memory.Geometry.WordsOffset, memory.WriteView,
@@ -104,11 +111,20 @@ public sealed unsafe partial class PlasmaStore : IDisposable
                 memory.WriteView?.TryAdviseHugePages();
             }
 
+            _hasSpill = memory.Header->SpillDirectoryCount > 0;
+            if (files.Spill is not null)
+                _reclaimer.Spill = _spill = new SpillSpace(files.Spill, _reclaimer, participant: -1, isAnonymous: files.Name.Length == 0);
+
             // Two steps: a place is needed before anything can carry its number, and repairing a place needs most of the rest.
             participants.Attach(files.Access, index => Repair(index, reserver));
             _events = new EventRing(memory, _waits, _scan, participants.Index);
             _allocator = new BlockAllocator(memory.Chunks, reserver, _reclaimer, participants.Index);
             _reclaimer.Allocator = _allocator;
+            _spill?.UseAs(participants.Index);
+            if (files.IsNew)
+                _spill?.TakeOver(memory, _index, participants.Index, options.Logger);
+            else if (Access == StoreAccess.ReadWrite)
+                _spill?.TakeBackCatalogs(files.Name, options.Logger);
             _recovery = new Recovery(memory, participants, _scan, _reclaimer, _events, _waits, options.Logger);
             _slots = new SlotTable(participants);
             _scan.OpenForeign();
@@ -127,15 +143,28 @@ public sealed unsafe partial class PlasmaStore : IDisposable
                 // CRASH attach-booted: this boot's number beside the mark that nobody is left, which is true: whoever died here has changed nothing.
                 FailPoint.Pass("attach-booted");
                 CountWriter(memory.Header);
+                AdvanceClock();
             }
             _countsAtAttach = CountsOf(participants.Own);
             _account = (uint)participants.Index + 1 | (uint)participants.Own->AttachCount << 9; // Below 2^9 places; a place's next owner has another account.
-            Maintainer.Register(this);
+            LifeTokens? spiller = Access == StoreAccess.ReadWrite && _spill is not null ? participants.OpenTokens() : null;
+            try
+            {
+                Maintainer.Register(this);
+                if (spiller is not null)
+                    StartSpilling(spiller);
+            }
+            catch
+            {
+                spiller?.Dispose();
+                throw;
+            }
         }
         catch
         {
             GC.SuppressFinalize(this);
             _slots?.GiveSequencesBack();
+            _spill?.Dispose();
             participants?.Dispose();
             memory?.Dispose();
             files.Dispose();
@@ -169,6 +198,9 @@ public sealed unsafe partial class PlasmaStore : IDisposable
     internal ObjectIndex Index => _index;
 
     internal EventRing Events => _events;
+
+    /// <summary>Where objects are written when memory is short; null when the store has no spill directories, or this is a reader of another user.</summary>
+    internal SpillSpace? Spill => _spill;
 
     internal WaitWords Waits => _waits;
 
@@ -235,7 +267,12 @@ public sealed unsafe partial class PlasmaStore : IDisposable
             try
             {
                 if (files.TryPublish())
+                {
+                    // CRASH spill-adopted: the store has the objects of an earlier one, and their catalogue is valid still; the next writer takes it back before it changes anything.
+                    FailPoint.Pass("spill-adopted");
+                    store._spill?.TakeBackCatalogs(store.Name, options.Logger);
                     return store;
+                }
                 store.Dispose();
                 return null;
             }
@@ -259,7 +296,10 @@ public sealed unsafe partial class PlasmaStore : IDisposable
     }
 
     /// <summary>Removes a store's files; false when there was no store. Processes that have it open keep what they have mapped until they detach.</summary>
-    public static bool Destroy(string name, string? directory = null) => StoreFiles.Destroy(name, directory);
+    /// <param name="name">The store.</param>
+    /// <param name="directory">Folder of its files; null is the system's shared memory.</param>
+    /// <param name="keepSpilled">Whether the objects on disk of a persistent store (<see cref="PlasmaOptions.Persist"/>) stay for the next store of that name. Of a store that is not persistent nothing stays.</param>
+    public static bool Destroy(string name, string? directory = null, bool keepSpilled = false) => StoreFiles.Destroy(name, directory, keepSpilled);
 
     /// <summary>Names of the stores in a directory (default: the system's shared memory), sorted.</summary>
     public static IReadOnlyList<string> ListStores(string? directory = null) => StoreFiles.List(directory);
@@ -273,6 +313,7 @@ public sealed unsafe partial class PlasmaStore : IDisposable
             _scan.Dispose();
             _memory.CloseFiles();
             _participants.CloseFiles();
+            _spill?.CloseFiles();
             return;
         }
         if (Interlocked.Exchange(ref _openMark, Closed) == Closed)
@@ -290,6 +331,7 @@ public sealed unsafe partial class PlasmaStore : IDisposable
         // The process may end right after this call, and its background threads at whatever they do: a detaching that they had begun would leave a dead participant. What they do with the store ends first,
         // within milliseconds. Not waited for without end: they call the logger, which may wait for the caller; then they detach later.
         Volatile.Read(ref _asyncWaiters)?.Join(OwnThreadsMs);
+        _spillAhead?.Join(OwnThreadsMs);
         bool alone = _maintenance.TryEnter(OwnThreadsMs);
         try
         {
@@ -443,12 +485,16 @@ public sealed unsafe partial class PlasmaStore : IDisposable
             // CRASH detach-unmarked: no clean shutdown is noted; the next boot refuses a store on disk, as after any death.
             FailPoint.Pass("detach-unmarked");
             if (Access == StoreAccess.ReadWrite)
+            {
                 MarkIfLastWriter();
+                _spill?.LeaveCatalogs(_memory, Name, _options.Logger);
+            }
         }
         finally
         {
             Maintainer.Unregister(this);
             _scan.Dispose();
+            _spill?.Dispose();
             _memory.Dispose();
             _participants.Dispose();
             _slots.GiveSequencesBack();
@@ -490,7 +536,7 @@ public sealed unsafe partial class PlasmaStore : IDisposable
             return;
         }
         for (int i = 0; i < WaitWord.SleepCount; i++)
-            Futex.WakeAll((uint*)_memory.Wait(i)); // Not the doorbell: no reader is a node service.
+            Futex.WakeAll((uint*)_memory.Wait(i)); // Not the doorbell and not the spillers: no reader is a node service, or spills.
     }
 
     /// <summary>Repairs a place that this attachment is about to take over, under its token.</summary>

@@ -252,11 +252,8 @@ public sealed partial class PlasmaNode : IHostedService, IAsyncDisposable, IPeer
     public async Task<IReadOnlyList<ObjectLocation>> LocateAsync(ObjectId id, TimeSpan timeout, CancellationToken cancellationToken = default)
     {
         var locations = new List<ObjectLocation>();
-        if (Store.TryGet(id, out PlasmaObject obj))
-        {
-            locations.Add(new ObjectLocation(Endpoint, obj.Incarnation, IsComplete: true, obj.Length));
-            obj.Dispose();
-        }
+        if (Store.TryDescribe(id, out ObjectImage here))
+            locations.Add(new ObjectLocation(Endpoint, here.Incarnation, IsComplete: true, here.PayloadBytes));
         LocateProbe probe = await ProbeAsync(id, timeout, cancellationToken).ConfigureAwait(false);
         locations.AddRange(probe.Found.Select(static found => new ObjectLocation(found.Peer.Endpoint, found.Record.Incarnation, found.Record.Answer == ObjectAnswer.Complete, found.Record.PayloadBytes)));
         return locations;
@@ -285,6 +282,8 @@ public sealed partial class PlasmaNode : IHostedService, IAsyncDisposable, IPeer
                 return here;
             }
         }
+        if (Store.TryDescribe(id, out ObjectImage image)) // On disk; NotFound if it is deleted at this very moment.
+            return offset >= image.PayloadBytes ? 0 : Store.ReadInto(id, offset, destination.Span);
         long deadline = FetchTable.DeadlineTicks(timeout);
         LocateProbe probe = await ProbeAsync(id, timeout, cancellationToken).ConfigureAwait(false);
         (Peer Peer, ObjectRecord Record)[] found = [.. probe.Found.Where(static found => found.Record.Answer == ObjectAnswer.Complete)];
@@ -470,16 +469,14 @@ public sealed partial class PlasmaNode : IHostedService, IAsyncDisposable, IPeer
         if (_directory is not { KnowsLocations: true } directory)
             return;
         directory.Delete(_tombstones.All().ToArray());
-        LocalObject[] all = [.. Store.List().Where(static info => info.State == ObjectState.Sealed).Select(static info => new LocalObject(info.Id, info.Incarnation, info.PayloadBytes, IsComplete: true))];
+        LocalObject[] all = [.. Store.List().Where(static info => info.IsSealed).Select(static info => new LocalObject(info.Id, info.Incarnation, info.PayloadBytes, IsComplete: true))];
         directory.Announce(all);
     }
 
     void IDirectoryListener.AnnounceAgain(ObjectId id)
     {
-        if (!Store.TryGet(id, out PlasmaObject obj))
-            return;
-        using (obj)
-            _directory!.Announce([new LocalObject(id, obj.Incarnation, obj.Length, IsComplete: true)]);
+        if (Store.TryDescribe(id, out ObjectImage image))
+            _directory!.Announce([new LocalObject(id, image.Incarnation, image.PayloadBytes, IsComplete: true)]);
     }
 
     /// <summary>What was deleted while this node was away goes before anybody can get it here.</summary>
@@ -525,7 +522,7 @@ public sealed partial class PlasmaNode : IHostedService, IAsyncDisposable, IPeer
                 _directory!.Announce([new LocalObject(e.Id, incarnation, e.PayloadBytes, IsComplete: true)]);
                 _replicas!.OnSealed(e.Id);
                 break;
-            case PlasmaEventKind.Evicted:
+            case PlasmaEventKind.Evicted or PlasmaEventKind.Expired: // Copies elsewhere expire by themselves.
                 _directory!.Withdraw([new LocalObject(e.Id, incarnation, e.PayloadBytes, IsComplete: true)]);
                 break;
             case PlasmaEventKind.Deleted:
@@ -546,18 +543,11 @@ public sealed partial class PlasmaNode : IHostedService, IAsyncDisposable, IPeer
     {
         _fetches!.Find(id)?.OnSealedHere();
         List<ServerConnection> waiting = _interests.Take(id);
-        if (waiting.Count == 0 || !Store.TryGet(id, out PlasmaObject obj))
+        if (waiting.Count == 0 || !Store.TryDescribe(id, out ObjectImage image))
             return;
-        using (obj)
-        {
-            ObjectRecord record;
-            unsafe
-            {
-                record = ReplicaImage.ToRecord(Store.ImageOf(obj, out _), ObjectAnswer.Complete);
-            }
-            foreach (ServerConnection connection in waiting)
-                connection.TellAppeared(record);
-        }
+        ObjectRecord record = ReplicaImage.ToRecord(image, ObjectAnswer.Complete);
+        foreach (ServerConnection connection in waiting)
+            connection.TellAppeared(record);
     }
 
     /// <summary>A large object begins to arrive: who waits for it here can take what there is.</summary>

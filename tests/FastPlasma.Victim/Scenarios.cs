@@ -1,4 +1,8 @@
+using FastPlasma.Allocator;
+using FastPlasma.Format;
 using FastPlasma.Nodes;
+using FastPlasma.Participants;
+using FastPlasma.Spill;
 
 namespace FastPlasma.Victim;
 
@@ -49,13 +53,28 @@ internal static class Scenarios
         ["detach-condemned"] = DetachCondemned,
         ["create-store"] = static name => () => GC.KeepAlive(PlasmaStore.Create(name, Geometry)),
         ["destroy-store"] = static name => () => PlasmaStore.Destroy(name),
+        ["trim-spill"] = name => With(name, static store => store.TrimSpill()),
+        ["detach-persistent"] = static name => With(name, static store => store.Dispose()),
+        ["attach-persistent"] = static name => () => GC.KeepAlive(PlasmaStore.Open(name)),
+        ["create-persistent"] = static name => () => GC.KeepAlive(PlasmaStore.Create(name, Geometry with { SpillDirectories = [SpillFolderOf(name)], Persist = true })),
         ["admit"] = name => With(name, static store => store.AdmitReader(ReaderUser)),
         ["trim"] = name => With(name, static store => store.Trim()),
         ["list"] = name => With(name, static store => store.List()),
         ["stat"] = name => With(name, static store => store.Stats()),
         ["verify"] = name => With(name, static store => store.Verify()),
         ["recover"] = name => With(name, static store => store.Maintain()),
+        ["spill"] = name => With(name, static store => store.Unload(Content.FillerBytes * 2)),
+        ["put-spill"] = name => Put(name, Content.Target, Content.EvictingBytes),
+        ["restore"] = name => Wait(name, Content.Target),
+        ["restore-full"] = RestoreInVain,
+        ["restore-deleted"] = RestoreDeleted,
+        ["restore-many"] = GetMany,
+        ["restore-read-only"] = name => Wait(name, Content.Target, StoreAccess.ReadOnly),
+        ["delete-spilled"] = name => Delete(name, Content.Target),
+        ["read-into"] = ReadInto,
+        ["recover-moves"] = name => With(name, static store => store.Maintain()),
         ["hold"] = Hold,
+        ["hold-moves"] = HoldMoves,
     };
 
     /// <summary>Of stores that scenarios create.</summary>
@@ -63,6 +82,9 @@ internal static class Scenarios
     internal const ulong HashSeed = 0x9E3779B97F4A7C15;
 
     internal static PlasmaOptions Geometry { get; } = new() { CapacityBytes = 16 << 20, ObjectCountMax = 256, EventCapacity = 64 };
+
+    /// <summary>The survivor's folder for the store, which has the store's name and something more.</summary>
+    private static string SpillFolderOf(string name) => Directory.GetDirectories(Path.GetTempPath(), name + "*").Single();
 
     private static Action With(string name, Action<PlasmaStore> operation)
     {
@@ -157,9 +179,9 @@ internal static class Scenarios
         return () => store.Delete(target);
     }
 
-    private static Action Wait(string name, string id)
+    private static Action Wait(string name, string id, StoreAccess access = StoreAccess.ReadWrite)
     {
-        PlasmaStore store = PlasmaStore.Open(name);
+        PlasmaStore store = PlasmaStore.Open(name, new PlasmaOptions { Access = access });
         ObjectId target = Content.Id(id);
         return () => store.Get(target, s_patience).Dispose();
     }
@@ -250,6 +272,74 @@ internal static class Scenarios
             subscription.Read(s_patience, out _);
         };
     }
+
+    /// <summary>The survivor's pins leave no memory for it.</summary>
+    private static Action RestoreInVain(string name)
+    {
+        PlasmaStore store = PlasmaStore.Open(name);
+        foreach ((string resident, _) in Content.Residents)
+            store.Get(Content.Id(resident), s_patience);
+        ObjectId target = Content.Id(Content.Target);
+        return () =>
+        {
+            if (store.TryGet(target, TimeSpan.FromMilliseconds(1), out PlasmaObject obj) == PlasmaStatus.Ok)
+                obj.Dispose();
+        };
+    }
+
+    private static Action RestoreDeleted(string name)
+    {
+        PlasmaStore store = PlasmaStore.Open(name);
+        ObjectId target = Content.Id(Content.Target);
+        return () =>
+        {
+            PlasmaObject obj = store.Get(target, s_patience);
+            store.Delete(target);
+            obj.Dispose();
+        };
+    }
+
+    private static Action ReadInto(string name)
+    {
+        PlasmaStore store = PlasmaStore.Open(name);
+        ObjectId target = Content.Id(Content.Target);
+        byte[] part = new byte[1000];
+        return () => store.ReadInto(target, 5000, part);
+    }
+
+    /// <summary>Not attacked: dies at "ready" in the middle of three moves. What is not done by the store's own code is what that leaves behind at its fail points.</summary>
+    private static unsafe Action HoldMoves(string name)
+    {
+        PlasmaStore store = PlasmaStore.Open(name);
+        store.TryGet(Content.Id(Content.Residents[0].Name), out _); // A slot chunk of our own, with pins.
+        Announce(store, slot: 50, Content.Fillers[0], SlotKind.Unload, ObjectState.Emptying);
+        ObjectEntry* restoring = Announce(store, slot: 51, Content.Target, SlotKind.Restore, ObjectState.Restoring);
+        ulong owner = OwnerOf(store, restoring);
+        restoring->Block.Count = 0;
+        if (!store.Allocator.TryAllocate(new BlockCache(), Content.LargeBytes, 64, owner, &restoring->Block, Effort.Normal, out _))
+            throw new InvalidOperationException("There is no memory.");
+        ObjectEntry* copied = Announce(store, slot: 52, Content.Fillers[1], SlotKind.Copy, ObjectState.Sealed);
+        copied->SpillPlace = SpillPlace.Claim(store.Participants.Index).Value;
+        var image = new ObjectImage { Id = copied->Id, PayloadBytes = copied->PayloadBytes, Incarnation = copied->Incarnation };
+        if (!store.Spill!.TryWrite(OwnerOf(store, copied), image, store.Memory.Payload + copied->DataOffset, out _, out SpillError? error))
+            throw new InvalidOperationException(error?.Message);
+        return static () => { };
+    }
+
+    private static unsafe ObjectEntry* Announce(PlasmaStore store, int slot, string name, SlotKind kind, ObjectState state)
+    {
+        ObjectId id = Content.Id(name);
+        if (!store.Index.TryFindCommitted(id, store.Index.HashOf(id), out StateWord before, out uint entry))
+            throw new InvalidOperationException($"'{name}' is not there.");
+        ParticipantTable.Slots(ParticipantTable.Chunk(store.Participants.Own, 0))[slot].Word = new SlotWord(kind, before.Generation, entry).Value;
+        ObjectEntry* at = store.Memory.Entry(entry);
+        if (state != ObjectState.Sealed)
+            at->State = before.With(state, store.Participants.Index).Value;
+        return at;
+    }
+
+    private static unsafe ulong OwnerOf(PlasmaStore store, ObjectEntry* entry) =>
+        BlockOwner.Of(new StateWord(entry->State).Generation, (uint)(entry - store.Memory.Entries));
 
     private static Action DetachCondemned(string name)
     {

@@ -91,6 +91,8 @@ internal sealed unsafe partial class Session
                 return "ok";
             case "join":
                 return _background[a[1]].GetAwaiter().GetResult();
+            case "spill":
+                return RunSpill(a);
             case "put":
                 return $"ok {Store.TryPut(Id(a[1]), Pattern.Of(Int(a[3]), Int(a[2])), Options(a))}";
             case "create":

@@ -80,6 +80,11 @@ internal static unsafe class VectorCheck
             }
             if (SlotScan.HasWord(slots, wanted) != place < SlotChunk.SlotCount)
                 throw new InvalidOperationException($"A word at place {place} of {SlotChunk.SlotCount} is {(place < SlotChunk.SlotCount ? "not found" : "found")}.");
+            SlotKind kind = (SlotKind)random.Next(16);
+            for (int s = 0; s < SlotChunk.SlotCount; s++)
+                slots[s].Word = new SlotWord(s == place ? kind : SlotKind.Own, new SlotWord(wanted).Generation, new SlotWord(wanted).Entry).Value;
+            if (SlotScan.HasKeepingWord(slots, wanted) != (place < SlotChunk.SlotCount && new SlotWord(kind, 1, 0).Keeps))
+                throw new InvalidOperationException($"A word of kind {kind} at place {place} of {SlotChunk.SlotCount} is taken for one that keeps its entry, or the other way round.");
         }
         NativeMemory.AlignedFree(slots);
     }

@@ -223,6 +223,7 @@ struct put_options {
     int alignment = 0;
     bool checksum = false;
     std::optional<timeout> wait_for_memory; /* empty: the store's */
+    std::optional<timeout> time_to_live;    /* from the seal on; empty: the store's */
 
     fp_object_options to_c() const noexcept
     {
@@ -239,6 +240,8 @@ struct put_options {
         options.checksum = checksum ? 1 : 0;
         if (wait_for_memory)
             options.timeout_ms = wait_for_memory->ms();
+        if (time_to_live)
+            options.time_to_live_ms = time_to_live->ms();
         return options;
     }
 };

@@ -13,7 +13,7 @@ from ._async import CallbackSubscription, EventStream
 from ._copies import CopyCounts
 from ._errors import (
     AccessDenied, AlreadySealed, BadFormat, Cancelled, Closed, Exists, FastPlasmaError, Forked, FullReport, InternalError, InvalidArgument, IoError, LibraryNotFound, MemoryHolder, NoMemory, NoStore,
-    NotFound, NotOwner, NotSealed, PickleRefused, Status, StoreFull, Timeout, TooLarge, TooManyObjects, TooManyPins, Unsupported,
+    NotFound, NotOwner, NotResident, NotSealed, PickleRefused, Status, StoreFull, Timeout, TooLarge, TooManyObjects, TooManyPins, Unsupported,
 )
 from ._events import Event, EventKind, Subscription
 from ._ids import IdLike, ObjectId
@@ -29,7 +29,7 @@ __version__ = "0.1.0"
 __all__ = [
     "AccessDenied", "Access", "AlreadySealed", "ArrayWriter", "BadFormat", "CallbackSubscription", "Cancellation", "Cancelled", "Closed", "CopyCounts", "Event", "EventKind", "EventStream", "Exists", "FastPlasmaError",
     "Forked", "FullReport", "HugePages", "IdLike", "InternalError", "InvalidArgument", "IoError", "LibraryNotFound", "LogLevel", "MemoryHolder", "NoMemory", "NoStore", "NotFound", "NotOwner",
-    "NotSealed", "ObjectDetails", "ObjectId", "ObjectInfo", "ObjectOptions", "ObjectState", "ObjectWriter", "OperationCounts", "ParticipantInfo", "PickleRefused",
+    "NotResident", "NotSealed", "ObjectDetails", "ObjectId", "ObjectInfo", "ObjectOptions", "ObjectState", "ObjectWriter", "OperationCounts", "ParticipantInfo", "PickleRefused",
     "PinHolder", "PlasmaObject", "Retention", "Status", "Store", "StoreDetails", "StoreFull", "StoreOptions", "StoreStats", "Subscription", "Timeout", "TooLarge", "TooManyObjects", "TooManyPins", "Unsupported", "VerifyReport",
     "destroy", "library_version", "list_stores",
 ]

@@ -22,6 +22,7 @@ class Status(enum.IntEnum):
     TOO_LARGE = 9
     TIMEOUT = 10
     CLOSED = 11
+    NOT_RESIDENT = 12
     INVALID_ARGUMENT = 100
     IO_ERROR = 101
     ACCESS_DENIED = 102
@@ -148,6 +149,12 @@ class Closed(FastPlasmaError):
     status = Status.CLOSED
 
 
+class NotResident(FastPlasmaError):
+    """The object is on disk and was not brought back into memory: the call does not (timeout 0), or could not."""
+
+    status = Status.NOT_RESIDENT
+
+
 class InvalidArgument(FastPlasmaError, ValueError):
     """An argument is out of range."""
 
@@ -221,7 +228,7 @@ class LibraryNotFound(ImportError):
 CLASS_OF_STATUS: "dict[int, type[FastPlasmaError]]" = {
     c.status: c
     for c in (
-        NotFound, Exists, NotSealed, AlreadySealed, NotOwner, StoreFull, TooManyObjects, TooManyPins, TooLarge, Timeout, Closed, InvalidArgument,
+        NotFound, Exists, NotSealed, AlreadySealed, NotOwner, StoreFull, TooManyObjects, TooManyPins, TooLarge, Timeout, Closed, NotResident, InvalidArgument,
         IoError, AccessDenied, BadFormat, NoStore, Forked, Cancelled, NoMemory, Unsupported, InternalError,
     )
 }

@@ -1,4 +1,4 @@
-"""Events: seals, deletes and evictions, in order."""
+"""Events: seals, deletes, evictions and expiries, in order."""
 
 from __future__ import annotations
 
@@ -21,6 +21,7 @@ class EventKind(enum.IntEnum):
     SEALED = 1
     DELETED = 2
     EVICTED = 3
+    EXPIRED = 4
 
 
 @dataclass(frozen=True)

@@ -19,6 +19,14 @@ class ObjectState(enum.IntEnum):
     SEALED = 4
     CONDEMNED = 5
     """Deleted, but still read."""
+    UNLOADING = 6
+    """On disk, and about to leave memory unless somebody reads it."""
+    SPILLED = 7
+    """On disk; a get with a timeout brings it back."""
+    RESTORING = 8
+    """On its way back from disk."""
+    EMPTYING = 9
+    """On disk; its memory is being freed."""
 
 
 @dataclass(frozen=True)
@@ -44,6 +52,8 @@ class ObjectInfo:
     """Attachments that pin it; ``Store.holders`` says which."""
     name: str
     content_type: str
+    expires_at_ns: int
+    """Since 1970, UTC; 0: never."""
 
 
 @dataclass(frozen=True)
@@ -149,6 +159,23 @@ class StoreStats:
     populated_bytes: int
     meta_bytes_per_object: float
     """Of the store's own memory, per possible object."""
+    pinned_bytes: int
+    """Memory that somebody reads."""
+    keep_bytes: int
+    """Memory that may not be dropped."""
+    waiting_count: int
+    """Creates that wait for memory now; up to 64 are seen."""
+    waiting_bytes: int
+    waiting_since_ns: int
+    """Since when the first of them waits; 0: none."""
+    evict_ahead_bytes: int
+    """Free memory that eviction in the background keeps; 0: none."""
+    default_time_to_live_ms: int
+    """0: no end."""
+    process_expirations: int
+    """Objects whose time to live was over: of this attachment."""
+    store_expirations: int
+    """The same of all processes."""
 
 
 @dataclass(frozen=True)

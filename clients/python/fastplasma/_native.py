@@ -29,7 +29,7 @@ class FpStoreOptions(Structure):
         ("struct_size", c_size_t), ("capacity_bytes", c_int64), ("object_count_max", c_int32), ("huge_pages", c_int32), ("mode", c_uint32),
         ("default_retention", c_int32), ("group", c_char_p), ("populate_ahead_bytes", c_int64), ("event_capacity", c_int32), ("access", c_int32),
         ("directory", c_char_p), ("full_timeout_ms", c_int64), ("quota_bytes", c_int64), ("copy_threads", c_int32), ("reserved", c_int32),
-        ("log", c_void_p), ("log_context", c_void_p),
+        ("log", c_void_p), ("log_context", c_void_p), ("default_time_to_live_ms", c_int64), ("evict_ahead_bytes", c_int64),
     ]
 
 
@@ -43,7 +43,7 @@ class FpObjectOptions(Structure):
     _fields_ = [
         ("struct_size", c_size_t), ("metadata", c_char_p), ("metadata_size", c_size_t), ("name", c_char_p), ("name_size", c_size_t),
         ("content_type", c_char_p), ("content_type_size", c_size_t), ("retention", c_int32), ("alignment", c_int32), ("checksum", c_int32),
-        ("reserved", c_int32), ("timeout_ms", c_int64),
+        ("reserved", c_int32), ("timeout_ms", c_int64), ("time_to_live_ms", c_int64),
     ]
 
 
@@ -77,7 +77,7 @@ class FpObjectInfo(Structure):
     _fields_ = [
         ("struct_size", c_size_t), ("id", c_uint8 * ID_BYTES), ("state", c_int32), ("payload_size", c_int64), ("metadata_size", c_int64), ("block_size", c_int64),
         ("created_at_ns", c_int64), ("sealed_at_ns", c_int64), ("incarnation", c_uint64), ("retention", c_int32), ("creator_process_id", c_int32),
-        ("pin_count", c_int32), ("holder_count", c_int32), ("name", c_char_p), ("content_type", c_char_p),
+        ("pin_count", c_int32), ("holder_count", c_int32), ("name", c_char_p), ("content_type", c_char_p), ("expires_at_ns", c_int64),
     ]
 
 
@@ -105,6 +105,8 @@ class FpStoreStats(Structure):
         ("creating_bytes", c_int64), ("huge_page_bytes", c_int64), ("sealed_count", c_int32), ("creating_count", c_int32), ("condemned_count", c_int32),
         ("object_count_max", c_int32), ("participant_count", c_int32), ("huge_pages", c_int32), ("process", FpOperationCounts), ("store", FpOperationCounts),
         ("populate_target_bytes", c_int64), ("populated_bytes", c_int64), ("meta_bytes_per_object", c_double),
+        ("pinned_bytes", c_int64), ("keep_bytes", c_int64), ("waiting_count", c_int64), ("waiting_bytes", c_int64), ("waiting_since_ns", c_int64),
+        ("evict_ahead_bytes", c_int64), ("default_time_to_live_ms", c_int64), ("process_expirations", c_int64), ("store_expirations", c_int64),
     ]
 
 

@@ -68,6 +68,10 @@ class StoreOptions:
     """Limit of what this attachment creates; none."""
     copy_threads: Optional[int] = None
     """Threads for one put of 16 MiB or more; half of the processors, 2 to 4."""
+    default_time_to_live: Optional[float] = None
+    """Seconds that objects live which say nothing, from their seal on; for ever. Counts only when the store is created, as the next one."""
+    evict_ahead_bytes: Optional[int] = None
+    """Free memory that eviction in the background keeps; a sixty-fourth of 64 MiB or more, at most 128 MiB. -1: none."""
     log: Optional[Callable[[LogLevel, str], None]] = None
     """Called with each line of the store's log, by any thread, until ``close``."""
     allow_pickle: bool = True
@@ -91,6 +95,8 @@ class ObjectOptions:
     """Store an XXH3 of payload and metadata."""
     timeout: Optional[float] = None
     """Seconds to wait for memory; None: the store's ``full_timeout``; ``math.inf`` for ever."""
+    time_to_live: Optional[float] = None
+    """Seconds after its seal in which the object is gone, to a second, never early; None: the store's ``default_time_to_live``; ``math.inf`` for never."""
 
 
 def milliseconds(seconds: Optional[float]) -> int:
@@ -102,10 +108,18 @@ def milliseconds(seconds: Optional[float]) -> int:
     return min(math.ceil(seconds * 1000), (1 << 62))
 
 
+def life_milliseconds(seconds: float) -> int:
+    """A time to live for the library, where 0 would say nothing."""
+    life = milliseconds(seconds)
+    if life == 0:
+        raise ValueError("A time to live is more than 0 seconds.")
+    return life
+
+
 def native_store_options(options: StoreOptions, log: Any) -> Any:
     """fp_store_options; ``log`` is the LogCallback, or None."""
     native = _native.filled(_native.FpStoreOptions, "fp_store_options_init_sized")
-    for name in ("capacity_bytes", "object_count_max", "huge_pages", "mode", "default_retention", "populate_ahead_bytes", "event_capacity", "quota_bytes", "copy_threads"):
+    for name in ("capacity_bytes", "object_count_max", "huge_pages", "mode", "default_retention", "populate_ahead_bytes", "event_capacity", "quota_bytes", "copy_threads", "evict_ahead_bytes"):
         value = getattr(options, name)
         if value is not None:
             setattr(native, name, int(value))
@@ -114,6 +128,8 @@ def native_store_options(options: StoreOptions, log: Any) -> Any:
     native.directory = text(options.directory)
     if options.full_timeout is not None:
         native.full_timeout_ms = milliseconds(options.full_timeout)
+    if options.default_time_to_live is not None:
+        native.default_time_to_live_ms = life_milliseconds(options.default_time_to_live)
     if log is not None:
         native.log = _native.address_of(log)
     return native
@@ -129,6 +145,8 @@ def native_object_options(options: ObjectOptions) -> Any:
     native.retention, native.alignment, native.checksum = int(options.retention), options.alignment, int(options.checksum)
     if options.timeout is not None:
         native.timeout_ms = milliseconds(options.timeout)
+    if options.time_to_live is not None:
+        native.time_to_live_ms = life_milliseconds(options.time_to_live)
     return native
 
 

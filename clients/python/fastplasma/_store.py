@@ -239,7 +239,8 @@ class Store:
         """The value of a sealed object, over the store's memory and without a copy of its bytes: what ``put`` stored, read-only.
 
         Bytes come back as a read-only memoryview, arrays as read-only arrays, pickles as new Python objects whose arrays lie in the store. All of them keep the
-        object pinned as long as they live. ``NotFound`` with timeout 0, else ``Timeout``; ``Cancelled``, ``Closed``, ``TooManyPins``. For ``spin`` seconds it looks again
+        object pinned as long as they live. ``NotFound`` with timeout 0, else ``Timeout``; ``NotResident`` if it is on disk and cannot be
+        brought back (with timeout 0: is not); ``Cancelled``, ``Closed``, ``TooManyPins``. For ``spin`` seconds it looks again
         and again before it sleeps, which costs a core and saves the wake-up.
 
         A pickle can run any code, so get only what writers that you trust have put, or open the store with ``allow_pickle=False``.
@@ -247,7 +248,7 @@ class Store:
         return self._value(self.pin(key, timeout, spin=spin, cancellation=cancellation))
 
     async def get_async(self, key: IdLike, timeout: Optional[float] = None) -> Any:
-        """As ``get`` for asyncio: waits without a thread until the object is sealed. ``NotFound`` with timeout 0, else ``Timeout``; ``Closed``, ``TooManyPins``; at
+        """As ``get`` for asyncio: waits without a thread until the object is sealed. ``NotFound`` with timeout 0, else ``Timeout``; ``NotResident``, ``Closed``, ``TooManyPins``; at
         most 4,095 wait at once (``NoMemory``).
 
         A task that is cancelled (``asyncio.wait_for`` too) ends the wait, and leaves nothing pinned.
@@ -456,7 +457,7 @@ class Store:
     # ---- keeping house -------------------------------------------------------------------------------------------------------------
 
     def evict(self, size: int) -> int:
-        """Drops evictable objects, least recently used first, until so many bytes are free of them. Returns how many were."""
+        """Drops evictable objects that nobody reads until so many bytes are free of them. Returns how many were."""
         return self._amount("fp_evict", ctypes.c_int64, size)
 
     def trim(self) -> int:

@@ -40,7 +40,16 @@ internal static class CreateCommand
 
     private static readonly Option<string?> Group = new("--group") { Description = "Group of the store's files.", HelpName = "GROUP" };
 
-    private static readonly Option<bool> Evictable = new("--evictable") { Description = "Objects that do not say otherwise may be dropped, least recently used first, when memory is short." };
+    private static readonly Option<bool> Evictable = new("--evictable") { Description = "Objects that do not say otherwise may be dropped when memory is short; those that were not read for long go first." };
+
+    private static readonly Option<TimeSpan?> TimeToLive = StoreOptions.TimeToLive("How long objects live that do not say, from their seal on. Default: for ever.");
+
+    private static readonly Option<long?> EvictAhead = new("--evict-ahead")
+    {
+        Description = "Free memory that eviction in the background keeps, so that a put finds room; 0 for none. Default: a sixty-fourth of the capacity from 64 MiB on, at most 128 MiB.",
+        HelpName = "SIZE",
+        CustomParser = static result => Sizes.ParseBytes(result),
+    };
 
     private static readonly Option<long?> Populate = new("--populate")
     {
@@ -49,12 +58,39 @@ internal static class CreateCommand
         CustomParser = static result => Sizes.ParseBytes(result),
     };
 
+    private static readonly Option<string[]> Spill = new("--spill")
+    {
+        Description = "Folders on disk for objects that have no room in memory, separated by commas, best first: the next is taken when one is full or fails.",
+        HelpName = "DIR[,DIR...]",
+        AllowMultipleArgumentsPerToken = false,
+        CustomParser = static result => [.. result.Tokens.SelectMany(static token => token.Value.Split(',', StringSplitOptions.RemoveEmptyEntries))],
+    };
+
+    private static readonly Option<long?> SpillLimit = new("--spill-limit")
+    {
+        Description = "Limit of the disk space of all spill directories together, rounded up to 2 MiB. Default: all but the share that stays free.",
+        HelpName = "SIZE",
+        CustomParser = static result => Sizes.ParseBytes(result),
+    };
+
+    private static readonly Option<double?> SpillReserve = new("--spill-reserve")
+    {
+        Description = "Percent of a spill directory's file system that stay free, 0 to 99. Default 5.",
+        HelpName = "PERCENT",
+    };
+
+    private static readonly Option<bool> Persist = new("--persist")
+    {
+        Description = "Objects on disk outlive the store: after its last process has closed it in order, the next store that is created with the same name and spill directories has them again.",
+    };
+
     internal static Command Create() => new StoreCommand(
         "create", "Create a store. Its content stays until it is destroyed or the machine restarts; no process has to keep running.",
         "fastplasma create --capacity 4GiB",
-        "fastplasma create --store features --capacity 64GiB --huge-pages auto --mode 0660 --group quants --populate 8GiB")
+        "fastplasma create --store features --capacity 64GiB --huge-pages auto --mode 0660 --group quants --populate 8GiB",
+        "fastplasma create --capacity 4GiB --spill /scratch/a,/scratch/b --spill-limit 500GiB --persist")
     {
-        Capacity, Objects, Huge, Mode, Group, Evictable, Populate,
+        Capacity, Objects, Huge, Mode, Group, Evictable, TimeToLive, EvictAhead, Populate, Spill, SpillLimit, SpillReserve, Persist,
     }.Runs(Run);
 
     private static int Run(Call call)
@@ -68,6 +104,15 @@ internal static class CreateCommand
             throw CliException.Usage($"--populate {Sizes.Bytes(populateBytes)} is more than --capacity {Sizes.Bytes(capacityBytes)}");
         if (call.Value(Objects) is < 0 or > StoreGeometry.ObjectCountLimit)
             throw CliException.Usage($"--objects is {call.Value(Objects)}; it has to be 0 (automatic) to {StoreGeometry.ObjectCountLimit}");
+        string[] spill = call.Value(Spill) ?? [];
+        if (spill.Length == 0 && (call.Value(SpillLimit) is not null || call.Value(SpillReserve) is not null || call.Value(Persist)))
+            throw CliException.Usage("--spill-limit, --spill-reserve and --persist mean nothing without --spill");
+        if (call.Value(SpillLimit) is <= 0 or > StoreGeometry.CapacityBytesMax)
+            throw CliException.Usage($"--spill-limit is {call.Value(SpillLimit)} bytes; it has to be 1 to {StoreGeometry.CapacityBytesMax}");
+        if (call.Value(SpillReserve) is < 0 or > 99)
+            throw CliException.Usage($"--spill-reserve is {call.Value(SpillReserve)}; it has to be 0 to 99");
+        if (call.Value(EvictAhead) > capacityBytes / 2)
+            throw CliException.Usage($"--evict-ahead is {Sizes.Bytes(call.Value(EvictAhead)!.Value)}; it has to be at most half of --capacity, {Sizes.Bytes(capacityBytes / 2)}");
         var options = new PlasmaOptions
         {
             CapacityBytes = capacityBytes,
@@ -76,7 +121,14 @@ internal static class CreateCommand
             Group = call.Value(Group),
             Directory = call.Directory,
             DefaultRetention = call.Value(Evictable) ? Retention.Evictable : Retention.Keep,
+            SpillDirectories = spill,
+            SpillBytes = call.Value(SpillLimit),
+            Persist = call.Value(Persist),
+            DefaultTimeToLive = call.Value(TimeToLive),
+            EvictAheadBytes = call.Value(EvictAhead),
         };
+        if (call.Value(SpillReserve) is double percent)
+            options = options with { SpillReserve = percent / 100 };
         if (call.Value(Mode) is not UnixFileMode.None and var mode)
             options = options with { Mode = mode };
 
@@ -84,17 +136,22 @@ internal static class CreateCommand
         if (populateBytes > 0)
             LongWork.Run(call, $"populate {call.StoreName}", progress => Reserve(store, populateBytes, progress));
         StoreStats stats = store.Stats();
+        SpillInfo spilling = store.SpillInfo();
+        foreach (SpillDirectoryInfo directory in spilling.Directories)
+            if (directory.Problem is { } problem)
+                call.Context.Error.WriteLine($"{call.Invoked}: warning: nothing is spilled to {TextTable.Printable(directory.Path)}: {TextTable.Printable(problem)}");
         if (call.Json)
         {
             call.WriteJson(
-                new CreatedJson(stats.Name, stats.Uuid, stats.CapacityBytes, stats.ObjectCountMax, stats.HugePagesAsked, stats.BackedBytes, stats.MetaBytes),
+                new CreatedJson(stats.Name, stats.Uuid, stats.CapacityBytes, stats.ObjectCountMax, stats.HugePagesAsked, stats.BackedBytes, stats.MetaBytes, [.. spilling.Directories.Where(static d => d.File is not null).Select(static d => d.Path)]),
                 CliJson.Documents.CreatedJson);
         }
         else
         {
             call.WriteLine(
                 $"created {stats.Name}: capacity {Sizes.Bytes(stats.CapacityBytes)}, at most {Sizes.Count(stats.ObjectCountMax)} objects, "
-                + $"metadata {Sizes.Bytes(stats.MetaBytes)}, reserved now {Sizes.Bytes(stats.BackedBytes)}");
+                + $"metadata {Sizes.Bytes(stats.MetaBytes)}, reserved now {Sizes.Bytes(stats.BackedBytes)}"
+                + (spilling.Directories.Sum(static d => d.ObjectCount) is > 0 and var there ? $", {Sizes.Count(there)} objects of an earlier store are there again" : ""));
         }
 
         return ExitCodes.Ok;

@@ -7,18 +7,23 @@ internal static class DestroyCommand
 {
     private static readonly Option<bool> Yes = new("--yes", "-y") { Description = "Do not ask." };
 
+    private static readonly Option<bool> KeepSpilled = new("--keep-spilled")
+    {
+        Description = "Leave what a store made with --persist has on disk, for the next one of that name.",
+    };
+
     internal static Command Create() => new StoreCommand(
         "destroy", "Remove a store with all its objects. Processes that are attached keep what they have open until they end.",
         "fastplasma destroy --store features --yes")
     {
-        Yes,
+        Yes, KeepSpilled,
     }.NegativeWhen("declined").Runs(Run);
 
     private static int Run(Call call)
     {
         if (!call.Value(Yes) && !Confirm(call))
             return ExitCodes.Negative;
-        if (!PlasmaStore.Destroy(call.StoreName, call.Directory))
+        if (!PlasmaStore.Destroy(call.StoreName, call.Directory, call.Value(KeepSpilled)))
             throw call.StoreMissing(call.StoreName);
         if (call.Json)
             call.WriteJson(new DestroyedJson(call.StoreName, true), CliJson.Documents.DestroyedJson);

@@ -89,6 +89,7 @@ internal static class GetCommand
             PlasmaStatus.Ok => found,
             PlasmaStatus.NotFound => throw CliException.Of(status, $"no sealed object {key} in store '{store.Name}'"),
             PlasmaStatus.Timeout => throw CliException.Of(status, $"object {key} was not sealed in store '{store.Name}' within {Sizes.Duration(timeout)}: {store.DescribeAbsence(key.Id)}"),
+            PlasmaStatus.NotResident => throw CliException.Of(status, $"object {key} is on disk and was not brought back into memory of store '{store.Name}' within {Sizes.Duration(timeout)}: {store.DescribeAbsence(key.Id)}"),
             PlasmaStatus.TooManyPins => throw CliException.Of(status, "no pin slot of this process is free"),
             _ => throw CliException.Of(status, $"object {key} cannot be read: {status}"),
         };

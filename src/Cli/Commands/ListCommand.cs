@@ -43,12 +43,12 @@ internal static class ListCommand
             return ExitCodes.Ok;
         }
 
-        var table = new TextTable("ID", "NAME", ">SIZE", "STATE", ">AGE", ">PINS", "HOLDERS");
+        var table = new TextTable("ID", "NAME", ">SIZE", "STATE", ">AGE", ">EXPIRES", ">PINS", "HOLDERS");
         foreach (ObjectInfo info in objects)
         {
             table.Add(
                 IdText(call, info), info.Name, Sizes.Bytes(info.PayloadBytes), StateText(info), Sizes.Age(now - info.CreatedAt),
-                Sizes.Count(info.Holders.Sum(static holder => holder.Pins)), HoldersText(info, now));
+                info.ExpiresAt is { } end ? $"in {Sizes.Age(end > now ? end - now : TimeSpan.Zero)}" : "-", Sizes.Count(info.Holders.Sum(static holder => holder.Pins)), HoldersText(info, now));
         }
 
         table.Write(call.Context);
@@ -57,7 +57,7 @@ internal static class ListCommand
 
     private static ObjectJson ToJson(ObjectInfo info, DateTimeOffset now) => new(
         info.Id, info.Name, info.ContentType, info.State, info.Retention, info.PayloadBytes, info.MetadataBytes, info.BlockBytes, info.CreatedAt,
-        info.SealedAt, Math.Max(0, (now - info.CreatedAt).TotalSeconds), info.Incarnation.ToString("x16"), info.IsReplica, info.CreatorProcessId,
+        info.SealedAt, info.ExpiresAt, Math.Max(0, (now - info.CreatedAt).TotalSeconds), info.Incarnation.ToString("x16"), info.IsReplica, info.CreatorProcessId,
         info.Holders.Sum(static holder => holder.Pins), info.Holders);
 
     /// <summary>What the user can type to get the object is always visible: the whole id, or a part of it beside the name.</summary>

@@ -35,7 +35,7 @@ internal static class PushCommand
         NodeEndpoint listen = call.Value(Listen) ?? new NodeEndpoint("127.0.0.1", 0);
         using PlasmaStore store = call.Open(StoreAccess.ReadOnly);
         if (keys.Length == 0)
-            keys = [.. store.List().Where(static info => info.State == ObjectState.Sealed).Select(static info => new ObjectKey(info.Id, info.Id.ToString()))];
+            keys = [.. store.List().Where(static info => info.IsSealed).Select(static info => new ObjectKey(info.Id, info.Id.ToString()))];
         using NodeAccess access = NodeAccess.ToServiceOrOwn(call, store, listen, [to], "");
         if (access.IsOwn && listen.IsLoopback && !to.IsLoopback)
             throw CliException.Usage($"{to} takes the objects from here and cannot reach {listen.Host}; say --listen with an address of this machine, or run 'fastplasma serve'");

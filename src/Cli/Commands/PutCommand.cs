@@ -29,6 +29,8 @@ internal static class PutCommand
 
     private static readonly Option<bool> Evictable = new("--evictable") { Description = "The object may be dropped when memory is short." };
 
+    private static readonly Option<TimeSpan?> TimeToLive = StoreOptions.TimeToLive("How long the object lives from its seal on. Default: as the store says.");
+
     private static readonly Option<bool> Checksum = new("--checksum") { Description = "Store a checksum at seal, which verify compares." };
 
     private static readonly Option<TimeSpan?> Timeout = StoreOptions.Timeout("How long to wait for memory when the store is full. Default: not at all.");
@@ -38,7 +40,7 @@ internal static class PutCommand
         "fastplasma put model.bin",
         "gzip -dc ticks.gz | fastplasma put --name ticks --checksum -")
     {
-        Files, Id, Name, Evictable, Checksum, Timeout,
+        Files, Id, Name, Evictable, TimeToLive, Checksum, Timeout,
     }.NegativeWhen("the id exists already").Runs(Run);
 
     private static int Run(Call call)
@@ -158,6 +160,7 @@ internal static class PutCommand
     private static ObjectOptions OptionsOf(Call call, string name) => new()
     {
         Name = name,
+        TimeToLive = call.Value(TimeToLive),
         Retention = call.Value(Evictable) ? Retention.Evictable : null,
         Checksum = call.Value(Checksum),
         Timeout = call.Value(Timeout),

@@ -45,17 +45,26 @@ internal static class StatCommand
         yield return ("waste", $"{Sizes.Bytes(stats.WasteBytes)} ({Percent(stats.WasteBytes, stats.UsedBytes)} of used), free in slabs {Sizes.Bytes(stats.SlabFreeBytes)}");
         yield return ("largest free run", Sizes.Bytes(stats.LargestFreeRunBytes));
         yield return ("objects", $"{Sizes.Count(stats.SealedCount)} sealed, {Sizes.Count(stats.CreatingCount)} being created, {Sizes.Count(stats.CondemnedCount)} condemned; at most {Sizes.Count(stats.ObjectCountMax)}");
-        yield return ("evictable", Sizes.Bytes(stats.EvictableBytes));
+        yield return ("evictable", $"{Sizes.Bytes(stats.EvictableBytes)}; {Sizes.Bytes(stats.KeepBytes)} to keep; {Sizes.Bytes(stats.PinnedBytes)} pinned by readers");
+        yield return ("queue", Queue(stats, DateTimeOffset.UtcNow));
+        yield return ("defaults", $"{(stats.DefaultRetention == Retention.Evictable ? "evictable" : "keep")}, time to live {(stats.DefaultTimeToLive is { } life ? Sizes.Duration(life) : "for ever")}, "
+            + $"evict ahead {(stats.EvictAheadBytes == 0 ? "off" : Sizes.Bytes(stats.EvictAheadBytes))}");
         yield return ("being created", Sizes.Bytes(stats.CreatingBytes));
         yield return ("condemned", $"{Sizes.Bytes(stats.CondemnedBytes)} deleted or evicted, still read");
         yield return ("metadata", $"{Sizes.Bytes(stats.MetaBytes)}, {Sizes.Digits(stats.MetaBytesPerObject)} B per possible object");
         yield return ("huge pages", $"asked {stats.HugePagesAsked.ToString().ToLowerInvariant()}, got {Sizes.Bytes(stats.HugePageBytes)} in 2 MiB pages");
         yield return ("populate", stats.PopulateTargetBytes == 0 ? "off" : $"{Sizes.Bytes(stats.PopulatedBytes)} of {Sizes.Bytes(stats.PopulateTargetBytes)}");
         yield return ("evictions", $"{Sizes.Count(stats.Store.Evictions)} ({Sizes.Bytes(stats.Store.EvictedBytes)})");
+        yield return ("expirations", Sizes.Count(stats.Store.Expirations));
         yield return ("get misses", Sizes.Count(stats.Store.GetMisses));
         yield return ("deletes, aborts", $"{Sizes.Count(stats.Store.Deletes)}, {Sizes.Count(stats.Store.Aborts)}");
         yield return ("recoveries", $"{Sizes.Count(stats.Store.Recoveries)} of dead processes");
     }
+
+    /// <summary>Who waits for memory.</summary>
+    internal static string Queue(StoreStats stats, DateTimeOffset now) => stats.WaitingSince is not { } since
+        ? "nobody waits for memory"
+        : $"{Sizes.Count(stats.WaitingCount)} creates wait for {Sizes.Bytes(stats.WaitingBytes)}, the first for {Sizes.Age(now - since)}";
 
     /// <summary>How many copies each operation made: the question that the product answers.</summary>
     internal static TextTable Copies(OperationCounts counts)

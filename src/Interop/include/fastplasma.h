@@ -81,6 +81,7 @@ typedef enum fp_status {
     FP_TOO_LARGE = 9,          /* the object can never fit into this store */
     FP_TIMEOUT = 10,           /* the deadline passed */
     FP_CLOSED = 11,            /* the writer, object, subscription, cancellation or store was sealed, released or closed before */
+    FP_NOT_RESIDENT = 12,      /* the object is on disk, and was not brought back: the call does not (timeout 0), or could not; fp_last_error says why */
     FP_INVALID_ARGUMENT = 100, /* an argument is NULL, out of range, or no handle */
     FP_IO_ERROR = 101,         /* the system refused files or memory */
     FP_ACCESS_DENIED = 102,    /* the user is neither writer nor admitted reader, or the attachment is read-only */
@@ -155,6 +156,8 @@ typedef struct fp_store_options {
     int32_t reserved;             /* 0 */
     fp_log_callback log;          /* NULL: nothing is logged */
     void *log_context;
+    int64_t default_time_to_live_ms; /* of objects that do not say, from their seal on; 0: no end. Counts only when the store is created, as the next one. */
+    int64_t evict_ahead_bytes;    /* free memory that eviction in the background keeps; 0: a sixty-fourth of 64 MiB or more, at most 128 MiB; -1: none */
 } fp_store_options;
 
 /* Sets the defaults. The function with a size is for languages without headers: it sets so many bytes and no more. */
@@ -201,7 +204,7 @@ fp_status fp_admit_reader(fp_store *store, const char *user);
 /* Finish what dead processes left, now instead of within a second: *recovered (may be NULL) is how many. */
 fp_status fp_maintain(fp_store *store, int32_t *recovered);
 
-/* Drops evictable objects, least recently used first, until so many bytes are free of them. */
+/* Drops evictable objects that nobody reads until so many bytes are free of them; those that were not read for long go first. */
 fp_status fp_evict(fp_store *store, int64_t bytes, int64_t *evicted_bytes);
 
 /* Gives memory that no object uses back to the system. */
@@ -222,6 +225,7 @@ typedef struct fp_object_options {
     int32_t checksum;          /* not 0: store an XXH3 of payload and metadata */
     int32_t reserved;          /* 0 */
     int64_t timeout_ms;        /* for memory; -2: the store's full_timeout_ms */
+    int64_t time_to_live_ms;   /* after its seal the object is gone in so long, to a second, never early; 0: the store's default_time_to_live_ms; FP_INFINITE: never */
 } fp_object_options;
 
 void fp_object_options_init_sized(fp_object_options *options, size_t struct_size);
@@ -282,10 +286,10 @@ typedef struct fp_wait_options {
 void fp_wait_options_init_sized(fp_wait_options *options, size_t struct_size);
 static inline void fp_wait_options_init(fp_wait_options *options) { fp_wait_options_init_sized(options, sizeof(fp_wait_options)); }
 
-/* Pins an object if it is sealed now: FP_NOT_FOUND, FP_TOO_MANY_PINS. Wait-free. */
+/* Pins an object if it is sealed and in memory now: FP_NOT_FOUND (also when it is on disk: fp_get with a timeout brings it back), FP_TOO_MANY_PINS. Wait-free. */
 fp_status fp_try_get(fp_store *store, const fp_id *id, fp_object *object);
 
-/* Pins an object, waiting for its seal if need be: FP_NOT_FOUND (timeout 0), FP_TIMEOUT, FP_CANCELLED, FP_CLOSED, FP_TOO_MANY_PINS. */
+/* Pins an object, waiting for its seal if need be, and bringing it back from disk: FP_NOT_FOUND (timeout 0), FP_TIMEOUT, FP_NOT_RESIDENT, FP_CANCELLED, FP_CLOSED, FP_TOO_MANY_PINS. */
 fp_status fp_get(fp_store *store, const fp_id *id, int64_t timeout_ms, const fp_wait_options *wait, fp_object *object);
 
 /* Pins up to count objects, waiting until needed of them are there; *found (may be NULL) is how many are. Those that are not have data NULL. FP_TIMEOUT if fewer than needed
@@ -345,17 +349,17 @@ fp_status fp_cancellation_free(fp_cancellation *cancellation);
 
 typedef struct fp_subscription fp_subscription; /* a place in the store's event order; one thread at a time */
 
-enum { FP_SEALED = 1, FP_DELETED = 2, FP_EVICTED = 3 };
+enum { FP_SEALED = 1, FP_DELETED = 2, FP_EVICTED = 3, FP_EXPIRED = 4 };
 
 typedef struct fp_event {
     fp_id id;
-    int32_t kind;           /* FP_SEALED, FP_DELETED or FP_EVICTED */
+    int32_t kind;           /* FP_SEALED, FP_DELETED, FP_EVICTED or FP_EXPIRED */
     int64_t payload_size;
     int64_t metadata_size;
     int64_t sequence;       /* rises from event to event */
 } fp_event;
 
-/* Follows seals, deletes and evictions from now on. A reader that lags behind more than event_capacity loses the oldest. */
+/* Follows seals, deletes, evictions and expiries from now on. A reader that lags behind more than event_capacity loses the oldest. */
 fp_status fp_subscribe(fp_store *store, fp_subscription **subscription);
 
 /* The next event: FP_TIMEOUT (also with timeout 0, if there is none now), FP_CANCELLED, FP_CLOSED. */
@@ -376,6 +380,7 @@ fp_status fp_unsubscribe(fp_subscription *subscription);
 /* ---- looking in ---------------------------------------------------------------------------------------------------------------- */
 
 enum { FP_STATE_CREATING = 3, FP_STATE_SEALED = 4, FP_STATE_CONDEMNED = 5 }; /* being created, sealed, deleted but still read */
+enum { FP_STATE_UNLOADING = 6, FP_STATE_SPILLED = 7, FP_STATE_RESTORING = 8, FP_STATE_EMPTYING = 9 }; /* sealed, and leaving memory, on disk, coming back, leaving memory for good */
 
 typedef struct fp_object_info {
     size_t struct_size;
@@ -393,6 +398,7 @@ typedef struct fp_object_info {
     int32_t holder_count;         /* attachments that pin it; fp_list_holders says which */
     const char *name;             /* valid during the callback, ends with NUL */
     const char *content_type;
+    int64_t expires_at_ns;        /* since 1970, UTC; 0: never */
 } fp_object_info;
 
 /* Return 0 to go on, anything else to stop. */
@@ -444,6 +450,12 @@ typedef struct fp_store_stats {
     int64_t populate_target_bytes;    /* what is being populated ahead, 0: nothing */
     int64_t populated_bytes;          /* and how much of it is */
     double meta_bytes_per_object;     /* of the store's own memory, per possible object */
+    int64_t pinned_bytes, keep_bytes; /* memory that somebody reads; memory that may not be dropped */
+    int64_t waiting_count, waiting_bytes; /* creates that wait for memory now (up to 64 are seen), and what they want */
+    int64_t waiting_since_ns;         /* since when the first of them waits; 0: none */
+    int64_t evict_ahead_bytes;        /* free memory that eviction in the background keeps; 0: none */
+    int64_t default_time_to_live_ms;  /* 0: no end */
+    int64_t process_expirations, store_expirations; /* objects whose time to live was over: of this attachment, of all */
 } fp_store_stats;
 
 fp_status fp_stats(fp_store *store, fp_store_stats *stats);

@@ -21,14 +21,17 @@ public enum ObjectState
     /// <summary>Deleted or evicted; memory is kept for those who still read it.</summary>
     Condemned = 5,
 
-    /// <summary>On its way to disk (reserved).</summary>
+    /// <summary>On disk and still in memory, which is taken away unless somebody reads it at this very moment.</summary>
     Unloading = 6,
 
-    /// <summary>On disk (reserved).</summary>
+    /// <summary>On disk; a get with a timeout brings it back.</summary>
     Spilled = 7,
 
-    /// <summary>On its way back from disk (reserved).</summary>
+    /// <summary>On its way back from disk.</summary>
     Restoring = 8,
+
+    /// <summary>On disk; its memory is being freed.</summary>
+    Emptying = 9,
 }
 
 /// <summary>One attachment that reads an object.</summary>
@@ -63,6 +66,12 @@ public sealed record ObjectInfo
     /// <summary>Memory taken, in bytes.</summary>
     public required long BlockBytes { get; init; }
 
+    /// <summary>Whether it is sealed and can be got: in memory, on disk or between.</summary>
+    public bool IsSealed => State is ObjectState.Sealed or ObjectState.Unloading or ObjectState.Emptying or ObjectState.Spilled or ObjectState.Restoring;
+
+    /// <summary>Whether its bytes are on disk: besides memory while <see cref="State"/> is Sealed, else only there, and then <see cref="BlockBytes"/> is 0 and <see cref="Name"/> and <see cref="ContentType"/> are empty.</summary>
+    public bool IsOnDisk { get; init; }
+
     /// <summary>When its creation began, to 0.1 s.</summary>
     public required DateTimeOffset CreatedAt { get; init; }
 
@@ -71,6 +80,9 @@ public sealed record ObjectInfo
 
     /// <summary>What may happen to it when memory is short.</summary>
     public required Retention Retention { get; init; }
+
+    /// <summary>When it is gone by itself; null for never, and before it is sealed.</summary>
+    public DateTimeOffset? ExpiresAt { get; init; }
 
     /// <summary>Unique number of this creation of the id.</summary>
     public required ulong Incarnation { get; init; }
@@ -145,8 +157,29 @@ public sealed record OperationCounts
     /// <summary>Payload bytes evicted.</summary>
     public long EvictedBytes { get; init; }
 
+    /// <summary>Objects removed because their time to live was over.</summary>
+    public long Expirations { get; init; }
+
     /// <summary>Recoveries of dead participants.</summary>
     public long Recoveries { get; init; }
+
+    /// <summary>Copies of objects written to disk.</summary>
+    public long Spills { get; init; }
+
+    /// <summary>Payload bytes of those.</summary>
+    public long SpilledBytes { get; init; }
+
+    /// <summary>Objects brought back from disk.</summary>
+    public long Restores { get; init; }
+
+    /// <summary>Payload bytes of those.</summary>
+    public long RestoredBytes { get; init; }
+
+    /// <summary>Copies that could not be written.</summary>
+    public long SpillErrors { get; init; }
+
+    /// <summary>Objects that could not be brought back because of the disk: missing, damaged or unreadable.</summary>
+    public long RestoreErrors { get; init; }
 }
 
 /// <summary>Numbers of a store at one moment. Byte figures are sums over a walk, so they may be off by what changed during it.</summary>
@@ -191,11 +224,44 @@ public sealed record StoreStats
     /// <summary>Memory that eviction could free if nobody reads it.</summary>
     public required long EvictableBytes { get; init; }
 
+    /// <summary>Memory of objects that somebody reads.</summary>
+    public long PinnedBytes { get; init; }
+
+    /// <summary>Memory of sealed objects that may not be dropped.</summary>
+    public long KeepBytes { get; init; }
+
+    /// <summary>Creates that wait for space now; up to 64 are seen.</summary>
+    public int WaitingCount { get; init; }
+
+    /// <summary>Memory that they want.</summary>
+    public long WaitingBytes { get; init; }
+
+    /// <summary>Since when the first of them waits; null when there is none.</summary>
+    public DateTimeOffset? WaitingSince { get; init; }
+
+    /// <summary>Free memory that eviction in the background keeps; 0 when it does not.</summary>
+    public long EvictAheadBytes { get; init; }
+
+    /// <summary>Time to live of objects that do not say; null for none.</summary>
+    public TimeSpan? DefaultTimeToLive { get; init; }
+
+    /// <summary>Retention of objects that do not say.</summary>
+    public Retention DefaultRetention { get; init; }
+
     /// <summary>Memory of objects that are being written.</summary>
     public required long CreatingBytes { get; init; }
 
-    /// <summary>Sealed objects.</summary>
+    /// <summary>Sealed objects, in memory or on disk.</summary>
     public required int SealedCount { get; init; }
+
+    /// <summary>Sealed objects that are on disk and not in memory.</summary>
+    public int SpilledCount { get; init; }
+
+    /// <summary>Payload and metadata bytes of those.</summary>
+    public long SpilledBytes { get; init; }
+
+    /// <summary>Memory of sealed objects that are on disk too: it can be taken without writing anything.</summary>
+    public long CleanBytes { get; init; }
 
     /// <summary>Objects being written.</summary>
     public required int CreatingCount { get; init; }
@@ -274,6 +340,9 @@ public enum PlasmaEventKind
 
     /// <summary>An object was dropped for memory.</summary>
     Evicted = 3,
+
+    /// <summary>An object's time to live is over. Gets have missed it for up to a second before this event.</summary>
+    Expired = 4,
 }
 
 /// <summary>One change of the set of sealed objects.</summary>

@@ -32,7 +32,7 @@ public enum Retention
     /// <summary>Stays until somebody deletes it.</summary>
     Keep = 0,
 
-    /// <summary>May be dropped, least recently used first, when nobody reads it and memory is needed.</summary>
+    /// <summary>May be dropped when nobody reads it and memory is needed; those that were not read for long go first (docs/eviction.md).</summary>
     Evictable = 1,
 }
 
@@ -63,6 +63,13 @@ public sealed record PlasmaOptions
     /// <summary>Retention of objects that do not say. Default <see cref="Retention.Keep"/>.</summary>
     public Retention DefaultRetention { get; init; }
 
+    /// <summary>Time to live of objects that do not say, counted from the seal; null (default) for no end.</summary>
+    public TimeSpan? DefaultTimeToLive { get; init; }
+
+    /// <summary>Free payload memory that background threads of writers keep by evicting ahead of need once the store has been full, in bytes; null (default) is 0 below 64 MiB of capacity and a
+    /// sixty-fourth of it from there on, 128 MiB at most. Objects go that much earlier than they would have to, and a put finds memory instead of making room first.</summary>
+    public long? EvictAheadBytes { get; init; }
+
     /// <summary>Payload memory that a background thread of this attachment keeps reserved and ready ahead of need, in bytes; null (default) is 0 below 4 GiB of capacity and 128 MiB from there on.</summary>
     public long? PopulateAheadBytes { get; init; }
 
@@ -73,13 +80,27 @@ public sealed record PlasmaOptions
     public TimeSpan FullTimeout { get; init; }
 
     /// <summary>Memory that objects created through this attachment may take together, in bytes; null (default) for no limit but the store's. An attachment over its quota evicts its own
-    /// evictable objects, least recently used first, and never another's; when that is not enough, creates answer StoreFull. Counted again when reached, so creates that run at the same
+    /// evictable objects and never another's; when that is not enough, creates answer StoreFull. Counted again when reached, so creates that run at the same
     /// moment may pass it by their own size.</summary>
     public long? QuotaBytes { get; init; }
 
     /// <summary>How many threads copy one put of 16 MiB or more without checksum: the caller, and threads of the pool as far as they are free; 1 to 64. 0 (default) takes half of the processors, at least 2 and at most 4,
     /// and never more than there are. 1 keeps every put on the thread that calls.</summary>
     public int CopyThreads { get; init; }
+
+    /// <summary>Folders on disk to which objects are written that must not be lost when memory is short; the first that works is taken, the next when it fails or is full. Empty (default): the store spills nothing. At most 16, each named
+    /// once; counts at creation, and every attachment uses them. A folder that cannot be used at creation is left out by this store for good, with a warning; it is an error only when none can be used.</summary>
+    public IReadOnlyList<string> SpillDirectories { get; init; } = [];
+
+    /// <summary>Limit of the disk space of all spill directories together in bytes, rounded up to 2 MiB; null (default) for no limit but <see cref="SpillReserve"/>. Counts at creation.</summary>
+    public long? SpillBytes { get; init; }
+
+    /// <summary>Share of a spill directory's file system that stays free: nothing is spilled there that would leave less, 0 to 0.99. Default 0.05. Counts at creation.</summary>
+    public double SpillReserve { get; init; } = 0.05;
+
+    /// <summary>Whether the objects on disk outlive the store: when its last writer has left, a catalogue of them stays in the spill directories, and the next store that is created with the same name, folder and spill directories has them again.
+    /// Objects that are in memory only are not among them. Counts at creation.</summary>
+    public bool Persist { get; init; }
 
     /// <summary>Seed of the index's hash at creation; null (default) is a random one, so that nobody can aim ids at one place. For attacks that must find the same collisions each time.</summary>
     internal ulong? HashSeed { get; init; }
@@ -102,6 +123,10 @@ public readonly ref struct ObjectOptions
 
     /// <summary>Null takes the store's default.</summary>
     public Retention? Retention { get; init; }
+
+    /// <summary>How long the object lives after its seal: then it is gone for every call, as if it were deleted. Precise to a second, never early; by the machine's clock, so a clock that is set moves the end. Null takes the
+    /// store's default, <see cref="Timeout.InfiniteTimeSpan"/> is no end; else above zero and at most 100 years. Copies on other nodes end at the same moment, by their clocks.</summary>
+    public TimeSpan? TimeToLive { get; init; }
 
     /// <summary>Address alignment of the payload in bytes: 64 (and 4,096 from 32 KiB on) when 0; else 64, 4,096 or 2,097,152.</summary>
     public int AlignmentBytes { get; init; }

@@ -38,6 +38,9 @@ public enum PlasmaStatus
 
     /// <summary>The writer was sealed, aborted or disposed before.</summary>
     Closed = 11,
+
+    /// <summary>The object is on disk, and was not brought back: the call does not (timeout zero), or could not.</summary>
+    NotResident = 12,
 }
 
 /// <summary>A store operation failed; <see cref="Status"/> says how, the message with which numbers.</summary>

@@ -2,6 +2,7 @@ using System.Text;
 using FastPlasma.Allocator;
 using FastPlasma.Format;
 using FastPlasma.Native;
+using FastPlasma.Spill;
 using Microsoft.Extensions.Logging;
 
 namespace FastPlasma.Files;
@@ -42,6 +43,12 @@ internal sealed unsafe class StoreFiles : IDisposable
 
     internal required StoreAccess Access { get; init; }
 
+    /// <summary>Spill files, which the spill space takes over; null when the store has none, and for readers of other users, who have no rights to them.</summary>
+    internal SpillFiles? Spill { get; init; }
+
+    /// <summary>Whether these files were made by this attachment and have no name yet.</summary>
+    internal bool IsNew => _building is not null;
+
     /// <summary>Default folder, and rules for another: absolute form, must exist. Payload goes to the second folder.</summary>
     internal static (string Meta, string Data) Resolve(string? directory)
     {
@@ -78,9 +85,10 @@ internal sealed unsafe class StoreFiles : IDisposable
             return null;
 
         SharedFile? data = null, pins = null, locks = null;
+        SpillFiles? spill = null;
         try
         {
-            StoreGeometry geometry = CheckMeta(meta, out Guid uuid, out string dataDirectory, out DomainRecord[] domains);
+            StoreGeometry geometry = CheckMeta(meta, out Guid uuid, out string dataDirectory, out DomainRecord[] domains, out int spillDirectoryCount);
             int domain = 0;
             if (!writable)
             {
@@ -98,7 +106,9 @@ internal sealed unsafe class StoreFiles : IDisposable
                 throw new PlasmaFormatException($"{data.Path} is {data.Facts().SizeBytes} bytes long, the store's header says {geometry.CapacityBytes}.");
             pins = OpenPart(directory, StoreNames.Pins(name, uuid, suffix), writable: true);
             locks = OpenPart(directory, StoreNames.Lock(name, uuid, suffix), writable: true);
-            return new StoreFiles(name, directory, meta, data, geometry, uuid) { Pins = pins, Lock = locks, Domain = domain, Access = options.Access };
+            if (domain == 0 && spillDirectoryCount > 0)
+                spill = SpillFiles.Open(directory, name, uuid, spillDirectoryCount, canWrite: options.Access == StoreAccess.ReadWrite);
+            return new StoreFiles(name, directory, meta, data, geometry, uuid) { Pins = pins, Lock = locks, Domain = domain, Access = options.Access, Spill = spill };
         }
         catch (OsException e) when (e.ErrorNumber == Libc.ENOENT)
         {
@@ -112,6 +122,7 @@ internal sealed unsafe class StoreFiles : IDisposable
         }
         catch
         {
+            spill?.Dispose();
             locks?.Dispose();
             pins?.Dispose();
             data?.Dispose();
@@ -130,11 +141,14 @@ internal sealed unsafe class StoreFiles : IDisposable
         if (System.IO.File.Exists(SharedFile.Combine(directory, StoreNames.Meta(name))))
             return null;
         RemoveOrphans(directory, dataDirectory, name, options.Logger);
+        foreach (string folder in options.SpillDirectories)
+            SpillJanitor.CleanUp(Path.GetFullPath(folder), logger: options.Logger);
         Guid uuid = OsRandom.NewGuid();
         uint mode = (uint)options.Mode;
         uint? gid = options.Group is null ? null : OsIdentity.GidOf(options.Group);
         string newName = StoreNames.New(name, uuid);
         SharedFile? meta = null, data = null, pins = null, locks = null;
+        SpillFiles? spill = null;
         LifeTokens? building = null;
         try
         {
@@ -144,13 +158,15 @@ internal sealed unsafe class StoreFiles : IDisposable
             data = Make(dataDirectory, StoreNames.Data(name, uuid));
             pins = Make(directory, StoreNames.Pins(name, uuid, StoreNames.WritersDomain));
             locks = Make(directory, StoreNames.Lock(name, uuid, StoreNames.WritersDomain));
+            spill = SpillFiles.Create(directory, name, uuid, options, gid);
             Build(meta, data, pins, geometry, uuid, options, directory == dataDirectory ? "" : dataDirectory);
 
-            return new StoreFiles(name, directory, meta, data, geometry, uuid) { Pins = pins, Lock = locks, Domain = 0, Access = StoreAccess.ReadWrite, _building = building };
+            return new StoreFiles(name, directory, meta, data, geometry, uuid) { Pins = pins, Lock = locks, Domain = 0, Access = StoreAccess.ReadWrite, Spill = spill, _building = building };
         }
         catch
         {
             Discard(directory, dataDirectory, name, uuid);
+            spill?.Dispose();
             building?.Dispose();
             meta?.Dispose();
             data?.Dispose();
@@ -212,17 +228,20 @@ internal sealed unsafe class StoreFiles : IDisposable
         Guid uuid = OsRandom.NewGuid();
         string label = $"{StoreNames.Prefix}{uuid:N}";
         SharedFile? meta = null, data = null, pins = null, locks = null;
+        SpillFiles? spill = null;
         try
         {
             meta = SharedFile.CreateAnonymous(label + ".meta");
             data = SharedFile.CreateAnonymous(label + ".data");
             pins = SharedFile.CreateAnonymous(label + ".pins");
             locks = SharedFile.CreateAnonymous(label + ".lock");
+            spill = SpillFiles.Create(null, "", uuid, options, null);
             Build(meta, data, pins, geometry, uuid, options, "");
-            return new StoreFiles("", "", meta, data, geometry, uuid) { Pins = pins, Lock = locks, Domain = 0, Access = StoreAccess.ReadWrite };
+            return new StoreFiles("", "", meta, data, geometry, uuid) { Pins = pins, Lock = locks, Domain = 0, Access = StoreAccess.ReadWrite, Spill = spill };
         }
         catch
         {
+            spill?.Dispose();
             meta?.Dispose();
             data?.Dispose();
             pins?.Dispose();
@@ -231,15 +250,18 @@ internal sealed unsafe class StoreFiles : IDisposable
         }
     }
 
-    /// <summary>Removes a store's names. Who has it open goes on with what it has mapped.</summary>
-    internal static bool Destroy(string name, string? directory)
+    /// <summary>Removes a store's names; with <paramref name="keepSpilled"/> not those of its spill files, so that a catalogue that is there, or that the last writer will write, brings its objects back. Who has it open goes on with what it has mapped.</summary>
+    internal static bool Destroy(string name, string? directory, bool keepSpilled)
     {
         StoreNames.Check(name);
         (string metaDirectory, string dataDirectory) = Resolve(directory);
         string recorded = DataDirectoryOf(metaDirectory, name);
+        Guid uuid = UuidOf(metaDirectory, name);
         bool found = SharedFile.TryUnlink(metaDirectory, StoreNames.Meta(name)); // First: from here on nobody can attach to the rest.
         // CRASH store-unnamed: files with a UUID and no meta file, as in store-built.
         FailPoint.Pass("store-unnamed");
+        if (found && !keepSpilled)
+            SpillFiles.Remove(metaDirectory, name, uuid, adoptedToo: true); // While the map is there, which says where they are; else they are orphans.
         RemoveOrphans(metaDirectory, dataDirectory, name, null);
         if (recorded != dataDirectory && recorded != metaDirectory && System.IO.Directory.Exists(recorded))
             RemoveOrphans(metaDirectory, recorded, name, null); // Made with a directory of its own for the payload, destroyed by name alone.
@@ -289,6 +311,7 @@ internal sealed unsafe class StoreFiles : IDisposable
     public void Dispose()
     {
         Withdraw();
+        Spill?.Dispose();
         Lock.Dispose();
         Pins.Dispose();
         Data.Dispose();
@@ -319,7 +342,7 @@ internal sealed unsafe class StoreFiles : IDisposable
         }
     }
 
-    private static StoreGeometry CheckMeta(SharedFile meta, out Guid uuid, out string dataDirectory, out DomainRecord[] domains)
+    private static StoreGeometry CheckMeta(SharedFile meta, out Guid uuid, out string dataDirectory, out DomainRecord[] domains, out int spillDirectoryCount)
     {
         FileFacts facts = meta.Facts();
         if (!facts.IsRegular)
@@ -344,6 +367,7 @@ internal sealed unsafe class StoreFiles : IDisposable
             if (header->BootId != OsIdentity.BootId && (header->WriterAttaches & StoreHeader.NoWriterLeft) == 0)
                 throw new PlasmaFormatException($"{meta.Path} was in use when the machine went down; its memory is lost. Destroy it and create it again.");
             uuid = header->Uuid;
+            spillDirectoryCount = header->SpillDirectoryCount;
             dataDirectory = Encoding.UTF8.GetString(p + StoreHeader.DataDirectoryOffset, (int)header->DataDirectoryBytes);
             domains = new DomainRecord[Math.Min(header->DomainCount, DomainRecord.CountMax)];
             for (int i = 0; i < domains.Length; i++)
@@ -378,9 +402,14 @@ internal sealed unsafe class StoreFiles : IDisposable
         header->HashSeed = options.HashSeed ?? BitConverter.ToUInt64(seed);
         header->HugePages = (uint)options.HugePages;
         header->DefaultRetention = (uint)options.DefaultRetention;
+        header->SpillDirectoryCount = options.SpillDirectories.Count;
         header->OwnerUid = meta.Facts().OwnerUid;
         header->CreatedAt = DateTime.UtcNow.Ticks;
         header->PopulateTargetBytes = options.PopulateAheadBytes ?? (geometry.CapacityBytes >= 4L << 30 ? 128L << 20 : 0);
+        header->DefaultLifeTicks = options.DefaultTimeToLive is TimeSpan life ? PlasmaStore.CheckLife(life, nameof(PlasmaOptions.DefaultTimeToLive)) : 0;
+        header->EvictAheadBytes = EvictAheadBytesOf(options, geometry.CapacityBytes);
+        header->Clock = header->CreatedAt;
+        header->NextExpiry = long.MaxValue;
         header->DataDirectoryBytes = dataDirectoryUtf8.Length;
         dataDirectoryUtf8.CopyTo(new Span<byte>(view.Pointer + StoreHeader.DataDirectoryOffset, dataDirectoryUtf8.Length));
         header->HeaderChecksum = StoreHeader.ChecksumOf(header);
@@ -390,6 +419,18 @@ internal sealed unsafe class StoreFiles : IDisposable
         var domains = (DomainRecord*)(view.Pointer + StoreHeader.SizeBytes);
         domains[0] = new DomainRecord { Uid = header->OwnerUid, Kind = DomainRecord.WritersKind };
         Volatile.Write(ref header->DomainCount, 1);
+    }
+
+    /// <summary>Below 64 MiB a search for room costs as little as the background would; from there on a sixty-fourth is what a thread that fills memory at its speed takes some milliseconds for.</summary>
+    private static long EvictAheadBytesOf(PlasmaOptions options, long capacityBytes)
+    {
+        const long capacityMin = 64L << 20, aheadMax = 128L << 20;
+        const int share = 64, shareMax = 2;
+        if (options.EvictAheadBytes is not long bytes)
+            return capacityBytes < capacityMin ? 0 : Math.Min(capacityBytes / share, aheadMax);
+        return bytes >= 0 && bytes <= capacityBytes / shareMax
+            ? bytes
+            : throw new ArgumentException($"EvictAheadBytes is {bytes}; it can be 0 to half of the capacity, {capacityBytes / shareMax}.", nameof(options));
     }
 
     private static void BuildPins(SharedFile pins, Guid uuid, int domain, int participantMax)
@@ -459,7 +500,7 @@ internal sealed unsafe class StoreFiles : IDisposable
         }
     }
 
-    private static Guid UuidOf(string directory, string name)
+    internal static Guid UuidOf(string directory, string name)
     {
         fixed (byte* p = ReadHead(directory, name))
             return p is null ? Guid.Empty : ((StoreHeader*)p)->Uuid;
@@ -494,6 +535,8 @@ internal sealed unsafe class StoreFiles : IDisposable
 
     private static void Discard(string directory, string dataDirectory, string name, Guid uuid)
     {
+        SpillFiles.Remove(directory, name, uuid, adoptedToo: false);
+        SharedFile.TryUnlink(directory, StoreNames.SpillMap(name, uuid));
         SharedFile.TryUnlink(dataDirectory, StoreNames.Data(name, uuid));
         SharedFile.TryUnlink(directory, StoreNames.Pins(name, uuid, StoreNames.WritersDomain));
         SharedFile.TryUnlink(directory, StoreNames.Lock(name, uuid, StoreNames.WritersDomain));

@@ -1,6 +1,7 @@
 using System.Numerics;
 using FastPlasma.Allocator;
 using FastPlasma.Format;
+using FastPlasma.Spill;
 
 namespace FastPlasma.Files;
 
@@ -31,7 +32,8 @@ internal readonly record struct StoreGeometry
         StashOffset = RingOffset + Pages(RingHeadBytes + (long)eventCapacity * EventSlot.SizeBytes);
         BucketsOffset = StashOffset + Pages(StashCount * sizeof(ulong));
         EntriesOffset = BucketsOffset + Pages((long)BucketCount * WordsPerBucket * sizeof(ulong));
-        AllocatorOffset = EntriesOffset + Pages((long)objectCountMax * ObjectEntry.SizeBytes);
+        PolicyOffset = EntriesOffset + Pages((long)objectCountMax * ObjectEntry.SizeBytes);
+        AllocatorOffset = PolicyOffset + Pages(PolicyLayout.SizeBytes(objectCountMax));
         ChunksOffset = AllocatorOffset + Pages(AllocatorHeader.SizeBytes);
         WordsOffset = ChunksOffset + Pages((long)ChunkCount * ChunkRecord.SizeBytes);
         MetaBytes = WordsOffset + (long)ChunkCount * ChunkMap.WordsPerChunk * ChunkMap.WordBytes;
@@ -50,6 +52,7 @@ internal readonly record struct StoreGeometry
     internal long StashOffset { get; }
     internal long BucketsOffset { get; }
     internal long EntriesOffset { get; }
+    internal long PolicyOffset { get; }
     internal long AllocatorOffset { get; }
     internal long ChunksOffset { get; }
     internal long WordsOffset { get; }
@@ -91,6 +94,7 @@ internal readonly record struct StoreGeometry
         header->StashOffset = StashOffset;
         header->BucketsOffset = BucketsOffset;
         header->EntriesOffset = EntriesOffset;
+        header->PolicyOffset = PolicyOffset;
         header->AllocatorOffset = AllocatorOffset;
         header->ChunksOffset = ChunksOffset;
         header->WordsOffset = WordsOffset;
@@ -110,11 +114,12 @@ internal readonly record struct StoreGeometry
         Require(h->ObjectCountMax is >= ObjectCountMin and <= ObjectCountLimit, path, "ObjectCountMax", $"{h->ObjectCountMax}", $"{ObjectCountMin} to {ObjectCountLimit}");
         Require(h->EventCapacity is >= EventCapacityMin and <= EventCapacityMax && BitOperations.IsPow2(h->EventCapacity), path, "EventCapacity", $"{h->EventCapacity}", "a power of two");
         Require(h->DataDirectoryBytes is >= 0 and <= StoreHeader.DataDirectoryBytesMax, path, "DataDirectoryBytes", $"{h->DataDirectoryBytes}", $"at most {StoreHeader.DataDirectoryBytesMax}");
+        Require(h->SpillDirectoryCount is >= 0 and <= SpillPlace.DirectoryCountMax, path, "SpillDirectoryCount", $"{h->SpillDirectoryCount}", $"0 to {SpillPlace.DirectoryCountMax}");
         var g = new StoreGeometry(h->CapacityBytes, h->ObjectCountMax, h->EventCapacity);
         Require(
             h->BucketCount == g.BucketCount && h->StashCount == StashCount && h->ParticipantCountMax == ParticipantCountMax && h->ChunkCount == g.ChunkCount
             && h->WaitOffset == g.WaitOffset && h->RingOffset == g.RingOffset && h->StashOffset == g.StashOffset && h->BucketsOffset == g.BucketsOffset
-            && h->EntriesOffset == g.EntriesOffset && h->AllocatorOffset == g.AllocatorOffset && h->ChunksOffset == g.ChunksOffset && h->WordsOffset == g.WordsOffset
+            && h->EntriesOffset == g.EntriesOffset && h->PolicyOffset == g.PolicyOffset && h->AllocatorOffset == g.AllocatorOffset && h->ChunksOffset == g.ChunksOffset && h->WordsOffset == g.WordsOffset
             && h->MetaBytes == g.MetaBytes,
             path, "geometry", "other offsets", "those that follow from its sizes");
         return g;

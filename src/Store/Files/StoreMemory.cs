@@ -60,6 +60,7 @@ internal sealed unsafe class StoreMemory : IDisposable
         Buckets = (ulong*)(m + geometry.BucketsOffset);
         _entries = (ObjectEntry*)(m + geometry.EntriesOffset);
         _entryCount = (uint)geometry.ObjectCountMax;
+        Policy = m + geometry.PolicyOffset;
         Chunks = new ChunkMap(
             (AllocatorHeader*)(m + geometry.AllocatorOffset), (ChunkRecord*)(m + geometry.ChunksOffset), (ulong*)(m + geometry.WordsOffset), geometry.ChunkCount);
         Payload = _read.Pointer;
@@ -82,6 +83,12 @@ internal sealed unsafe class StoreMemory : IDisposable
     internal ulong* Stash { get; }
     internal ulong* Buckets { get; }
     internal ObjectEntry* Entries => _entries;
+
+    /// <summary>Words of eviction, as <see cref="PolicyLayout"/> says.</summary>
+    internal byte* Policy { get; }
+
+    internal SpaceWaiter* Waiters => (SpaceWaiter*)(Policy + PolicyLayout.WaitersOffset);
+
     internal ChunkMap Chunks { get; }
     internal byte* Payload { get; }
     internal byte* WritablePayload { get; }

@@ -51,7 +51,7 @@ internal enum NodeRecordState
 ///  63      32 31      16 15     8  7    6  5      4 3     0
 /// | sequence | service  | answer | 0 | kept | priority | state |
 /// </code>sequence: rises with each request of the record, over all participants that have the place, so no request's word comes twice. service: mark of who has taken it. answer: the last thing that it said
-/// (NodeAnswer), also while Taken. kept: the requester leaves the record alone until it no longer wants the object; a record that is not kept serves the next request as soon as it is Taken.</remarks>
+/// (NodeAnswer; of a priority Restore a RestoreAnswer), also while Taken. kept: the requester leaves the record alone until it no longer wants the object; a record that is not kept serves the next request as soon as it is Taken.</remarks>
 internal readonly record struct NodeRecordWord(ulong Value)
 {
     internal const int PriorityShift = 4, KeptShift = 6, AnswerShift = 8, ServiceShift = 16, SequenceShift = 32;

@@ -9,24 +9,25 @@ namespace FastPlasma.Format;
 ///   0   28  Id                creator, in Tentative             anyone, after validating State's generation
 ///  28    4  UserBytes         creator, in Tentative             anyone, pinned
 ///  32    8  State             compare-exchange only             anyone, acquire
-///  40    8  DataOffset        creator, before Creating          anyone, pinned
+///  40    8  DataOffset        creator, before Creating; restorer, in Restoring   anyone, pinned
 ///  48    8  PayloadBytes      creator, in Tentative             anyone, pinned
 ///  56    2  NameBytes         creator, in Tentative             anyone, pinned
 ///  58    2  ContentTypeBytes  creator, in Tentative             anyone, pinned
-///  60    4  reserved, 0
+///  60    4  AlignmentBytes    creator, in Tentative (as asked; a restore asks for the same)   restorer, who has the entry
 ///  64    8  CreatedAt         creator (UTC ticks, coarse)       anyone, validated
-///  72    8  SealedAt          creator, before Sealed (coarse UTC ticks; of evictable objects ordered within a period)   anyone, validated
-///  80    8  ExpiresAt         reserved for time to live
+///  72    8  SealedAt          creator, before Sealed (coarse UTC ticks)   anyone, validated
+///  80    8  ExpiresAt         creator, before Sealed: UTC ticks if the flag Expires is set; before that the time to live   anyone, validated
 ///  88    8  Checksum          creator, before Sealed            anyone, pinned
-///  96   12  Block             creator, before each exchange     finisher, recoverer
+///  96   12  Block             creator and restorer, before each exchange   finisher, unloader, recoverer; of a Spilled entry what it was
 /// 108    4  QuotaAccount      creator, in Tentative (its attachment)   quota counts
-/// 112    8  SpillPlace        reserved
+/// 112    8  SpillPlace        0 by the creator in Tentative; then compare-exchange only (SpillPlace)   anyone, announced
 /// 120    8  Incarnation       creator, in Tentative             anyone, validated
 /// </code>
 /// The block holds payload, then (from the next multiple of 8) name, content type and user metadata.
 /// Invariant E1: Sealed implies that Block names words which all carry (entry, generation), and that payload and metadata lie inside it.
 /// Invariant E2: an entry becomes Free only after its index word and its block words are gone.
-/// Nothing is written to an entry by anybody but its creator before Sealed, except State.</remarks>
+/// Invariant E3: Spilled implies that SpillPlace is a place whose disk words all carry (entry, generation), and that no memory word does.
+/// Nothing is written to an entry by anybody but its creator before Sealed, except State; afterwards only SpillPlace, and by whoever has it in Restoring Block and DataOffset.</remarks>
 [StructLayout(LayoutKind.Explicit, Size = SizeBytes)]
 internal struct ObjectEntry
 {
@@ -39,7 +40,7 @@ internal struct ObjectEntry
     [FieldOffset(48)] internal long PayloadBytes;
     [FieldOffset(56)] internal ushort NameBytes;
     [FieldOffset(58)] internal ushort ContentTypeBytes;
-    [FieldOffset(60)] internal uint Reserved60;
+    [FieldOffset(60)] internal int AlignmentBytes;
     [FieldOffset(64)] internal long CreatedAt;
     [FieldOffset(72)] internal long SealedAt;
     [FieldOffset(80)] internal long ExpiresAt;

@@ -35,21 +35,23 @@ internal struct PinsHeader
 ///      48    8  PidNamespace   the participant                              anyone, to show
 ///      64    4  ChunkHigh      atomic maximum, before the first use         reclaimers
 ///     128    8  Recoveries     recoverer, counted in its own block          statistics
-///     512 3584  Hints          gets of the process, lossy: tick 32 | entry 32   evictors
+///     136  128  SpillCounts    the participant (SpillCounter)                statistics
+///     512 3584  reserved, 0
 ///    4096 2048  Condemned      compare-exchange 0 → owner word → 0; zeroes at detach and recovery   anyone who finishes
 ///    6144 2048  Requests       the participant, and the node service (NodeRecord)   node service
-///    8192       slot chunks
+///    8192 32768 Hints         gets of the process: a bit for each entry modulo 262,144, lossy; evictors of the writers clear them   evictors
+///   40960       slot chunks
 /// </code></remarks>
 [StructLayout(LayoutKind.Explicit, Size = HeadBytes)]
 internal unsafe struct ParticipantBlock
 {
-    internal const int HintsOffset = 512, HintCount = 448, CondemnedOffset = 4096, CondemnedCount = 256, RequestsOffset = 6144, RequestCount = 32, SlotsOffset = 8192, HeadBytes = SlotsOffset;
+    internal const int CondemnedOffset = 4096, CondemnedCount = 256, RequestsOffset = 6144, RequestCount = 32, HintsOffset = 8192, HintCount = 4096, SlotsOffset = HintsOffset + HintCount * 8, HeadBytes = SlotsOffset;
     internal const int ChunkCountMax = 1024, ReaderChunkCountMax = 64;
     internal const int SizeBytes = SlotsOffset + ChunkCountMax * SlotChunk.SizeBytes;
     internal const int CommandNameBytes = 16;
 
-    internal const byte CheckHintsFit = HintsOffset + HintCount * 8 <= CondemnedOffset ? 0 : -1;
-    internal const byte CheckRequestsFit = CondemnedOffset + CondemnedCount * 8 <= RequestsOffset && RequestsOffset + RequestCount * NodeRecord.SizeBytes <= SlotsOffset ? 0 : -1;
+    internal const byte CheckHintsMask = (HintCount & (HintCount - 1)) == 0 ? 0 : -1;
+    internal const byte CheckRequestsFit = CondemnedOffset + CondemnedCount * 8 <= RequestsOffset && RequestsOffset + RequestCount * NodeRecord.SizeBytes <= HintsOffset ? 0 : -1;
     internal const byte CheckPages = SizeBytes % 4096 == 0 ? 0 : -1;
 
     [FieldOffset(0)] internal int Attached;
@@ -61,6 +63,10 @@ internal unsafe struct ParticipantBlock
     [FieldOffset(48)] internal ulong PidNamespace;
     [FieldOffset(64)] internal int ChunkHigh;
     [FieldOffset(128)] internal long Recoveries;
+    [FieldOffset(136)] internal fixed long SpillCounts[SpillCountersMax];
+
+    internal const int SpillCountersMax = 16;
+    internal const byte CheckSpillCountsFit = 136 + SpillCountersMax * 8 <= HintsOffset ? 0 : -1;
 }
 
 /// <summary>Slots and counters of one thread at a time: 16 counters, then 56 slots. Only the thread that holds the chunk fills slots and counts; any thread of the process may empty a slot.</summary>
@@ -86,11 +92,17 @@ internal struct PinSlot
     [FieldOffset(8)] internal long Since;
 }
 
+/// <summary>Counters of a participant block; cumulative over all processes that ever had it.</summary>
+internal enum SpillCounter
+{
+    Spills, SpilledBytes, Restores, RestoredBytes, SpillErrors, RestoreErrors,
+}
+
 /// <summary>Counters of a slot chunk; cumulative over all threads and processes that ever held it.</summary>
 internal enum Counter
 {
     Gets, GetMisses, GetBytes, GetCopiedBytes,
     Puts, PutBytes, PutCopiedBytes,
     Creates, CreateBytes, CreateCopiedBytes,
-    Aborts, Deletes, Evictions, EvictedBytes, Recoveries,
+    Aborts, Deletes, Evictions, EvictedBytes, Recoveries, Expirations,
 }

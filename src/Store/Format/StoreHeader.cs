@@ -9,7 +9,7 @@ namespace FastPlasma.Format;
 /// <remarks><code>
 /// off bytes field                 meaning
 ///   0    8  Magic                 "FASTPLSM"
-///   8    4  LayoutVersion         4
+///   8    4  LayoutVersion         5
 ///  12    4  FeatureBits           0
 ///  16    8  Fingerprint           of every struct layout; another value is another format
 ///  24   16  Uuid                  of these files; part of the other files' names
@@ -34,10 +34,13 @@ namespace FastPlasma.Format;
 /// 168    4  HugePages             what the creator asked for
 /// 172    4  DefaultRetention
 /// 176    4  OwnerUid
-/// 180    4  reserved, 0
+/// 180    4  SpillDirectoryCount   0 = the store has no spill map
 /// 184    8  CreatedAt             UTC ticks
 /// 192    8  PopulateTargetBytes
-/// 200   40  reserved, 0
+/// 200    8  PolicyOffset          where the words of eviction begin (PolicyLayout)
+/// 208    8  DefaultLifeTicks      time to live of objects that do not say; 0 = none
+/// 216    8  EvictAheadBytes       free memory that eviction in the background keeps; 0 = none
+/// 224   16  reserved, 0
 /// 240    8  DataDirectoryBytes    length of the path at 1024; 0 = the meta file's own directory
 /// 248    8  HeaderChecksum        XXH3 of bytes 0 to 247
 /// 256    4  Fault                 0, or why the store refuses work            compare-exchange 0 → code
@@ -46,11 +49,12 @@ namespace FastPlasma.Format;
 /// 384    8  OrphansRequested      walks asked for                             increment
 /// 392    8  OrphansDone           walks finished with nothing left            compare-exchange, only rises
 /// 448    4  DomainCount           domains in the table                        exchange by who admits (owner or root), only rises
-/// 512    8  EvictHand             next entry to look at                       add, a hint
+/// 512    8  EntryCursor           where the next evictable objects get their records   add 16; a hint
 /// 576    8  PopulatedBytes        reserved by background population           add
 /// 640    8  WriterAttaches        attaches of writers 63 | 1 once none is left     compare-exchange
 /// 704   16  BootId                boot in which a writer attached last         first writer of a boot, before WriterAttaches
-/// 768    8  EvictableSeals        seals of objects that may be evicted         increment
+/// 768    8  Clock                 UTC ticks, the time of expiry                maintainers, compare-exchange
+/// 776    8  NextExpiry            no object expires before; MaxValue = none      compare-exchange downwards after a seal; exchanged by who looks for expired ones
 /// 832    8  NodeService           who serves this store's node (NodeServiceWord)   compare-exchange, the service under its token; cleared for a dead one by its recoverer
 /// </code></remarks>
 [StructLayout(LayoutKind.Explicit, Size = SizeBytes)]
@@ -58,7 +62,7 @@ internal unsafe struct StoreHeader
 {
     internal const int SizeBytes = 4096;
     internal const ulong MagicValue = 0x4D534C5054534146; // "FASTPLSM" in byte order
-    internal const uint LayoutVersionValue = 4;
+    internal const uint LayoutVersionValue = 5;
     internal const int ChecksummedBytes = 248, DataDirectoryOffset = 1024, DataDirectoryBytesMax = 1024;
 
     [FieldOffset(0)] internal ulong Magic;
@@ -86,8 +90,12 @@ internal unsafe struct StoreHeader
     [FieldOffset(168)] internal uint HugePages;
     [FieldOffset(172)] internal uint DefaultRetention;
     [FieldOffset(176)] internal uint OwnerUid;
+    [FieldOffset(180)] internal int SpillDirectoryCount;
     [FieldOffset(184)] internal long CreatedAt;
     [FieldOffset(192)] internal long PopulateTargetBytes;
+    [FieldOffset(200)] internal long PolicyOffset;
+    [FieldOffset(208)] internal long DefaultLifeTicks;
+    [FieldOffset(216)] internal long EvictAheadBytes;
     [FieldOffset(240)] internal long DataDirectoryBytes;
     [FieldOffset(248)] internal ulong HeaderChecksum;
     [FieldOffset(256)] internal int Fault;
@@ -96,11 +104,12 @@ internal unsafe struct StoreHeader
     [FieldOffset(384)] internal ulong OrphansRequested;
     [FieldOffset(392)] internal ulong OrphansDone;
     [FieldOffset(448)] internal uint DomainCount;
-    [FieldOffset(512)] internal long EvictHand;
+    [FieldOffset(512)] internal long EntryCursor;
     [FieldOffset(576)] internal long PopulatedBytes;
     [FieldOffset(640)] internal ulong WriterAttaches;
     [FieldOffset(704)] internal Guid BootId;
-    [FieldOffset(768)] internal ulong EvictableSeals;
+    [FieldOffset(768)] internal long Clock;
+    [FieldOffset(776)] internal long NextExpiry;
     [FieldOffset(832)] internal ulong NodeService;
 
     /// <summary>Of the sizes and offsets that both sides of a mapping must agree on.</summary>
@@ -111,7 +120,7 @@ internal unsafe struct StoreHeader
             ReadOnlySpan<int> facts =
             [
                 SizeBytes, ObjectEntry.SizeBytes, ObjectEntry.StateOffset, ObjectEntry.BlockOffset, BlockPlace.SizeBytes, ChunkRecord.SizeBytes, AllocatorHeader.SizeBytes,
-                DomainRecord.SizeBytes, EventSlot.SizeBytes, WaitWord.StrideBytes, ParticipantBlock.SizeBytes, ParticipantBlock.SlotsOffset, ParticipantBlock.RequestsOffset, NodeRecord.SizeBytes, SlotChunk.SizeBytes, SlotChunk.SlotCount,
+                DomainRecord.SizeBytes, EventSlot.SizeBytes, WaitWord.StrideBytes, ParticipantBlock.SizeBytes, ParticipantBlock.SlotsOffset, ParticipantBlock.RequestsOffset, ParticipantBlock.HintsOffset, NodeRecord.SizeBytes, SpillHeader.SizeBytes, SpillDirectoryRecord.SizeBytes, SpillRecordHeader.SizeBytes, SpaceWaiter.SizeBytes, PolicyLayout.HandCount, SlotChunk.SizeBytes, SlotChunk.SlotCount,
                 (int)ChunkMap.ChunkBytes, ChunkMap.GrainBytes, SizeClasses.Count, SizeClasses.SlabMaxBytes, IndexWord.EntryBits, StateWord.ParticipantShift,
                 (int)default(ObjectId).Hash(1), // Who hashes differently finds nothing.
             ];
@@ -156,6 +165,9 @@ internal static class WaitWord
 
     /// <summary>Where a node service sleeps until somebody asks it for something.</summary>
     internal const int DoorbellIndex = SleepCount + 1;
+
+    /// <summary>Where the writers' spillers sleep until somebody is short of memory, or cannot bring an object back by itself.</summary>
+    internal const int SpillerIndex = SleepCount + 2;
 }
 
 /// <summary>One event of the ring.</summary>

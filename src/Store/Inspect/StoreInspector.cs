@@ -5,6 +5,7 @@ using FastPlasma.Format;
 using FastPlasma.Native;
 using FastPlasma.Participants;
 using FastPlasma.Reclaim;
+using FastPlasma.Spill;
 
 namespace FastPlasma.Inspect;
 
@@ -12,7 +13,10 @@ namespace FastPlasma.Inspect;
 internal sealed class MemoryTotals
 {
     internal long BackedBytes, UsedBytes, ObjectBytes, SlabFreeBytes, LargestFreeRunBytes, CondemnedBytes, EvictableBytes, CreatingBytes, KeepBytes, PinnedBytes;
-    internal int SealedCount, CreatingCount, CondemnedCount;
+
+    /// <summary>Of objects that are on disk only, and of those that are in memory and on disk.</summary>
+    internal long SpilledBytes, CleanBytes;
+    internal int SealedCount, CreatingCount, CondemnedCount, SpilledCount;
 }
 
 /// <summary>Reads a store as a whole, to show it. Everything is read while others work, so sums may be off by what changed meanwhile.</summary>
@@ -42,6 +46,8 @@ internal sealed unsafe class StoreInspector(PlasmaStore store)
         {
             if (ReadEntry(e, out StateWord state) is not ObjectEntry entry || state.State is ObjectState.Tentative or ObjectState.Aborted)
                 continue;
+            if (state.IsPresent && store.IsExpired(state, &entry))
+                continue; // Gone, though its memory may be there for a second.
             ulong key = BlockOwner.Of(state.Generation, e);
             (string name, string type) = ReadTexts(e, state, entry);
             list.Add(new ObjectInfo
@@ -52,10 +58,12 @@ internal sealed unsafe class StoreInspector(PlasmaStore store)
                 ContentType = type,
                 PayloadBytes = entry.PayloadBytes,
                 MetadataBytes = entry.UserBytes,
-                BlockBytes = store.Allocator.BlockBytesAt(entry.Block),
+                BlockBytes = state.HasMemory ? store.Allocator.BlockBytesAt(entry.Block) : 0,
+                IsOnDisk = state.IsPresent && new SpillPlace(entry.SpillPlace).IsPlace,
                 CreatedAt = ToTime(entry.CreatedAt),
                 SealedAt = entry.SealedAt == 0 ? null : ToTime(entry.SealedAt),
                 Retention = state.IsEvictable ? Retention.Evictable : Retention.Keep,
+                ExpiresAt = state.Expires && entry.SealedAt != 0 ? ToTime(entry.ExpiresAt) : null,
                 Incarnation = entry.Incarnation,
                 IsReplica = state.IsReplica,
                 CreatorProcessId = creators.GetValueOrDefault(key).Owner.ProcessId,
@@ -73,7 +81,7 @@ internal sealed unsafe class StoreInspector(PlasmaStore store)
         {
             if (ReadEntry(e, out StateWord state) is not ObjectEntry entry)
                 continue;
-            long block = store.Allocator.BlockBytesAt(entry.Block);
+            long block = state.HasMemory ? store.Allocator.BlockBytesAt(entry.Block) : 0;
             totals.UsedBytes += block;
             totals.ObjectBytes += Math.Min(block, ObjectEntry.BytesNeeded(entry.PayloadBytes, entry.TailBytes));
             bool pinned = holders.ContainsKey(BlockOwner.Of(state.Generation, e));
@@ -81,8 +89,15 @@ internal sealed unsafe class StoreInspector(PlasmaStore store)
                 totals.PinnedBytes += block;
             switch (state.State)
             {
-                case ObjectState.Sealed:
+                case ObjectState.Spilled:
                     totals.SealedCount++;
+                    totals.SpilledCount++;
+                    totals.SpilledBytes += ObjectEntry.BytesNeeded(entry.PayloadBytes, entry.TailBytes);
+                    break;
+                case ObjectState.Sealed or ObjectState.Unloading or ObjectState.Emptying or ObjectState.Restoring:
+                    totals.SealedCount++;
+                    if (new SpillPlace(entry.SpillPlace).IsPlace)
+                        totals.CleanBytes += block;
                     if (!state.IsEvictable)
                         totals.KeepBytes += block;
                     else if (!pinned)
@@ -188,7 +203,7 @@ internal sealed unsafe class StoreInspector(PlasmaStore store)
         MemoryTotals totals = Totals();
         var bytesOf = new Dictionary<ulong, long>();
         for (uint e = 0; e < (uint)_memory.Geometry.ObjectCountMax; e++)
-            if (ReadEntry(e, out StateWord state) is ObjectEntry entry)
+            if (ReadEntry(e, out StateWord state) is ObjectEntry entry && state.HasMemory)
                 bytesOf[BlockOwner.Of(state.Generation, e)] = store.Allocator.BlockBytesAt(entry.Block);
         var scan = new HolderScan([], [], _memory);
         store.Scan.Visit(ref scan);

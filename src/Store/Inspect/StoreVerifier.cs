@@ -3,6 +3,7 @@ using FastPlasma.Allocator;
 using FastPlasma.Files;
 using FastPlasma.Format;
 using FastPlasma.Index;
+using FastPlasma.Spill;
 
 namespace FastPlasma.Inspect;
 
@@ -39,6 +40,15 @@ internal sealed unsafe class StoreVerifier(PlasmaStore store)
             long c = chunk;
             Suspect(() => CheckChunk(c));
         }
+        for (int d = 0; d < (store.Spill?.DirectoryCount ?? 0); d++)
+        {
+            int directory = d;
+            for (long chunk = 0; chunk < store.Spill!.Directory(d).Map.ChunkCount; chunk++)
+            {
+                long c = chunk;
+                Suspect(() => CheckDiskChunk(directory, c));
+            }
+        }
         if (Volatile.Read(ref _memory.Header->Fault) != 0)
             _suspicions.Add(() => "The store is marked faulted: a process found its shared state broken.");
 
@@ -65,9 +75,9 @@ internal sealed unsafe class StoreVerifier(PlasmaStore store)
     {
         ObjectEntry* at = _memory.Entries + index;
         var state = new StateWord(Volatile.Read(ref at->State));
-        if (state.State > ObjectState.Restoring)
+        if (state.State > ObjectState.Emptying)
             return $"Entry {index} is in state {(int)state.State}, which does not exist.";
-        if (state.State != ObjectState.Sealed)
+        if (state.State is not (ObjectState.Sealed or ObjectState.Spilled))
             return null; // Others are under somebody's hands; their words are checked from the other side.
         ObjectEntry entry = *at;
         Volatile.ReadBarrier();
@@ -75,7 +85,10 @@ internal sealed unsafe class StoreVerifier(PlasmaStore store)
             return null;
 
         long needed = ObjectEntry.BytesNeeded(entry.PayloadBytes, entry.TailBytes);
-        if (entry.PayloadBytes < 0 || entry.UserBytes < 0 || !StoreMemory.IsInside(entry.DataOffset, needed, _memory.Geometry.CapacityBytes))
+        bool spilled = state.State == ObjectState.Spilled;
+        if (spilled && (entry.PayloadBytes < 0 || entry.UserBytes < 0 || needed > _memory.Geometry.CapacityBytes))
+            return $"E3: object {entry.Id} (entry {index}) has {needed} bytes on disk, more than the {_memory.Geometry.CapacityBytes} bytes of the store.";
+        if (!spilled && (entry.PayloadBytes < 0 || entry.UserBytes < 0 || !StoreMemory.IsInside(entry.DataOffset, needed, _memory.Geometry.CapacityBytes)))
             return $"E1: object {entry.Id} (entry {index}) lies at {entry.DataOffset} with {needed} bytes, outside the {_memory.Geometry.CapacityBytes} bytes of the store.";
         ulong hash = store.Index.HashOf(entry.Id);
         var own = new IndexWord(hash, state.Generation, index);
@@ -85,7 +98,12 @@ internal sealed unsafe class StoreVerifier(PlasmaStore store)
             found += word == own ? 1 : 0;
         if (found != 1)
             return Still(at, state, $"Object {entry.Id} (entry {index}) has {found} index words instead of 1.");
-        if (needed == 0)
+        var spill = new SpillPlace(entry.SpillPlace);
+        if (spilled && !spill.IsPlace)
+            return Still(at, state, $"E3: object {entry.Id} (entry {index}) is Spilled, its spill word 0x{spill.Value:x} names no place on disk.");
+        if (spill.IsPlace && store.Spill is { } space && CheckCopy(space, spill, needed, BlockOwner.Of(state.Generation, index)) is string problem)
+            return Still(at, state, $"E3: object {entry.Id} (entry {index}) has its copy at {spill}, {problem}");
+        if (needed == 0 || spilled)
             return null;
         BlockPlace place = entry.Block;
         if (place.Count == 0 || !_memory.Chunks.Contains(place))
@@ -158,9 +176,53 @@ internal sealed unsafe class StoreVerifier(PlasmaStore store)
                 return $"B1: block word {i} of chunk {chunk} names entry {entry}; there are {_memory.Geometry.ObjectCountMax}.";
             var state = new StateWord(Volatile.Read(ref _memory.Entries[entry].State));
             bool gone = state.Generation != generation || state.State == ObjectState.Free;
-            bool foreign = !gone && state.State == ObjectState.Sealed && !Covers(_memory.Entries[entry].Block, chunk, i, word);
+            bool foreign = !gone && (state.State == ObjectState.Spilled || (state.State == ObjectState.Sealed && !Covers(_memory.Entries[entry].Block, chunk, i, word)));
             if ((gone || foreign) && Volatile.Read(ref *place) == value && Volatile.Read(ref _memory.Entries[entry].State) == state.Value)
-                return $"B1: block {i} of chunk {chunk} is leaked: it names generation {generation} of entry {entry}, which is {state.State} in generation {state.Generation}{(foreign ? " with another block" : "")}.";
+                return $"B1: block {i} of chunk {chunk} is leaked: it names generation {generation} of entry {entry}, which is {state.State} in generation {state.Generation}{(!foreign ? "" : state.State == ObjectState.Spilled ? " and on disk" : " with another block")}.";
+        }
+        return null;
+    }
+
+    /// <summary>What is wrong with the blocks of an object's copy on disk, or null.</summary>
+    private static string? CheckCopy(SpillSpace space, SpillPlace place, long imageBytes, ulong owner)
+    {
+        if (place.Directory >= space.DirectoryCount || !space.Directory(place.Directory).TryBlockOf(place, imageBytes, out BlockPlace block))
+            return $"where no block of {imageBytes} bytes is";
+        ChunkMap map = space.Directory(place.Directory).Map;
+        for (long i = 0; i < block.Count; i++)
+        {
+            ulong value = Volatile.Read(ref block.IsLarge ? ref *map.Grain((long)block.FirstGrain + i) : ref *map.Word((long)block.Index));
+            if (value != owner)
+                return $"whose block word {i} holds 0x{value:x} instead of 0x{owner:x}: the block is lost or doubly owned.";
+        }
+        return null;
+    }
+
+    /// <summary>Every block of a spill file belongs to an object that has its copy there, or to whoever is writing one now.</summary>
+    private string? CheckDiskChunk(int directory, long chunk)
+    {
+        SpillDirectory spill = store.Spill!.Directory(directory);
+        ChunkWord word = spill.Map.ReadWord(chunk);
+        if (word.State > ChunkState.Punching || word.Value >> 24 != 0 || (word.State == ChunkState.Slab && word.Class >= SizeClasses.Count))
+            return $"Chunk {chunk} of spill directory {directory} has word 0x{word.Value:x}, which does not exist.";
+        int blocks = ChunkMap.BlockCountOf(word);
+        for (int i = 0; i < blocks; i++)
+        {
+            ulong* place = spill.Map.Word(chunk * ChunkMap.WordsPerChunk + i);
+            ulong value = Volatile.Read(ref *place);
+            if (value == 0)
+                continue;
+            uint index = BlockOwner.EntryOf(value), generation = BlockOwner.GenerationOf(value);
+            if (index >= (uint)_memory.Geometry.ObjectCountMax)
+                return $"B1: block word {i} of chunk {chunk} of spill directory {directory} names entry {index}; there are {_memory.Geometry.ObjectCountMax}.";
+            ObjectEntry* entry = _memory.Entries + index;
+            var state = new StateWord(Volatile.Read(ref entry->State));
+            var copy = new SpillPlace(Volatile.Read(ref entry->SpillPlace));
+            long imageBytes = ObjectEntry.BytesNeeded(entry->PayloadBytes, entry->TailBytes);
+            bool gone = state.Generation != generation || state.State == ObjectState.Free;
+            bool foreign = !gone && !copy.IsClaim && !(copy.IsPlace && copy.Directory == directory && spill.TryBlockOf(copy, imageBytes, out BlockPlace block) && Covers(block, chunk, i, word));
+            if ((gone || foreign) && Volatile.Read(ref *place) == value && Volatile.Read(ref entry->State) == state.Value && Volatile.Read(ref entry->SpillPlace) == copy.Value)
+                return $"B1: block {i} of chunk {chunk} of spill directory {directory} ({spill.FilePath}) is leaked: it names generation {generation} of entry {index}, which is {state.State} in generation {state.Generation} with a copy: {copy}.";
         }
         return null;
     }

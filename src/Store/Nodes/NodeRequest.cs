@@ -11,6 +11,9 @@ internal enum NodePriority
 
     /// <summary>Somebody stands still until he can read it.</summary>
     Get = 2,
+
+    /// <summary>Not for the node service: a writer is to bring it back from disk (RestoreAsk).</summary>
+    Restore = 3,
 }
 
 /// <summary>What a node service says of a request. A number that a requester does not know is shown as a number.</summary>

@@ -177,6 +177,8 @@ internal sealed unsafe class NodeRequests : IDisposable
     {
         var word = new NodeRecordWord(Volatile.Read(ref record->Word)); // OBSERVE asked: the fields are read after it.
         (int, int, int) key = (0, participant, index);
+        if (word.Priority == (int)NodePriority.Restore)
+            return; // For the writers' spillers.
         bool isNew = word.State == NodeRecordState.Asked
             || (word.State == NodeRecordState.Taken && word.IsKept && word.Service != _self.Mark); // By a service that is gone. What was not kept may serve another request by now; its requester asks again.
         if (!isNew)
@@ -221,7 +223,7 @@ internal sealed unsafe class NodeRequests : IDisposable
                 ReadOnlySpan<byte> bytes = _second.AsSpan(r * NodeRecord.SizeBytes, NodeRecord.SizeBytes);
                 NodeRecord record = MemoryMarshal.Read<NodeRecord>(bytes);
                 var word = new NodeRecordWord(record.Word);
-                if (word.State != NodeRecordState.Asked)
+                if (word.State != NodeRecordState.Asked || word.Priority == (int)NodePriority.Restore)
                     continue;
                 (int, int, int) key = (domain, k, r);
                 if (_tracked.TryGetValue(key, out Tracked tracked) && tracked.Sequence == word.Sequence)

@@ -31,6 +31,12 @@ internal readonly record struct ObjectImage
     /// <summary>UTC ticks.</summary>
     internal long CreatedAtTicks { get; init; }
 
+    /// <summary>UTC ticks; 0 where it does not matter. Only a copy on disk carries it.</summary>
+    internal long SealedAtTicks { get; init; }
+
+    /// <summary>When the object is gone by itself, in UTC ticks; 0 for never.</summary>
+    internal long ExpiresAtTicks { get; init; }
+
     internal long TailBytes => (long)NameBytes + ContentTypeBytes + UserBytes;
 
     /// <summary>Length of the image.</summary>
@@ -47,6 +53,8 @@ internal readonly record struct ObjectImage
             return $"an image has a content type of {ContentTypeBytes} bytes; 0 to {PlasmaStore.ContentTypeBytesMax} are possible";
         if (UserBytes is < 0 or > PlasmaStore.MetadataBytesMax)
             return $"an image has metadata of {UserBytes} bytes; 0 to {PlasmaStore.MetadataBytesMax} are possible";
+        if (ExpiresAtTicks < 0 || ExpiresAtTicks > DateTime.MaxValue.Ticks)
+            return $"an image expires at {ExpiresAtTicks} ticks, which is no time";
         return CreatedAtTicks < 0 || CreatedAtTicks > DateTime.MaxValue.Ticks ? $"an image was created at {CreatedAtTicks} ticks, which is no time" : null;
     }
 

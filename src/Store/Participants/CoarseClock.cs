@@ -5,16 +5,11 @@ internal static class CoarseClock
 {
     internal const int PeriodMs = 100;
 
-    /// <summary>Low part that may be added to a coarse time to order what happens within one period: about half a period at most.</summary>
-    internal const ulong OrderMask = 0x7FFFF;
-
-    internal const byte CheckOrderFits = OrderMask < (ulong)PeriodMs * 10_000 ? 0 : -1;
-
     private static long s_ticks = DateTime.UtcNow.Ticks;
 
     internal static long UtcTicks => Volatile.Read(ref s_ticks);
 
-    /// <summary>Tenths of a second, wrapping after 13 years: the time stamp of eviction hints.</summary>
+    /// <summary>Tenths of a second, wrapping after 13 years.</summary>
     internal static uint Tick => (uint)(UtcTicks / (TimeSpan.TicksPerMillisecond * PeriodMs));
 
     internal static void Advance() => Volatile.Write(ref s_ticks, DateTime.UtcNow.Ticks);

@@ -4,12 +4,19 @@ using Microsoft.Extensions.Logging;
 
 namespace FastPlasma.Participants;
 
-/// <summary>The one background thread of the process: moves the coarse clock ten times a second and maintains every open store once a second. Ends when no store is open.</summary>
+/// <summary>The one background thread of the process: moves the coarse clock ten times a second, maintains every open store once a second, and evicts ahead in stores whose creates were short of memory. Ends when no store is open.</summary>
 internal static class Maintainer
 {
     private const int TicksPerMaintenance = 1000 / CoarseClock.PeriodMs;
 
+    /// <summary>While creates are short of memory, how often free memory is looked at.</summary>
+    private const int AheadPeriodMs = 5;
+
+    /// <summary>So many looks that found enough free end that.</summary>
+    private const int AheadIdleMax = 200;
+
     private static readonly Lock s_lock = new();
+    private static readonly AutoResetEvent s_nudge = new(false);
     private static readonly List<WeakReference<PlasmaStore>> s_stores = [];
     private static bool s_running;
     private static int s_process;
@@ -49,6 +56,13 @@ internal static class Maintainer
         }
     }
 
+    /// <summary>A create of this process was short of memory: from now on the store evicts ahead, until there has been enough for a while.</summary>
+    internal static void Nudge(PlasmaStore store)
+    {
+        if (store.TryBeginEvictAhead()) // The first one; the others cost a load.
+            s_nudge.Set();
+    }
+
     internal static void Unregister(PlasmaStore store)
     {
         lock (s_lock)
@@ -59,7 +73,7 @@ internal static class Maintainer
     {
         for (int tick = 0; ; tick++) // Ends when the last store is gone.
         {
-            Thread.Sleep(CoarseClock.PeriodMs);
+            SleepAndEvictAhead(CoarseClock.PeriodMs);
             CoarseClock.Advance();
             if (tick % TicksPerMaintenance != 0)
                 continue;
@@ -75,6 +89,38 @@ internal static class Maintainer
                     return;
                 }
             }
+        }
+    }
+
+    /// <summary>Sleeps for a period of the clock; meanwhile evicts in the stores that want it.</summary>
+    private static void SleepAndEvictAhead(int periodMs)
+    {
+        long end = Environment.TickCount64 + periodMs;
+        bool ahead = false;
+        for (long left = periodMs; left > 0; left = end - Environment.TickCount64) // Ends with the period.
+        {
+            s_nudge.WaitOne((int)(ahead ? Math.Min(left, AheadPeriodMs) : left));
+            ahead = false;
+            foreach (WeakReference<PlasmaStore> weak in Snapshot())
+                if (weak.TryGetTarget(out PlasmaStore? store) && store.EvictsAhead)
+                    ahead |= EvictAhead(store);
+        }
+    }
+
+    private static bool EvictAhead(PlasmaStore store)
+    {
+        try
+        {
+            return store.ContinueEvictAhead(AheadIdleMax);
+        }
+        catch (ObjectDisposedException)
+        {
+            return false;
+        }
+        catch (Exception e)
+        {
+            store.Logger.LogError(e, "Eviction ahead in store '{Store}' failed.", store.Name);
+            return false;
         }
     }
 

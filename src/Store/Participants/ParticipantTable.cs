@@ -70,6 +70,9 @@ internal sealed unsafe class ParticipantTable : IDisposable
 
     internal static ulong* Condemned(ParticipantBlock* block) => (ulong*)((byte*)block + ParticipantBlock.CondemnedOffset);
 
+    /// <summary>Adds to a counter of the block: of what happens so seldom, and takes so long, that one exchange more does not matter.</summary>
+    internal static void CountSpill(ParticipantBlock* block, SpillCounter counter, long amount) => Interlocked.Add(ref block->SpillCounts[(int)counter], amount);
+
     /// <summary>Slot chunks of a block at or above were never used. OBSERVE chunk high.</summary>
     internal static int ChunkHigh(ParticipantBlock* block) => Math.Clamp(Volatile.Read(ref block->ChunkHigh), 0, ParticipantBlock.ChunkCountMax);
 

@@ -5,6 +5,7 @@ using FastPlasma.Format;
 using FastPlasma.Native;
 using FastPlasma.Nodes;
 using FastPlasma.Reclaim;
+using FastPlasma.Spill;
 using FastPlasma.Waiting;
 using Microsoft.Extensions.Logging;
 
@@ -57,7 +58,8 @@ internal sealed unsafe class Recovery
     {
         ParticipantBlock* block = _participants.Block(index);
         int processId = block->ProcessId;
-        int chunks = ParticipantTable.ChunkHigh(block), creations = 0, pins = 0;
+        int chunks = ParticipantTable.ChunkHigh(block), creations = 0, pins = 0, moves = 0;
+        List<ulong>? copies = null;
         for (int c = 0; c < chunks; c++)
         {
             PinSlot* slots = ParticipantTable.Slots(ParticipantTable.Chunk(block, c));
@@ -73,6 +75,13 @@ internal sealed unsafe class Recovery
                         // Finishing needs a scan of all slots, and this pins nothing: whoever is next short of memory does it.
                         _reclaimer.RequestWalk();
                         break;
+                    case SlotKind.Unload or SlotKind.Restore when word.Entry < (uint)_memory.Geometry.ObjectCountMax:
+                        moves += EndMove(index, word) ? 1 : 0;
+                        break;
+                    case SlotKind.Copy when word.Entry < (uint)_memory.Geometry.ObjectCountMax:
+                        if (HasClaimed(index, word))
+                            (copies ??= []).Add(BlockOwner.Of(word.Generation, word.Entry));
+                        break;
                     case SlotKind.Pin:
                         pins++;
                         break;
@@ -80,6 +89,12 @@ internal sealed unsafe class Recovery
             }
         }
         _reclaimer.Allocator.Recover(index);
+        if (_reclaimer.Spill is { } spill)
+        {
+            spill.Recover(index);
+            if (copies is not null)
+                EndCopies(spill, index, copies);
+        }
         _events.Recover(index);
 
         // CRASH recovery-half: everything above is repeated by the next recoverer; slots and list are cleared only now.
@@ -99,6 +114,8 @@ internal sealed unsafe class Recovery
                 Volatile.Write(ref slots[i].Word, 0);
         }
         NodeMailbox.ForgetService(_memory.Header, index);
+        SpaceQueue.Recover(_memory, index);
+        Interlocked.Exchange(ref _memory.Header->NextExpiry, 0); // It may have died between a seal and this word, or before a walk was done: the next maintenance walks.
 
         // CRASH recovery-cleared: an empty participant that is still marked; the next recoverer clears the mark and wakes everybody.
         FailPoint.Pass("recovery-cleared");
@@ -109,7 +126,8 @@ internal sealed unsafe class Recovery
         if (_participants.Index >= 0)
             Interlocked.Increment(ref _participants.Own->Recoveries);
         _logger.LogInformation(
-            "Recovered participant {Index} (process {ProcessId}, dead): {Creations} unfinished objects removed, {Pins} pins released.", index, processId, creations, pins);
+            "Recovered participant {Index} (process {ProcessId}, dead): {Creations} unfinished objects removed, {Pins} pins released, {Moves} moves between memory and disk undone or finished.",
+            index, processId, creations, pins, moves + (copies?.Count ?? 0));
     }
 
     private bool AbortCreation(int participant, SlotWord word)
@@ -128,6 +146,44 @@ internal sealed unsafe class Recovery
             return false;
         _reclaimer.Free(null, word.Entry, word.Generation);
         return true;
+    }
+
+    /// <summary>What the dead one had in Unloading is as it was, in Emptying and in Restoring on disk and nowhere else.</summary>
+    /// <remarks>Only the participant itself or its recoverer changes these states, except a getter (Unloading → Sealed) and a deleter, whose exchange lets ours fail.</remarks>
+    private bool EndMove(int participant, SlotWord announced)
+    {
+        ObjectEntry* entry = _memory.Entry(announced.Entry);
+        BlockPlace place = entry->Block;
+        Volatile.ReadBarrier(); // OBSERVE: the place is read before State; in another generation it is another object's.
+        var state = new StateWord(Volatile.Read(ref entry->State));
+        if (state.Is(ObjectState.Unloading, announced.Generation, participant))
+            return Interlocked.CompareExchange(ref entry->State, state.With(ObjectState.Sealed).Value, state.Value) == state.Value;
+        if (!state.Is(ObjectState.Emptying, announced.Generation, participant) && !state.Is(ObjectState.Restoring, announced.Generation, participant))
+            return false;
+        if (_memory.Chunks.Contains(place))
+            _reclaimer.Allocator.Free(null, place, BlockOwner.Of(announced.Generation, announced.Entry));
+        // CRASH recovery-move: the words are gone, the state is not changed; the next recoverer repeats this.
+        FailPoint.Pass("recovery-move");
+        return Interlocked.CompareExchange(ref entry->State, state.With(ObjectState.Spilled).Value, state.Value) == state.Value;
+    }
+
+    /// <summary>Whether the dead one's announcement of a copy came to a claim. The announcement still keeps the entry in that generation then.</summary>
+    private bool HasClaimed(int participant, SlotWord announced)
+    {
+        ObjectEntry* entry = _memory.Entry(announced.Entry);
+        return new StateWord(Volatile.Read(ref entry->State)).Generation == announced.Generation
+            && Volatile.Read(ref entry->SpillPlace) == SpillPlace.Claim(participant).Value;
+    }
+
+    /// <summary>Takes claims back after what was taken on disk for them: while a claim stands nobody else takes or frees blocks there for the same entry and generation.</summary>
+    private void EndCopies(SpillSpace spill, int participant, List<ulong> owners)
+    {
+        foreach (ulong owner in owners)
+            spill.FreeAbandoned(owner);
+        // CRASH recovery-copies: claims without anything on disk; the next recoverer repeats this.
+        FailPoint.Pass("recovery-copies");
+        foreach (ulong owner in owners)
+            Interlocked.CompareExchange(ref _memory.Entry(BlockOwner.EntryOf(owner))->SpillPlace, 0, SpillPlace.Claim(participant).Value);
     }
 
     private int RecoverForeign(int domain)

@@ -90,7 +90,7 @@ internal sealed unsafe class SlotScan : IDisposable
         Volatile.Write(ref _foreignBytes, bytes);
     }
 
-    /// <summary>Whether anybody pins one entry: the same look as <see cref="Visit"/>, for the most frequent question.</summary>
+    /// <summary>Whether anybody reads one entry, or moves it between memory and disk: the same look as <see cref="Visit"/>, for the most frequent question.</summary>
     internal bool IsPinned(uint generation, uint entry)
     {
         if (IsPinnedInOwn(generation, entry))
@@ -106,6 +106,7 @@ internal sealed unsafe class SlotScan : IDisposable
     internal bool IsPinnedInOwn(uint generation, uint entry)
     {
         ulong wanted = new SlotWord(SlotKind.Pin, generation, entry).Value;
+        bool moves = _memory.Header->SpillDirectoryCount != 0; // Else nobody announces anything else that keeps an entry.
         int high = _own.High;
         for (int k = 0; k < high; k++)
         {
@@ -115,7 +116,8 @@ internal sealed unsafe class SlotScan : IDisposable
             int chunks = ParticipantTable.ChunkHigh(block);
             for (int c = 0; c < chunks; c++)
             {
-                if (HasWord(ParticipantTable.Slots(ParticipantTable.Chunk(block, c)), wanted))
+                PinSlot* slots = ParticipantTable.Slots(ParticipantTable.Chunk(block, c));
+                if (moves ? HasKeepingWord(slots, wanted) : HasWord(slots, wanted))
                     return true;
             }
         }
@@ -123,19 +125,25 @@ internal sealed unsafe class SlotScan : IDisposable
     }
 
     /// <summary>Whether a slot of a chunk holds a word. Every delete asks this, so two or four slots are compared at a time; each word is read at once.</summary>
-    internal static bool HasWord(PinSlot* slots, ulong wanted)
+    internal static bool HasWord(PinSlot* slots, ulong wanted) => HasWord(slots, wanted, ulong.MaxValue);
+
+    /// <summary>As <see cref="HasWord(PinSlot*, ulong)"/>, of a pin's word or one of the other kinds that keep the same entry.</summary>
+    internal static bool HasKeepingWord(PinSlot* slots, ulong pin) => HasWord(slots, pin, SlotWord.KeepingMask);
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)] // With a mask of ones nothing is left of the mask.
+    private static bool HasWord(PinSlot* slots, ulong wanted, [System.Diagnostics.CodeAnalysis.ConstantExpected] ulong mask)
     {
         if (Vector512.IsHardwareAccelerated)
         {
             Vector512<ulong> wide = Vector512.Create(wanted), any = Vector512<ulong>.Zero;
             for (int i = 0; i < SlotChunk.SlotCount; i += 4)
-                any |= Vector512.Equals(Vector512.Load((ulong*)(slots + i)), wide);
+                any |= Vector512.Equals(mask == ulong.MaxValue ? Vector512.Load((ulong*)(slots + i)) : Vector512.Load((ulong*)(slots + i)) & Vector512.Create(mask), wide);
             return (any & Vector512.Create(ulong.MaxValue, 0, ulong.MaxValue, 0, ulong.MaxValue, 0, ulong.MaxValue, 0)) != Vector512<ulong>.Zero;
         }
         if (!Vector256.IsHardwareAccelerated)
         {
             for (int i = 0; i < SlotChunk.SlotCount; i++)
-                if (Volatile.Read(ref slots[i].Word) == wanted)
+                if ((Volatile.Read(ref slots[i].Word) & mask) == wanted)
                     return true;
             return false;
         }
@@ -143,7 +151,7 @@ internal sealed unsafe class SlotScan : IDisposable
         // A slot is a word and a time; only the lanes of words count.
         Vector256<ulong> words = Vector256.Create(ulong.MaxValue, 0, ulong.MaxValue, 0), values = Vector256.Create(wanted), found = Vector256<ulong>.Zero;
         for (int i = 0; i < SlotChunk.SlotCount; i += 2)
-            found |= Vector256.Equals(Vector256.Load((ulong*)(slots + i)), values);
+            found |= Vector256.Equals(mask == ulong.MaxValue ? Vector256.Load((ulong*)(slots + i)) : Vector256.Load((ulong*)(slots + i)) & Vector256.Create(mask), values);
         return (found & words) != Vector256<ulong>.Zero;
     }
 

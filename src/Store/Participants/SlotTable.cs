@@ -24,6 +24,12 @@ internal sealed unsafe class ThreadSlots
     internal int FreeEntryCount;
     internal uint EntryCursor;
 
+    /// <summary>Where the thread takes records for objects that may be evicted, in the order of all threads, and where its stretch of them ends.</summary>
+    internal long CandidateCursor, CandidateEnd;
+
+    /// <summary>A search of all records has found none free: from now on a short one comes first.</summary>
+    internal bool RecordsAreShort;
+
     /// <summary>Calls of this thread in progress; the closer of the store waits for 0 behind a process-wide barrier.</summary>
     internal int Busy;
 
@@ -31,10 +37,28 @@ internal sealed unsafe class ThreadSlots
     internal ObjectId LateId;
     internal int LateReason;
 
+    /// <summary>Why that object could not be brought back from disk, if it is there.</summary>
+    internal string? LateText;
+
+    internal AwayReason LateAway;
+
     internal ThreadSlots(PlasmaStore owner) => Owner = owner;
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     internal void Count(Counter counter, long amount = 1) => Counters[(int)counter] += (ulong)amount; // One writer; readers may be late.
+}
+
+/// <summary>What kept an object from being brought back from disk.</summary>
+internal enum AwayReason
+{
+    /// <summary>Somebody else has it in hand, or has to bring it.</summary>
+    Others = 0,
+
+    /// <summary>There was no memory.</summary>
+    Memory = 1,
+
+    /// <summary>Its copy is missing, damaged or unreadable.</summary>
+    Disk = 2,
 }
 
 /// <summary>The slots of this participant: which are taken, by process-private sequences that make a second release do nothing.</summary>

@@ -11,5 +11,8 @@ internal static class SpecialTokens
     /// <summary>Held by the store's one node service while it lives.</summary>
     internal const int NodeService = 321;
 
+    /// <summary>Held by the one attachment whose spiller moves objects to disk ahead of need.</summary>
+    internal const int Spiller = 322;
+
     internal const byte CheckBehindParticipants = Admission >= StoreGeometry.ParticipantCountMax ? 0 : -1;
 }

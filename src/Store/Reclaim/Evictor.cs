@@ -1,185 +1,254 @@
+using System.Numerics;
 using System.Runtime.InteropServices;
 using FastPlasma.Allocator;
 using FastPlasma.Files;
 using FastPlasma.Format;
-using FastPlasma.Native;
 using FastPlasma.Participants;
 
 namespace FastPlasma.Reclaim;
 
-/// <summary>Chooses victims among evictable objects that nobody reads, those used longest ago first.</summary>
-/// <remarks>Last use is the later of the seal and of what the participants' hint tables say; hints are lossy, so the order is approximate. Gets write hints in their own block only.</remarks>
+/// <summary>Chooses objects that nobody reads, to be evicted or moved, as SIEVE does: a hand goes round the candidates from the oldest to the newest, passes those that were read since it came by the last time, and takes the others.</summary>
+/// <remarks>There is a hand for each size class, one for large blocks, one for whoever wants bytes wherever they lie. docs/eviction.md compares the choice with LRU, FIFO and SIEVE itself.</remarks>
 internal sealed unsafe class Evictor
 {
-    /// <summary>Candidates looked at per round, as a multiple of the bytes wanted: more makes the order better and the round longer.</summary>
-    private const int Oversampling = 4;
+    /// <summary>Victims for slab blocks that one choice takes, so that the next puts find room too: they share a look at the slots.</summary>
+    private const int SlabBatchCount = 32;
 
-    /// <summary>Small blocks are made free this much at a time.</summary>
+    /// <summary>Bytes that such a batch is worth at most, but for its first.</summary>
     private const long SlabBatchBytes = 64 << 10;
 
+    /// <summary>Objects of another hand, and of its own that are too small or too large, that a search for a block passes before it makes room of what it has passed.</summary>
+    private const int StrangersMax = 512, NearMax = 64;
+
+    /// <summary>Places that are tried for a block that no single object holds.</summary>
+    private const int SeedsMax = 8;
+
+    /// <summary>One of so many that were not read is passed all the same, the first time. In a loop over more than there is room for, what stays by this luck is read and stays for good, where plain SIEVE, like LRU, always drops what comes next;
+    /// elsewhere it costs less than a hit in a hundred.</summary>
+    private const uint SparedShare = 16;
+
     private readonly StoreMemory _memory;
-    private readonly ParticipantTable _participants;
     private readonly SlotScan _scan;
 
-    internal Evictor(StoreMemory memory, ParticipantTable participants, SlotScan scan) => (_memory, _participants, _scan) = (memory, participants, scan);
+    private uint _unread;
+
+    internal Evictor(StoreMemory memory, ParticipantTable participants, SlotScan scan)
+    {
+        (_memory, _scan) = (memory, scan);
+        Map = new VictimMap(memory, participants, scan);
+    }
 
     /// <summary>One object that may go, and the memory that its block takes.</summary>
-    internal readonly record struct Victim(uint Entry, uint Generation, long Bytes, long LastUse);
+    internal readonly record struct Victim(uint Entry, uint Generation, long Bytes);
 
-    /// <summary>Where a get of an evictable object leaves its hint. Lossy: another entry may overwrite it.</summary>
-    internal static void Hint(ulong* hints, uint entry)
+    /// <summary>Whether an object may be chosen. <paramref name="entry"/> is shared memory: what it says may change, and whoever condemns or moves it finds that out.</summary>
+    internal delegate bool MayGo(StateWord state, in ObjectEntry entry);
+
+    /// <summary>What eviction chooses from.</summary>
+    internal static readonly MayGo Evictable = static (StateWord state, in ObjectEntry _) => state.IsEvictable;
+
+    /// <summary>What can be moved to disk.</summary>
+    internal static readonly MayGo Movable = static (StateWord state, in ObjectEntry _) => state.IsMovable;
+
+    /// <summary>What can make room in one way or the other.</summary>
+    internal static readonly MayGo EvictableOrMovable = static (StateWord state, in ObjectEntry _) => state.IsCandidate;
+
+    internal VictimMap Map { get; }
+
+    private bool AnyCandidate => Volatile.Read(ref _memory.Header->EvictableUsed) != 0; // Set before the first such object; a full store of objects to keep says so at once.
+
+    /// <summary>Victims worth <paramref name="bytes"/>, wherever they lie; as many as there are when all together are less.</summary>
+    /// <param name="bytes">Memory wanted.</param>
+    /// <param name="mayGo">Which objects.</param>
+    /// <param name="hand">A hand of <see cref="PolicyLayout"/>.</param>
+    /// <param name="countMax">Most victims.</param>
+    internal List<Victim> Choose(long bytes, MayGo mayGo, int hand = PolicyLayout.AnyHand, int countMax = int.MaxValue) =>
+        Walk(hand, (in Seen seen) => seen.Bytes > 0 && mayGo(seen.State, in *seen.Entry) ? Fit.Yes : Fit.No, bytes, countMax, [], []);
+
+    /// <summary>One object to take the record of; it may have no memory.</summary>
+    internal List<Victim> ChooseRecord() => Walk(PolicyLayout.AnyHand, static (in Seen seen) => seen.State.IsEvictable ? Fit.Yes : Fit.No, long.MaxValue, 1, [], []);
+
+    /// <summary>Victims after which a block of <paramref name="blockBytes"/> can be had; none when that cannot be, or, unless <paramref name="everywhere"/>, when it would take a look at the whole store.</summary>
+    /// <param name="blockBytes">Memory of the block.</param>
+    /// <param name="inSlab">Whether it is a block of a size class.</param>
+    /// <param name="countUnbacked">Whether memory that the system has not given yet can be had.</param>
+    /// <param name="mayGo">Which objects.</param>
+    /// <param name="everywhere">Look at all memory when the cheap way finds nothing.</param>
+    internal List<Victim> ChooseForBlock(long blockBytes, bool inSlab, bool countUnbacked, MayGo mayGo, bool everywhere)
     {
-        ulong* place = hints + entry % ParticipantBlock.HintCount;
-        ulong value = ((ulong)CoarseClock.Tick << 32) | entry;
-        if (*place != value) // Readers of one hot object write nothing in most gets.
-            Volatile.Write(ref *place, value);
-    }
-
-    /// <summary>What a choice of victims is for.</summary>
-    internal enum Aim
-    {
-        /// <summary>So many bytes, wherever they lie; less is fine.</summary>
-        Bytes,
-
-        /// <summary>One object record.</summary>
-        Record,
-    }
-
-    /// <summary>Victims worth <paramref name="bytes"/>, oldest use first; as many as there are when all together are less.</summary>
-    internal List<Victim> Choose(long bytes, Aim aim)
-    {
-        // Objects without memory are left alone unless a record is wanted.
-        List<Victim> candidates = Sample((v, _) => aim == Aim.Record || v.Bytes > 0, aim == Aim.Record ? 1 : bytes);
-        TakeOldest(candidates, aim == Aim.Record ? 1 : bytes);
-        return candidates;
-    }
-
-    /// <summary>Victims among one attachment's objects worth <paramref name="bytes"/>, oldest use first; none when all of them together are less.</summary>
-    internal List<Victim> ChooseOf(uint account, long bytes)
-    {
-        List<Victim> own = Sample((v, entry) => entry.QuotaAccount == account && v.Bytes > 0, bytes);
-        if (own.Sum(static v => v.Bytes) < bytes)
+        if (!AnyCandidate)
             return [];
-        TakeOldest(own, bytes);
-        return own;
+        List<Victim> near = [], strangers = [];
+        int hand = inSlab ? SizeClasses.ClassOf(blockBytes) : PolicyLayout.LargeHand;
+        List<Victim> found = Walk(
+            hand,
+            (in Seen seen) =>
+            {
+                if (seen.Bytes == 0 || !mayGo(seen.State, in *seen.Entry))
+                    return Fit.No;
+                bool isLarge = seen.Entry->Block.IsLarge;
+                if (inSlab == isLarge)
+                    return Fit.Stranger;
+                // Up to twice as large: a larger block for so small an object would be waste for as long as it lives.
+                return seen.Bytes >= blockBytes && seen.Bytes <= 2 * blockBytes ? Fit.Yes : inSlab ? Fit.Stranger : Fit.Near;
+            },
+            inSlab ? Math.Max(blockBytes, SlabBatchBytes) : blockBytes, inSlab ? SlabBatchCount : 1, near, strangers);
+        if (found.Count > 0)
+            return found;
+        var window = new EvictionWindow(_memory, Map, mayGo, blockBytes, wholeChunk: inSlab, countUnbacked);
+        foreach (List<Victim> victims in window.Around(near).Concat(window.Around(strangers)))
+        {
+            if (!AllUnread(victims))
+                continue;
+            int next = near.FindIndex(seed => !victims.Contains(seed));
+            if (next >= 0)
+                Map.Set(hand, near[next].Entry); // Those that stay are the next one's.
+            return victims;
+        }
+        return everywhere ? window.Anywhere(PinnedOwners()) : [];
     }
 
-    /// <summary>Victims after which a block of <paramref name="blockBytes"/> can be had, or none when evicting cannot help.</summary>
-    internal List<Victim> ChooseForBlock(long blockBytes, bool inSlab, BlockAllocator allocator)
+    /// <summary>What a search thinks of an object.</summary>
+    private enum Fit
     {
-        if (inSlab)
-        {
-            // Any block at least as large will do; some more of the oldest, so that the next puts find room too.
-            List<Victim> sameSize = Sample((v, entry) => !entry.Block.IsLarge && v.Bytes >= blockBytes, Math.Max(blockBytes, SlabBatchBytes));
-            if (sameSize.Count > 0)
-            {
-                TakeOldest(sameSize, Math.Max(blockBytes, SlabBatchBytes));
-                return sameSize;
-            }
-        }
-        List<Victim> all = Sample(static (v, _) => v.Bytes > 0, long.MaxValue);
-        return new EvictionWindow(_memory.Chunks, all).Find(blockBytes, wholeChunk: inSlab, countUnbacked: allocator.LastReservationError is null);
+        /// <summary>Not meant, and left as it is.</summary>
+        No,
+
+        /// <summary>Would do.</summary>
+        Yes,
+
+        /// <summary>The hand passes it, and room may be made around it.</summary>
+        Near,
+
+        /// <summary>Another hand's; room may be made around it.</summary>
+        Stranger,
     }
 
-    /// <summary>Evictable objects that nobody pins, from the hand on, until they are worth <see cref="Oversampling"/> times <paramref name="bytes"/>.</summary>
-    private List<Victim> Sample(Func<Victim, ObjectEntry, bool> fits, long bytes)
+    /// <summary>One candidate that a search has come to.</summary>
+    private readonly ref struct Seen(StateWord state, ObjectEntry* entry, long bytes)
     {
-        var candidates = new List<Victim>();
-        if (Volatile.Read(ref _memory.Header->EvictableUsed) == 0)
-            return candidates; // Set before the first such object, so there is none; a full store of objects to keep says so at once.
-        const long ticksPerTick = CoarseClock.PeriodMs * TimeSpan.TicksPerMillisecond;
-        long now = CoarseClock.UtcTicks / ticksPerTick;
-        Dictionary<uint, uint> hints = ReadHints();
-        uint count = (uint)_memory.Geometry.ObjectCountMax;
-        uint start = (uint)((ulong)Volatile.Read(ref _memory.Header->EvictHand) % count);
-        uint step = 0;
-        long found = 0;
-        for (long wanted = bytes; step < count && found / Oversampling < bytes; wanted = Math.Max(wanted, wanted * 2)) // Ends with the entries; each round looks at all slots once and goes further than the last.
+        internal StateWord State { get; } = state;
+
+        internal ObjectEntry* Entry { get; } = entry;
+
+        internal long Bytes { get; } = bytes;
+    }
+
+    private delegate Fit Judge(in Seen seen);
+
+    /// <summary>Goes on from a hand until the victims are worth <paramref name="bytes"/>, or their number is <paramref name="countMax"/>, at most twice round, and the rest of the word where it began: the first time may have found all of them read.</summary>
+    private List<Victim> Walk(int hand, Judge judge, long bytes, int countMax, List<Victim> near, List<Victim> strangers)
+    {
+        var found = new List<Victim>();
+        if (!AnyCandidate || bytes <= 0)
+            return found;
+        Map.Gather();
+        long bitsLeft = 2 * Map.BitCount + 64, worth = 0;
+        int nearPassed = 0, strangersPassed = 0;
+        while (true) // Ends with the bits, or with what is wanted.
         {
-            int known = candidates.Count;
-            for (long round = 0; step < count && (found + round) / Oversampling < wanted; step++)
+            int known = found.Count;
+            long hoped = worth;
+            while (hoped < bytes && found.Count < countMax && nearPassed < NearMax && strangersPassed < StrangersMax)
             {
-                uint e = (start + step) % count;
-                ObjectEntry* at = _memory.Entries + e;
-                var state = new StateWord(Volatile.Read(ref at->State));
-                if (state.State != ObjectState.Sealed || !state.IsEvictable)
-                    continue;
-                ObjectEntry entry = *at; // Torn when it changes meanwhile; the condemn checks the generation, so that only makes the choice worse.
-                long lastUse = entry.SealedAt;
-                if (hints.TryGetValue(e, out uint tick)) // A hint has the low half of the tick, its age says the rest; above every seal of the same period, and never in the future.
-                    lastUse = Math.Max(lastUse, (now - Math.Max(0, (int)((uint)now - tick)) + 2) * ticksPerTick);
-                var victim = new Victim(e, state.Generation, BlockAllocator.BlockBytesAt(_memory.Chunks, entry.Block), lastUse);
-                if (!fits(victim, entry))
-                    continue;
-                candidates.Add(victim);
-                round += Math.Max(victim.Bytes, 1);
+                ulong word = Map.Next(hand, ref bitsLeft, out uint first, out long end);
+                if (word == 0)
+                    break;
+                for (; word != 0 && hoped < bytes && found.Count < countMax; word &= word - 1)
+                {
+                    uint e = first + (uint)BitOperations.TrailingZeroCount(word);
+                    Fit fit = Look(e, judge, out Victim victim);
+                    if (fit == Fit.Near && ++nearPassed > 0 && !Map.TakeVisited(e) && near.Count < SeedsMax)
+                        near.Add(victim);
+                    else if (fit == Fit.Stranger && ++strangersPassed > 0 && strangers.Count < SeedsMax && !Map.IsVisited(e))
+                        strangers.Add(victim);
+                    if (fit != Fit.Yes || Map.TakeVisited(e) || (bitsLeft > Map.BitCount + 64 && ++_unread % SparedShare == 0)) // The counter may lose counts between threads.
+                        continue;
+                    found.Add(victim);
+                    hoped += Math.Max(victim.Bytes, 1);
+                }
+                if (word != 0)
+                    Map.PutBack(hand, end, first + (uint)BitOperations.TrailingZeroCount(word)); // What was not looked at is the next one's.
             }
-            RemoveRead(candidates, known);
-            foreach (Victim victim in CollectionsMarshal.AsSpan(candidates)[known..])
-                found += Math.Max(victim.Bytes, 1);
+            RemoveRead(found, known);
+            foreach (Victim victim in CollectionsMarshal.AsSpan(found)[known..])
+                worth += Math.Max(victim.Bytes, 1);
+            if (worth >= bytes || found.Count >= countMax || bitsLeft <= 0 || nearPassed >= NearMax || strangersPassed >= StrangersMax)
+                return found;
         }
-        Interlocked.Add(ref _memory.Header->EvictHand, step);
-        return candidates;
+    }
+
+    private Fit Look(uint e, Judge judge, out Victim victim)
+    {
+        victim = default;
+        if (e >= (uint)_memory.Geometry.ObjectCountMax)
+            return Fit.No; // Bits behind the last entry are never set, unless somebody damaged them.
+        ObjectEntry* entry = _memory.Entries + e;
+        var state = new StateWord(Volatile.Read(ref entry->State));
+        if (state.State == ObjectState.Free || !state.IsCandidate)
+        {
+            Map.Forget(e);
+            return Fit.No;
+        }
+        if (state.State != ObjectState.Sealed)
+            return Fit.No;
+
+        // Torn when it changes meanwhile; whoever condemns it checks the generation, so that only makes the choice worse.
+        victim = new Victim(e, state.Generation, BlockAllocator.BlockBytesAt(_memory.Chunks, entry->Block));
+        return judge(new Seen(state, entry, victim.Bytes));
     }
 
     /// <summary>Takes those from <paramref name="start"/> on out of a list that anybody pins, or all of them when that cannot be known.</summary>
     private void RemoveRead(List<Victim> candidates, int start)
     {
-        ulong[] owners = [.. candidates.Skip(start).Select(static v => BlockOwner.Of(v.Generation, v.Entry))];
-        if (owners.Length == 0)
+        int count = candidates.Count - start;
+        if (count == 0)
             return;
-        var unread = new UnreadOwners(owners, new ulong[UnreadOwners.TableLength(owners.Length)]);
+        ulong[] owners = new ulong[count];
+        for (int i = 0; i < count; i++)
+            owners[i] = BlockOwner.Of(candidates[start + i].Generation, candidates[start + i].Entry);
+        var unread = new UnreadOwners(owners, new ulong[UnreadOwners.TableLength(count)]);
         _scan.Visit(ref unread);
         int kept = start;
-        for (int i = 0; i < owners.Length; i++)
+        for (int i = 0; i < count; i++)
             if (unread.Contains(owners[i]))
                 candidates[kept++] = candidates[start + i];
         candidates.RemoveRange(kept, candidates.Count - kept);
     }
 
-    private static void TakeOldest(List<Victim> candidates, long bytes)
+    private bool AllUnread(List<Victim> victims)
     {
-        candidates.Sort(static (a, b) => a.LastUse.CompareTo(b.LastUse));
-        long chosen = 0;
-        int take = 0;
-        while (take < candidates.Count && chosen < bytes)
-            chosen += Math.Max(candidates[take++].Bytes, 1);
-        candidates.RemoveRange(take, candidates.Count - take);
+        int count = victims.Count;
+        RemoveRead(victims, 0);
+        return victims.Count == count;
     }
 
-    private Dictionary<uint, uint> ReadHints()
+    private HashSet<ulong>? PinnedOwners()
     {
-        var hints = new Dictionary<uint, uint>();
-        int high = _participants.High;
-        for (int k = 0; k < high; k++)
-            if (Volatile.Read(ref _participants.Block(k)->Attached) != 0)
-                Merge(hints, new ReadOnlySpan<ulong>(ParticipantTable.Hints(_participants.Block(k)), ParticipantBlock.HintCount));
-        Span<ulong> foreign = stackalloc ulong[ParticipantBlock.HintCount];
-        for (int d = 1; d < _scan.DomainCount; d++)
-        {
-            if (_scan.ForeignPins(d) is not { } pins)
-                continue;
-            for (int k = 0; k < StoreGeometry.ReaderParticipantCountMax; k++)
-            {
-                long at = PinsHeader.SizeBytes + (long)k * ParticipantBlock.SizeBytes + ParticipantBlock.HintsOffset;
-                if (pins.ReadAt(at, MemoryMarshal.AsBytes(foreign)) == ParticipantBlock.HintCount * sizeof(ulong))
-                    Merge(hints, foreign);
-            }
-        }
-        return hints;
-    }
-
-    private static void Merge(Dictionary<uint, uint> hints, ReadOnlySpan<ulong> table)
-    {
-        foreach (ulong hint in table)
-        {
-            uint entry = (uint)hint, tick = (uint)(hint >> 32);
-            if (hint != 0 && (!hints.TryGetValue(entry, out uint known) || known < tick))
-                hints[entry] = tick;
-        }
+        var scan = new PinnedScan([]);
+        _scan.Visit(ref scan);
+        return scan.Unreadable ? null : scan.Owners;
     }
 
     /// <summary>Whether an announcement names an entry in its present generation.</summary>
     internal static bool IsPresent(StoreMemory memory, SlotWord word) =>
         word.Entry < (uint)memory.Geometry.ObjectCountMax && new StateWord(Volatile.Read(ref memory.Entries[word.Entry].State)).Generation == word.Generation;
+
+    /// <summary>Collects what is pinned.</summary>
+    private struct PinnedScan(HashSet<ulong> owners) : ISlotVisitor
+    {
+        internal HashSet<ulong> Owners { get; } = owners;
+
+        internal bool Unreadable { get; private set; }
+
+        public static bool WantsNames => false;
+
+        public readonly void Visit(in SlotOwner owner, SlotWord word, long since)
+        {
+            if (word.Keeps)
+                Owners.Add(BlockOwner.Of(word.Generation, word.Entry));
+        }
+
+        public void VisitUnreadable() => Unreadable = true;
+    }
 }

@@ -5,6 +5,7 @@ using FastPlasma.Format;
 using FastPlasma.Index;
 using FastPlasma.Native;
 using FastPlasma.Participants;
+using FastPlasma.Spill;
 using FastPlasma.Waiting;
 
 namespace FastPlasma.Reclaim;
@@ -33,6 +34,9 @@ internal sealed unsafe class Reclaimer : IBlockOwners
 
     /// <summary>Set once, before use: the allocator asks this object whose words are dead.</summary>
     internal BlockAllocator Allocator { get; set; } = null!;
+
+    /// <summary>Where copies lie on disk; set once, before use, or null when this store has no such place.</summary>
+    internal SpillSpace? Spill { get; set; }
 
     /// <summary>Where creators sleep that found no memory.</summary>
     internal ulong* SpaceWord { get; }
@@ -179,11 +183,13 @@ internal sealed unsafe class Reclaimer : IBlockOwners
         }
     }
 
-    /// <summary>An entry's own end: block words, then Free. The index word is gone or goes first.</summary>
+    /// <summary>An entry's own end: block words, words on disk, then Free. The index word is gone or goes first.</summary>
     internal long Free(BlockCache? cache, uint entryIndex, uint generation, bool isUnpublished = false)
     {
         ObjectEntry* entry = _memory.Entry(entryIndex);
         BlockPlace place = entry->Block;
+        var spill = new SpillPlace(Volatile.Read(ref entry->SpillPlace));
+        long imageBytes = spill.IsPlace ? ObjectEntry.BytesNeeded(entry->PayloadBytes, entry->TailBytes) : 0;
         ulong hash = isUnpublished ? 0 : _index.HashOf(in entry->Id);
         Volatile.ReadBarrier(); // OBSERVE: place and id are read before State; in another generation they are another object's.
         var state = new StateWord(Volatile.Read(ref entry->State));
@@ -192,13 +198,19 @@ internal sealed unsafe class Reclaimer : IBlockOwners
         if (!isUnpublished)
             _index.Remove(hash, new IndexWord(hash, generation, entryIndex));
 
-        // CRASH entry-unpublished, entry-blocks-freed: the state still says Condemned or Aborted; whoever finishes next repeats this.
+        // CRASH entry-unpublished, entry-blocks-freed, entry-copy-freed: the state still says Condemned or Aborted; whoever finishes next repeats this.
         FailPoint.Pass("entry-unpublished");
         long freed = _memory.Chunks.Contains(place) ? Allocator.Free(cache, place, BlockOwner.Of(generation, entryIndex)) : 0;
         FailPoint.Pass("entry-blocks-freed");
+        if (spill.IsPlace && Spill is not null)
+        {
+            // As for the memory words: (e,g) never comes back, so a late repetition finds none of them.
+            Spill.Free(spill, imageBytes, BlockOwner.Of(generation, entryIndex));
+            FailPoint.Pass("entry-copy-freed");
+        }
 
         // PUBLISH free entry: full fence; index word and block words are gone (E2). OBSERVE in the next TakeEntry.
-        Interlocked.CompareExchange(ref entry->State, state.With(ObjectState.Free).Value & ~(StateWord.ParticipantMask | 0xFUL), state.Value);
+        Interlocked.CompareExchange(ref entry->State, state.With(ObjectState.Free).Value & ~(StateWord.ParticipantMask | StateWord.MovableFlag | 0xFUL), state.Value);
         return freed;
     }
 

@@ -36,7 +36,7 @@ internal readonly ref struct UnreadOwners : ISlotVisitor
 
     public void Visit(in SlotOwner owner, SlotWord word, long since)
     {
-        if (word.Kind != SlotKind.Pin)
+        if (!word.Keeps)
             return;
         ref ulong place = ref _table[PlaceOf(BlockOwner.Of(word.Generation, word.Entry))];
         if (place != 0)

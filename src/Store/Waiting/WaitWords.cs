@@ -74,6 +74,7 @@ internal sealed unsafe class WaitWords
         for (int i = 0; i < WaitWord.SleepCount; i++)
             MoveAlways(_memory.Wait(i));
         MoveAlways(_memory.Wait(WaitWord.DoorbellIndex));
+        MoveAlways(_memory.Wait(WaitWord.SpillerIndex));
 
         static void MoveAlways(ulong* word) => Move(word, Volatile.Read(ref *word));
     }
@@ -111,6 +112,9 @@ internal readonly struct Deadline
 
     /// <summary>On the clock of <see cref="Stopwatch.GetTimestamp"/>, which on Linux is CLOCK_MONOTONIC in nanoseconds; <see cref="long.MaxValue"/> for never.</summary>
     internal long At => _at;
+
+    /// <summary>Time left, or <see cref="Timeout.InfiniteTimeSpan"/>.</summary>
+    internal TimeSpan Left => _at == long.MaxValue ? Timeout.InfiniteTimeSpan : HasPassed ? TimeSpan.Zero : Stopwatch.GetElapsedTime(Stopwatch.GetTimestamp(), _at);
 
     internal bool HasPassed => IsZero || Stopwatch.GetTimestamp() >= _at;
 

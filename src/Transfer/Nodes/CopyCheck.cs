@@ -35,7 +35,7 @@ internal sealed class CopyCheck(PlasmaStore store, PlasmaNodeOptions options, Fu
     /// <summary>All copies of others' objects that are here are in doubt.</summary>
     internal void DoubtAll()
     {
-        List<ObjectInfo> copies = [.. store.List().Where(static info => info is { IsReplica: true, State: ObjectState.Sealed })];
+        List<ObjectInfo> copies = [.. store.List().Where(static info => info is { IsReplica: true, IsSealed: true })];
         lock (_lock)
         {
             foreach (ObjectInfo copy in copies)

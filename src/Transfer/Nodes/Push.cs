@@ -1,4 +1,5 @@
 using System.Diagnostics;
+using FastPlasma.Nodes;
 using FastPlasma.Transfer.Fetching;
 using FastPlasma.Transfer.Wire;
 
@@ -19,13 +20,12 @@ internal sealed class Push(PlasmaStore store, Peer peer, ObjectId[] ids)
             var offers = new List<OfferRecord>();
             foreach (ObjectId id in part)
             {
-                if (!store.TryGet(id, out PlasmaObject obj))
+                if (!store.TryDescribe(id, out ObjectImage image))
                 {
                     failures.Add(new PullFailure(id, PlasmaStatus.NotFound, "it is not in this store"));
                     continue;
                 }
-                using (obj)
-                    offers.Add(new OfferRecord { Id = id, Flags = OfferRecord.PullFlag, Incarnation = obj.Incarnation, PayloadBytes = obj.Length });
+                offers.Add(new OfferRecord { Id = id, Flags = OfferRecord.PullFlag, Incarnation = image.Incarnation, PayloadBytes = image.PayloadBytes });
                 open.Add(id);
             }
             long offeredAtMs = 0;

@@ -1,4 +1,5 @@
 using System.Threading.Channels;
+using FastPlasma.Nodes;
 using FastPlasma.Transfer.Fetching;
 using Microsoft.Extensions.Logging;
 
@@ -66,17 +67,7 @@ internal sealed class ReplicaKeeper : IDisposable
         var done = new HashSet<Peer>();
         while (done.Count < _count) // Ends with the copies, with the object or with the node.
         {
-            if (!_node.Store.TryGet(id, out PlasmaObject obj))
-                return;
-            bool isCopy;
-            using (obj)
-            {
-                unsafe
-                {
-                    isCopy = _node.Store.ImageOf(obj, out _).IsReplica;
-                }
-            }
-            if (isCopy)
+            if (!_node.Store.TryDescribe(id, out ObjectImage image) || image.IsReplica)
                 return;
             Peer[] candidates = [.. _node.UpPeers().Where(peer => !done.Contains(peer))];
             if (candidates.Length == 0)

@@ -27,13 +27,23 @@ internal sealed unsafe class PinCache(PlasmaStore store) : IDisposable
     {
         long until = Environment.TickCount64 + Math.Clamp((long)leaseMs, 100, Fetching.FetchTable.LeaseMs);
         lock (_lock)
+            if (_disposed || _entries.ContainsKey((id, incarnation)))
+                return Use(id, incarnation, until);
+        if (!store.TryGetOrBring(id, out PlasmaObject obj)) // Not under the lock: it may come from disk.
+            return null;
+        lock (_lock)
         {
             if (_disposed)
-                return null;
-            if (!_entries.TryGetValue((id, incarnation), out Entry? entry))
             {
-                if (!store.TryGet(id, out PlasmaObject obj))
-                    return null;
+                obj.Dispose();
+                return null;
+            }
+            if (_entries.ContainsKey((id, incarnation)))
+            {
+                obj.Dispose();
+            }
+            else
+            {
                 ObjectImage image;
                 byte* address;
                 try
@@ -52,13 +62,19 @@ internal sealed unsafe class PinCache(PlasmaStore store) : IDisposable
                 }
                 if (_entries.Count >= CountMax)
                     RemoveOldest();
-                entry = new Entry { Object = obj, Image = image, Address = address };
-                _entries.Add((id, incarnation), entry);
+                _entries.Add((id, incarnation), new Entry { Object = obj, Image = image, Address = address });
             }
-            entry.UntilMs = until;
-            entry.Users++;
-            return entry;
+            return Use(id, incarnation, until);
         }
+    }
+
+    private Entry? Use(in ObjectId id, ulong incarnation, long untilMs)
+    {
+        if (_disposed || !_entries.TryGetValue((id, incarnation), out Entry? entry))
+            return null;
+        entry.UntilMs = untilMs;
+        entry.Users++;
+        return entry;
     }
 
     internal void End(Entry entry)

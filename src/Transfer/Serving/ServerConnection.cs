@@ -203,6 +203,13 @@ internal sealed unsafe class ServerConnection : IRelaySubscriber, IDisposable
             noted = _host.Interests.TryAdd(ask.Id, this, ask.TellMs);
             isHere = _host.Store.TryGet(ask.Id, out obj); // After it is noted: what is sealed later is told.
         }
+        if (!isHere && _host.Store.TryDescribe(ask.Id, out ObjectImage away))
+        {
+            // On disk. Who wants to know of it, or takes a large one by chunks, does not need its bytes now.
+            if ((ask.Flags & AskRecord.NoBytes) != 0 || away.ImageBytes > Limits.InlineBytesMax)
+                return Complete(ask, away);
+            isHere = _host.Store.TryGetOrBring(ask.Id, out obj);
+        }
         if (isHere)
         {
             ObjectImage image;
@@ -245,6 +252,18 @@ internal sealed unsafe class ServerConnection : IRelaySubscriber, IDisposable
             return record;
         }
         return new ObjectRecord { Id = ask.Id, Answer = noted ? ObjectAnswer.Noted : ObjectAnswer.Absent };
+    }
+
+    /// <summary>The answer for an object that is here as a whole, without its bytes.</summary>
+    private ObjectRecord Complete(in AskRecord ask, in ObjectImage image)
+    {
+        bool wanted = (ask.Incarnation == 0 || ask.Incarnation == image.Incarnation) && !_host.IsDoubtful(ask.Id, image.Incarnation);
+        if (!wanted || _host.Tombstones.Contains(ask.Id, image.Incarnation))
+            return new ObjectRecord { Id = ask.Id, Incarnation = image.Incarnation, Answer = wanted ? ObjectAnswer.Deleted : ObjectAnswer.Absent };
+        ObjectRecord record = ReplicaImage.ToRecord(image, ObjectAnswer.Complete);
+        if (image.ImageBytes > Limits.InlineBytesMax && WillTake(ask))
+            PlaceTaker(ref record, image);
+        return record;
     }
 
     /// <summary>Not who only wants to know where it is.</summary>

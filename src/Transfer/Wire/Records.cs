@@ -71,7 +71,11 @@ internal unsafe struct ObjectRecord
 
     /// <summary>Where the requester should begin, so that several that ask at once begin at different places: chunk number modulo the number of chunks.</summary>
     [FieldOffset(80)] internal uint FirstChunk;
-    [FieldOffset(84)] internal fixed byte Reserved[44];
+    [FieldOffset(84)] internal uint Reserved84;
+
+    /// <summary>When the object is gone by itself, in UTC ticks; 0 for never.</summary>
+    [FieldOffset(88)] internal long ExpiresAtTicks;
+    [FieldOffset(96)] internal fixed byte Reserved[32];
 }
 
 /// <summary>A part that is to be written into the requester's memory: 80 bytes.</summary>

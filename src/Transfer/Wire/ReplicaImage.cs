@@ -18,6 +18,7 @@ internal static class ReplicaImage
         HasChecksum = (record.Flags & ObjectRecord.ChecksumFlag) != 0,
         IsEvictable = (record.Flags & ObjectRecord.EvictableFlag) != 0,
         CreatedAtTicks = record.CreatedAtTicks,
+        ExpiresAtTicks = record.ExpiresAtTicks,
     };
 
     internal static ObjectRecord ToRecord(in ObjectImage image, ObjectAnswer answer) => new()
@@ -32,5 +33,6 @@ internal static class ReplicaImage
         UserBytes = image.UserBytes,
         Checksum = image.Checksum,
         CreatedAtTicks = image.CreatedAtTicks,
+        ExpiresAtTicks = image.ExpiresAtTicks,
     };
 }

@@ -17,14 +17,14 @@ internal static class FuzzFields
         ("Magic", 0, 8), ("LayoutVersion", 8, 4), ("FeatureBits", 12, 4), ("Fingerprint", 16, 8), ("Uuid", 24, 8), ("CapacityBytes", 56, 8), ("ObjectCountMax", 64, 4), ("EventCapacity", 68, 4),
         ("BucketCount", 72, 4), ("StashCount", 76, 4), ("ParticipantCountMax", 80, 4), ("ChunkCount", 84, 4), ("HashSeed", 88, 8), ("WaitOffset", 96, 8), ("RingOffset", 104, 8),
         ("StashOffset", 112, 8), ("BucketsOffset", 120, 8), ("EntriesOffset", 128, 8), ("AllocatorOffset", 136, 8), ("ChunksOffset", 144, 8), ("WordsOffset", 152, 8), ("MetaBytes", 160, 8),
-        ("HugePages", 168, 4), ("DefaultRetention", 172, 4), ("OwnerUid", 176, 4), ("CreatedAt", 184, 8), ("PopulateTargetBytes", 192, 8), ("DataDirectoryBytes", 240, 8), ("HeaderChecksum", 248, 8),
+        ("HugePages", 168, 4), ("DefaultRetention", 172, 4), ("OwnerUid", 176, 4), ("CreatedAt", 184, 8), ("PopulateTargetBytes", 192, 8), ("PolicyOffset", 200, 8), ("DefaultLifeTicks", 208, 8), ("EvictAheadBytes", 216, 8), ("DataDirectoryBytes", 240, 8), ("HeaderChecksum", 248, 8),
         ("DataDirectory", 1024, 8),
     ];
 
     internal static readonly (string Name, int Offset, int Bytes)[] OpenHeader =
     [
-        ("Fault", 256, 4), ("StashUsed", 320, 4), ("EvictableUsed", 324, 4), ("OrphansRequested", 384, 8), ("OrphansDone", 392, 8), ("DomainCount", 448, 4), ("EvictHand", 512, 8),
-        ("PopulatedBytes", 576, 8), ("WriterAttaches", 640, 8), ("BootId", 704, 8), ("EvictableSeals", 768, 8), ("NodeService", 832, 8),
+        ("Fault", 256, 4), ("StashUsed", 320, 4), ("EvictableUsed", 324, 4), ("OrphansRequested", 384, 8), ("OrphansDone", 392, 8), ("DomainCount", 448, 4), ("EntryCursor", 512, 8),
+        ("PopulatedBytes", 576, 8), ("WriterAttaches", 640, 8), ("BootId", 704, 8), ("Clock", 768, 8), ("NextExpiry", 776, 8), ("NodeService", 832, 8),
     ];
 
     internal static readonly (string Name, int Offset, int Bytes)[] Domain = [("Uid", 0, 4), ("Kind", 4, 4)];
@@ -40,6 +40,8 @@ internal static class FuzzFields
     ];
 
     internal static readonly (string Name, int Offset, int Bytes)[] Allocator = [("SlabLow", 0, 8), ("LargeHigh", 8, 8)];
+
+    internal static readonly (string Name, int Offset, int Bytes)[] Waiter = [("Word", 0, 8), ("Bytes", 8, 8), ("Since", 16, 8)];
 
     internal static readonly (string Name, int Offset, int Bytes)[] Chunk = [("Word", 0, 8), ("FreeHint", 8, 4), ("WordsReservedBytes", 12, 4)];
 
@@ -80,6 +82,12 @@ internal static class FuzzFields
                 return new FuzzPlace("meta", g.BucketsOffset + N(1) * 8, 8);
             case "entry":
                 return In("meta", g.EntriesOffset + N(1) * ObjectEntry.SizeBytes, Entry);
+            case "hand":
+                return new FuzzPlace("meta", g.PolicyOffset + N(1) * 8, 8);
+            case "waiter":
+                return In("meta", g.PolicyOffset + PolicyLayout.WaitersOffset + N(1) * SpaceWaiter.SizeBytes, Waiter);
+            case "candidate":
+                return new FuzzPlace("meta", g.PolicyOffset + PolicyLayout.MapsOffset + N(1) * 8, 8);
             case "allocator":
                 return In("meta", g.AllocatorOffset, Allocator);
             case "chunk":

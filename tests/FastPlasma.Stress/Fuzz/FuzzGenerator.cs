@@ -88,7 +88,13 @@ internal sealed class FuzzGenerator(Random random, IReadOnlyList<FuzzCase> corpu
             case 2:
                 return ($"wait:{(random.Next(2) == 0 ? WaitWord.SpaceIndex + random.Next(3) : random.Next(WaitWord.Count))}", 8);
             case 3:
-                return ("ring", 8);
+                return random.Next(4) switch
+                {
+                    0 => ("ring", 8),
+                    1 => ($"hand:{random.Next(2) * 127}", 8),
+                    2 => Of($"waiter:{random.Next(3)}.", FuzzFields.Waiter),
+                    _ => ($"candidate:{random.Next(16)}", 8), // Of the candidates, or behind them of the visited.
+                };
             case 4:
                 return Of($"event:{random.Next(40)}.", FuzzFields.Event);
             case 5:

@@ -8,7 +8,15 @@ namespace FastPlasma.Stress.Instructions;
 /// <param name="IsThereBefore">Whether the survivor puts it before the victim starts.</param>
 /// <param name="IsEvictable">How the survivor puts it.</param>
 /// <param name="IsPinned">Whether the survivor reads it all the while.</param>
-internal sealed record Target(string Name, int Bytes, bool IsThereBefore = false, bool IsEvictable = false, bool IsPinned = false);
+/// <param name="IsSpilled">Whether the survivor moves it to disk before the victim starts.</param>
+internal sealed record Target(string Name, int Bytes, bool IsThereBefore = false, bool IsEvictable = false, bool IsPinned = false, bool IsSpilled = false)
+{
+    /// <summary>Whether it has a copy on disk, and is in memory.</summary>
+    internal bool IsClean { get; init; }
+
+    /// <summary>Whether it has to be there afterwards: nobody deletes it.</summary>
+    internal bool Stays { get; init; }
+}
 
 /// <summary>The survivor's side of a scenario of the same name.</summary>
 internal sealed record Plan(string Name, params Target[] Targets)
@@ -37,6 +45,15 @@ internal sealed record Plan(string Name, params Target[] Targets)
     /// <summary>Whether every run needs a new store, because what the operation does cannot be taken back.</summary>
     internal bool NeedsFreshStore { get; init; }
 
+    /// <summary>Scenario that a dead participant ran, if there is one.</summary>
+    internal string Dead { get; init; } = "hold";
+
+    /// <summary>Whether the store has a spill directory.</summary>
+    internal bool HasSpill { get; init; }
+
+    /// <summary>With <see cref="OwnStoreIsThere"/> and <see cref="HasSpill"/>: whether the store leaves its first target on disk with a catalogue, before the victim comes.</summary>
+    internal bool IsPersistent { get; init; }
+
     internal long CapacityBytes { get; init; } = 16 << 20;
 
     /// <summary>What the dead participant leaves.</summary>
@@ -47,6 +64,10 @@ internal sealed record Plan(string Name, params Target[] Targets)
     private static Target Large { get; } = new(Content.Target, Content.LargeBytes);
 
     private static Target[] Fillers { get; } = [.. Content.Fillers.Select(static name => new Target(name, Content.FillerBytes, IsThereBefore: true, IsEvictable: true))];
+
+    private static Target[] Kept { get; } = [.. Fillers.Select(static filler => filler with { IsEvictable = false, Stays = true })];
+
+    private static Target Spilled { get; } = Large with { IsThereBefore = true, IsSpilled = true, Stays = true };
 
     internal static Plan Of(string name) => Array.Find(All, p => p.Name == name) ?? throw new ArgumentException($"There is no scenario '{name}'; there are {string.Join(", ", All.Select(static p => p.Name))}.", nameof(name));
 
@@ -95,5 +116,19 @@ internal sealed record Plan(string Name, params Target[] Targets)
         new("stat"),
         new("verify"),
         new("recover", s_held) { HasDead = true },
+        new("spill", Kept) { CapacityBytes = 4 << 20, HasSpill = true },
+        new("put-spill", [new Target(Content.Target, Content.EvictingBytes), .. Kept]) { CapacityBytes = 4 << 20, HasSpill = true },
+        new("restore", Spilled) { HasSpill = true },
+        new("restore-full", [new Target(Content.Target, Content.EvictingBytes, IsThereBefore: true, IsSpilled: true) { Stays = true }, .. Kept.Select(static filler => filler with { IsPinned = true })]) { CapacityBytes = 4 << 20, HasSpill = true },
+        new("restore-deleted", Spilled with { Stays = false }) { HasSpill = true },
+        new("restore-many", Spilled) { HasSpill = true },
+        new("restore-read-only", Spilled) { HasSpill = true },
+        new("delete-spilled", Spilled with { Stays = false }) { HasSpill = true },
+        new("read-into", Spilled) { HasSpill = true },
+        new("trim-spill") { LeavesEmptyChunks = true, HasSpill = true },
+        new("detach-persistent", Large) { OwnStoreIsThere = true, HasSpill = true, IsPersistent = true },
+        new("attach-persistent", Large) { OwnStoreIsThere = true, HasSpill = true, IsPersistent = true },
+        new("create-persistent", Large) { OwnStoreIsThere = false, HasSpill = true, IsPersistent = true },
+        new("recover-moves", Spilled, Kept[0] with { IsClean = true }, Kept[1]) { HasDead = true, Dead = "hold-moves", HasSpill = true },
     ];
 }

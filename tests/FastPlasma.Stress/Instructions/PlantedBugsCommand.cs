@@ -15,7 +15,7 @@ internal static class PlantedBugsCommand
 
     private const string Announcement = "Volatile.Write(ref announcement->Word, new SlotWord(SlotKind.Own, generation, entryIndex).Value);";
     private const string BlockFree = "long freed = _memory.Chunks.Contains(place)";
-    private const string EntryFree = "Interlocked.CompareExchange(ref entry->State, state.With(ObjectState.Free).Value & ~(StateWord.ParticipantMask | 0xFUL), state.Value);";
+    private const string EntryFree = "Interlocked.CompareExchange(ref entry->State, state.With(ObjectState.Free).Value & ~(StateWord.ParticipantMask | StateWord.MovableFlag | 0xFUL), state.Value);";
 
     private static readonly Plant[] s_plants =
     [

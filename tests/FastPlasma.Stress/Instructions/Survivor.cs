@@ -20,6 +20,7 @@ internal sealed unsafe class Survivor : IDisposable
     private readonly Dictionary<string, byte[]> _bytes = [];
     private readonly List<PlasmaObject> _pins = [];
     private readonly List<string> _problems = [];
+    private readonly string? _spillFolder;
     private PlasmaStore? _store;
     private long _baselineBytes;
     private VictimProcess? _dead;
@@ -41,6 +42,8 @@ internal sealed unsafe class Survivor : IDisposable
         foreach (Target target in _targets)
             _bytes[target.Name] = Content.Bytes(target.Name, target.Bytes);
         PlasmaStore.Destroy(_name);
+        if (plan.HasSpill)
+            _spillFolder = Directory.CreateTempSubdirectory(name).FullName;
     }
 
     /// <summary>Makes everything as the scenario wants it, and starts a victim that is ready. <paramref name="prepare"/> is called with it, before anybody dies.</summary>
@@ -52,7 +55,7 @@ internal sealed unsafe class Survivor : IDisposable
             // Nobody but the victim may recover: the lock keeps this process from it.
             _store!.Participants.ProbeLock.Enter();
             _isProbing = true;
-            _dead = VictimProcess.Start(_executable, "hold", _name);
+            _dead = VictimProcess.Start(_executable, _plan.Dead, _name);
             if (_plan.DiesBeforeReady)
                 _dead.Dispose();
         }
@@ -150,12 +153,28 @@ internal sealed unsafe class Survivor : IDisposable
     {
         Discard();
         PlasmaStore.Destroy(_name);
+        if (_spillFolder is not null)
+            Directory.Delete(_spillFolder); // Empty, else the exception says so.
     }
+
+    /// <summary>Of the store that nobody but the victim has.</summary>
+    private PlasmaOptions OwnOptions => Scenarios.Geometry with { SpillDirectories = _spillFolder is null ? [] : [_spillFolder], Persist = _plan.IsPersistent };
 
     private void Arrange()
     {
         if (_plan.OwnStoreIsThere is bool isThere)
         {
+            if (_plan.IsPersistent)
+            {
+                using (PlasmaStore left = PlasmaStore.Create(_name, OwnOptions))
+                {
+                    left.Put(Content.Id(_targets[0].Name), _bytes[_targets[0].Name]);
+                    left.Unload(long.MaxValue);
+                }
+                if (!isThere)
+                    PlasmaStore.Destroy(_name, keepSpilled: true);
+                return;
+            }
             if (!isThere)
                 return;
             using PlasmaStore created = PlasmaStore.Create(_name, Scenarios.Geometry);
@@ -164,7 +183,7 @@ internal sealed unsafe class Survivor : IDisposable
         }
         if (_store is null)
         {
-            _store = PlasmaStore.Create(_name, Scenarios.Geometry with { CapacityBytes = _plan.CapacityBytes, HashSeed = Scenarios.HashSeed });
+            _store = PlasmaStore.Create(_name, Scenarios.Geometry with { CapacityBytes = _plan.CapacityBytes, HashSeed = Scenarios.HashSeed, SpillDirectories = _spillFolder is null ? [] : [_spillFolder] });
             _store.Subscribe().Dispose(); // From here on everybody announces what he does.
             foreach ((string name, _) in Content.Residents)
                 _store.Put(Content.Id(name), _bytes[name]);
@@ -178,12 +197,29 @@ internal sealed unsafe class Survivor : IDisposable
                 _store.Put(Content.Id(target.Name), _bytes[target.Name], new ObjectOptions { Retention = target.IsEvictable ? Retention.Evictable : Retention.Keep });
                 if (target.IsPinned)
                     _pins.Add(_store.Get(Content.Id(target.Name), TimeSpan.Zero));
+                if (target.IsSpilled || target.IsClean)
+                    MoveOut(target);
             }
         if (_plan.LeavesEmptyChunks)
         {
             _store.Put(Content.Id("own"), new byte[4 << 20]);
+            if (_plan.HasSpill)
+                MoveOut(new Target("own", 4 << 20, IsSpilled: true));
             _store.Delete(Content.Id("own"));
         }
+    }
+
+    /// <summary>To disk, and back into memory if it is only to be clean. The residents stay in memory.</summary>
+    private void MoveOut(Target target)
+    {
+        PlasmaObject[] kept = [.. Content.Residents.Select(resident => _store!.Get(Content.Id(resident.Name), TimeSpan.FromSeconds(2)))];
+        _store!.Unload(long.MaxValue);
+        if (_store.TryGet(Content.Id(target.Name), out _))
+            throw new InvalidOperationException($"'{target.Name}' did not go to disk.");
+        if (target.IsClean)
+            _store.Get(Content.Id(target.Name), TimeSpan.FromSeconds(2)).Dispose();
+        foreach (PlasmaObject obj in kept)
+            obj.Dispose();
     }
 
     /// <summary>Before anything is recovered: gets, puts and deletes go on as if nothing had happened.</summary>
@@ -258,7 +294,7 @@ internal sealed unsafe class Survivor : IDisposable
     {
         foreach (Target target in _targets)
         {
-            if (CheckBytes(target.Name, mustBeThere: false) || target.IsEvictable || target.Name == Content.HeldCondemned)
+            if (CheckBytes(target.Name, mustBeThere: target.Stays) || target.IsEvictable || target.Name == Content.HeldCondemned)
                 continue;
             PlasmaStatus status = _store!.TryPut(Content.Id(target.Name), _bytes[target.Name]);
             if (status != PlasmaStatus.Ok && !(status == PlasmaStatus.Exists && _helper is not null))
@@ -287,6 +323,8 @@ internal sealed unsafe class Survivor : IDisposable
                 _problems.Add($"A delete of '{target.Name}' is {status}.");
         }
         _store!.Maintain();
+        if (_plan.HasSpill)
+            SpinWait.SpinUntil(() => _store.Maintain() == 0 && Totals().CondemnedCount == 0, AtOnceMs); // What this process brought back for a reader stays pinned for a moment.
     }
 
     private void CheckInvariants()
@@ -294,13 +332,14 @@ internal sealed unsafe class Survivor : IDisposable
         foreach ((string name, _) in Content.Residents)
             CheckBytes(name, mustBeThere: true);
         for (int e = 0; e < _store!.ObjectCountMax; e++)
-            if (new StateWord(Volatile.Read(ref _store.Memory.Entries[e].State)) is { State: not (ObjectState.Free or ObjectState.Sealed) } state)
+            if (new StateWord(Volatile.Read(ref _store.Memory.Entries[e].State)) is { State: not (ObjectState.Free or ObjectState.Sealed or ObjectState.Spilled) } state)
                 _problems.Add($"Entry {e} is {state.State} in generation {state.Generation}, of participant {state.Participant}.");
         for (long c = 0; c < _store.Memory.Chunks.ChunkCount; c++)
             if (_store.Memory.Chunks.ReadWord(c) is { IsTransient: true } word)
                 _problems.Add($"Chunk {c} is {word.State} by participant {word.Participant}.");
         MemoryTotals totals = Totals();
-        if (totals.UsedBytes != _baselineBytes || totals.SealedCount != Content.Residents.Length || totals.CreatingCount != 0 || totals.CondemnedCount != 0)
+        bool used = _plan.HasSpill || totals.UsedBytes == _baselineBytes; // What came back from disk may lie in a block of another size; Verify counts the blocks.
+        if (!used || totals.SealedCount != Content.Residents.Length || totals.CreatingCount != 0 || totals.CondemnedCount != 0)
             _problems.Add($"{totals.UsedBytes} bytes are used instead of {_baselineBytes}, {totals.SealedCount} objects sealed instead of {Content.Residents.Length}, {totals.CreatingCount} being created, {totals.CondemnedCount} condemned.");
         _problems.AddRange(_store.Verify().Problems);
     }
@@ -308,7 +347,8 @@ internal sealed unsafe class Survivor : IDisposable
     /// <summary>False when the object is absent.</summary>
     private bool CheckBytes(string name, bool mustBeThere)
     {
-        if (!_store!.TryGet(Content.Id(name), out PlasmaObject obj))
+        ObjectId id = Content.Id(name);
+        if (!_store!.TryGet(id, out PlasmaObject obj) && !(_plan.HasSpill && _store.Contains(id) && _store.TryGet(id, TimeSpan.FromMilliseconds(AtOnceMs), out obj) == PlasmaStatus.Ok))
         {
             if (mustBeThere)
                 _problems.Add($"'{name}' is gone.");
@@ -325,7 +365,7 @@ internal sealed unsafe class Survivor : IDisposable
     {
         try
         {
-            using (PlasmaStore store = PlasmaStore.OpenOrCreate(_name, Scenarios.Geometry))
+            using (PlasmaStore store = PlasmaStore.OpenOrCreate(_name, OwnOptions))
             {
                 ObjectId id = Content.Id("own");
                 byte[] bytes = _bytes[Content.Residents[0].Name];
@@ -336,10 +376,13 @@ internal sealed unsafe class Survivor : IDisposable
                     using (obj)
                         if (!obj.Span.SequenceEqual(bytes))
                             _problems.Add("The store gives other bytes.");
-                if (store.TryGet(Content.Id(Content.Target), out PlasmaObject old))
+                bool isThere = store.TryGet(Content.Id(Content.Target), TimeSpan.FromMilliseconds(_plan.IsPersistent ? AtOnceMs : 0), out PlasmaObject old) == PlasmaStatus.Ok;
+                if (isThere)
                     using (old)
-                        if (!old.Span.SequenceEqual(Content.Bytes(Content.Target, Content.SmallBytes)))
+                        if (!old.Span.SequenceEqual(_plan.IsPersistent ? _bytes[Content.Target] : Content.Bytes(Content.Target, Content.SmallBytes)))
                             _problems.Add("What was in the store has other bytes.");
+                if (!isThere && _plan.IsPersistent)
+                    _problems.Add("What the store had left on disk is lost.");
                 _problems.AddRange(store.Verify().Problems);
                 int attached = new StoreInspector(store).Participants().Count;
                 if (attached != 1)

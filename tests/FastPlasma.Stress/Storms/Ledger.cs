@@ -69,6 +69,7 @@ internal enum FaultKind
 ///  48    4  FaultCount
 ///  52    4  FaultKind          of the first one
 ///  56    4  TextBytes
+///  60    4  Away               gets whose object was on disk and did not come in time
 ///  64  960  Text               of the first one
 /// </code></remarks>
 [StructLayout(LayoutKind.Explicit, Size = SizeBytes)]
@@ -86,6 +87,7 @@ internal unsafe struct ProcessRecord
     [FieldOffset(48)] internal int FaultCount;
     [FieldOffset(52)] internal int FaultKind;
     [FieldOffset(56)] internal int TextBytes;
+    [FieldOffset(60)] internal int Away;
     [FieldOffset(64)] internal fixed byte Text[TextBytesMax];
 }
 

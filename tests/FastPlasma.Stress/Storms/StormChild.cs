@@ -20,6 +20,8 @@ internal sealed unsafe class StormChild
     /// <summary>Deleters read most of the time: a delete is done sooner than a put, and the store should be full.</summary>
     private const int RemovalPeriod = 100;
 
+    private static readonly TimeSpan s_bringTimeout = TimeSpan.FromMilliseconds(500);
+
     private const int WaitMsMax = 60, HoardPinsMax = 2_000, HoardWritersMax = 200, HeldMax = 24, FirstHoardKey = 1 << 20;
 
     private readonly Ledger _ledger;
@@ -248,16 +250,16 @@ internal sealed unsafe class StormChild
             Delete(key, mine, wasSealed: false);
             return;
         }
-        bool found;
+        bool found, away;
         PlasmaObject obj;
         using (Begin(Operation.Get))
-            found = Store.TryGet(Payload.IdOf(_seed, key), out obj);
+            found = TryFind(key, out obj, out away);
         using (obj)
         {
             if (found && Verified(key, obj) is uint nonce && nonce != word.Nonce)
                 Lost($"key {key} has nonce {nonce}, its last owner's was {word.Nonce}");
         }
-        _ledger.Change(key, mine, found ? new KeyWord(KeyState.Sealed, 0, word.Nonce) : word);
+        _ledger.Change(key, mine, found || away ? new KeyWord(KeyState.Sealed, 0, word.Nonce) : word);
     }
 
     // ---- removing ----------------------------------------------------------------------------------------------------------
@@ -321,19 +323,38 @@ internal sealed unsafe class StormChild
         KeyWord before = key < Ledger.KeepCount ? _ledger.Read(key) : default;
         int stops = Volatile.Read(ref _record->StopCount);
         bool othersStopped = Volatile.Read(ref _ledger.Stopped) > 0;
-        bool found;
+        bool found, away;
         PlasmaObject obj;
         long start = Stopwatch.GetTimestamp();
         using (Begin(Operation.Get))
-            found = Store.TryGet(Payload.IdOf(_seed, key), out obj);
+            found = TryFind(key, out obj, out away);
         long ticks = Stopwatch.GetTimestamp() - start;
         if (othersStopped && ticks > _record->StallTicks && stops == Volatile.Read(ref _record->StopCount))
             Volatile.Write(ref _record->StallTicks, ticks);
         _record->Gets++;
-        if (Judge(key, before, found, obj) && hold)
+        if (away)
+            _record->Away++;
+        else if (Judge(key, before, found, obj) && hold)
             _held.Add((key, obj));
         else
             obj.Dispose();
+    }
+
+    /// <summary>A get from memory, or from disk if the object is there. <paramref name="away"/>: it is there, and could not be brought in time, because a stopped process has it in hand or pins fill the memory.</summary>
+    private bool TryFind(int key, out PlasmaObject obj, out bool away)
+    {
+        ObjectId id = Payload.IdOf(_seed, key);
+        away = false;
+        if (Store.TryGet(id, out obj))
+            return true;
+        if (!Store.HasSpill || Store.TryGet(id, TimeSpan.Zero, out obj) is var now && now == PlasmaStatus.NotFound)
+            return false;
+        if (now == PlasmaStatus.NotResident)
+            now = Store.TryGet(id, s_bringTimeout, out obj);
+        if (now == PlasmaStatus.NotResident && Store.LateIsDisk)
+            Lost($"key {key} cannot be read from disk: {Store.DescribeAbsence(id)}");
+        away = now == PlasmaStatus.NotResident;
+        return now == PlasmaStatus.Ok;
     }
 
     /// <summary>What was sealed before and after a get was there all the time, so the get must have found it.</summary>
@@ -395,7 +416,8 @@ internal sealed unsafe class StormChild
                 using (Begin(Operation.WaitOne, BoundMs + timeoutMs))
                     status = Store.TryGet(Payload.IdOf(_seed, key), timeout, out obj, spin: TimeSpan.FromMicroseconds(_random.Next(2) * 50));
                 using (obj)
-                    Judge(key, before, status == PlasmaStatus.Ok, obj);
+                    if (status != PlasmaStatus.NotResident)
+                        Judge(key, before, status == PlasmaStatus.Ok, obj);
                 break;
         }
     }

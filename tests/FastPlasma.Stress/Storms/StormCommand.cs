@@ -13,7 +13,8 @@ internal static class StormCommand
         Option<int?> seed = new("--seed") { Description = "Decides ids, bytes and who is hit.", HelpName = "N" };
         Option<int> processes = new("--processes") { Description = "Processes at one time.", HelpName = "N", DefaultValueFactory = static _ => 12 };
         Option<PlantedFault> plant = new("--plant") { Description = "The control: a fault that has to be found." };
-        Command command = new("storm", "Kill and stop processes at random moments; judge what is lost, leaked and stuck.") { seconds, kills, seed, processes, plant };
+        Option<string?> spill = new("--spill") { Description = "A folder on disk: the store is smaller than its objects, which spill there.", HelpName = "FOLDER" };
+        Command command = new("storm", "Kill and stop processes at random moments; judge what is lost, leaked and stuck.") { seconds, kills, seed, processes, plant, spill };
         command.SetAction(parse =>
         {
             var options = new StormOptions
@@ -23,6 +24,7 @@ internal static class StormCommand
                 Seed = parse.GetValue(seed) ?? Environment.ProcessId,
                 Processes = parse.GetValue(processes),
                 Plant = parse.GetValue(plant),
+                SpillFolder = parse.GetValue(spill),
             };
             Console.WriteLine($"seed {options.Seed}, {options.Processes} processes");
             StormFigures figures = Run(options, follow: true);

@@ -8,6 +8,8 @@ namespace FastPlasma.Stress.Storms;
 /// <summary>Judges a store in which nobody does anything: ledger against objects, block words against records, slots, and the store's own verification.</summary>
 internal sealed unsafe class StormJudge(PlasmaStore store, Ledger ledger, long seed, StormFigures figures)
 {
+    private static readonly TimeSpan s_patience = TimeSpan.FromSeconds(10);
+
     private readonly Dictionary<ObjectId, int> _keys = Enumerable.Range(0, Ledger.KeepCount + Ledger.ContestedCount).ToDictionary(key => Payload.IdOf(seed, key));
 
     /// <summary>Everything dead is recovered, nobody holds anything: from here on only sealed objects may take anything.</summary>
@@ -32,15 +34,48 @@ internal sealed unsafe class StormJudge(PlasmaStore store, Ledger ledger, long s
     {
         figures.BeginJudgement();
         foreach (ObjectInfo info in store.List())
-            if (info.State == ObjectState.Sealed && store.Delete(info.Id) is var status and not PlasmaStatus.Ok)
+            if (info.IsSealed && store.Delete(info.Id) is var status and not PlasmaStatus.Ok)
                 figures.AddLost($"object {info.Id} is listed as sealed; a delete says {status}");
         store.Maintain();
+        SpinWait.SpinUntil(IsAtRest, s_patience); // The spiller of this process sees at its next round that there is nothing left to move.
         JudgeSlots();
         JudgeMemory();
+        JudgeDisk();
         StoreStats stats = store.Stats();
         figures.Counts = stats.Store;
         if (stats is not { UsedBytes: 0, SealedCount: 0, CreatingCount: 0, CondemnedCount: 0 })
             figures.AddLeak(Math.Max(1, stats.UsedBytes), $"after deleting everything {stats.UsedBytes} bytes are used, {stats.SealedCount} objects sealed, {stats.CreatingCount} creating, {stats.CondemnedCount} condemned");
+    }
+
+    /// <summary>Whether nothing moves between memory and disk: the spillers of processes that rest come to rest by themselves.</summary>
+    internal bool IsAtRest()
+    {
+        var slots = new SlotCount();
+        store.Scan.Visit(ref slots);
+        if (slots.Moves > 0)
+            return false;
+        for (int e = 0; e < store.ObjectCountMax; e++)
+            if (new StateWord(Volatile.Read(ref store.Memory.Entries[e].State)).State is ObjectState.Unloading or ObjectState.Emptying or ObjectState.Restoring)
+                return false;
+        return true;
+    }
+
+    /// <summary>With everything deleted no block on disk belongs to anybody.</summary>
+    private void JudgeDisk()
+    {
+        for (int d = 0; d < (store.Spill?.DirectoryCount ?? 0); d++)
+        {
+            ChunkMap map = store.Spill!.Directory(d).Map;
+            for (long chunk = 0; chunk < map.ChunkCount; chunk++)
+            {
+                ChunkWord word = map.ReadWord(chunk);
+                if (word.IsTransient)
+                    figures.AddLeak(ChunkMap.ChunkBytes, $"chunk {chunk} of spill directory {d} is {word.State} by participant {word.Participant}");
+                for (int i = 0; i < ChunkMap.BlockCountOf(word); i++)
+                    if (Volatile.Read(ref *map.Word(chunk * ChunkMap.WordsPerChunk + i)) is var owner && owner != 0)
+                        figures.AddLeak(ChunkMap.GrainBytes, $"block {i} of chunk {chunk} of spill directory {d} belongs to 0x{owner:x} although everything is deleted");
+            }
+        }
     }
 
     private void JudgeSlots()
@@ -67,7 +102,7 @@ internal sealed unsafe class StormJudge(PlasmaStore store, Ledger ledger, long s
             var state = new StateWord(Volatile.Read(ref entry->State));
             if (state.State == ObjectState.Sealed)
                 sealedBytes += store.Allocator.BlockBytesAt(entry->Block);
-            else if (state.State != ObjectState.Free && ++records > 0)
+            else if (state.State is not (ObjectState.Free or ObjectState.Spilled) && ++records > 0)
                 figures.AddLeak(ObjectEntry.SizeBytes, $"record {e} is {state.State} in generation {state.Generation}, by participant {state.Participant}");
         }
         long taken = 0;
@@ -91,17 +126,25 @@ internal sealed unsafe class StormJudge(PlasmaStore store, Ledger ledger, long s
         var seen = new Dictionary<int, int>();
         foreach (ObjectInfo info in store.List())
         {
-            if (info.State != ObjectState.Sealed)
+            if (!info.IsSealed)
                 continue; // Counted as a record.
             if (!_keys.TryGetValue(info.Id, out int key))
                 figures.AddLeak(info.BlockBytes, $"object {info.Id} was sealed by nobody");
             else if (++CollectionsMarshal.GetValueRefOrAddDefault(seen, key, out _) > 1)
                 figures.AddLost($"there are two objects of key {key}");
         }
-        for (int key = 0; key < Ledger.KeepCount + Ledger.ContestedCount; key++)
+        for (int key = Ledger.KeepCount + Ledger.ContestedCount - 1; key >= 0; key--) // What may be evicted comes first: to bring the others back from disk takes memory.
         {
             KeyWord word = key < Ledger.KeepCount ? ledger.Read(key) : new KeyWord(KeyState.Unknown, 0, 0);
-            bool found = store.TryGet(Payload.IdOf(seed, key), out PlasmaObject obj);
+            ObjectId id = Payload.IdOf(seed, key);
+            bool found = store.TryGet(id, out PlasmaObject obj);
+            if (!found && store.Contains(id))
+            {
+                PlasmaStatus status = store.TryGet(id, s_patience, out obj);
+                found = status == PlasmaStatus.Ok;
+                if (!found)
+                    figures.AddLost($"key {key} is on disk, and a get says {status}: {store.DescribeAbsence(id)}");
+            }
             using (obj)
             {
                 if (found != seen.ContainsKey(key))
@@ -131,9 +174,15 @@ internal sealed unsafe class StormJudge(PlasmaStore store, Ledger ledger, long s
     {
         internal int Count { get; private set; }
 
+        internal int Moves { get; private set; }
+
         public static bool WantsNames => false;
 
-        public void Visit(in SlotOwner owner, SlotWord word, long since) => Count++;
+        public void Visit(in SlotOwner owner, SlotWord word, long since)
+        {
+            Count++;
+            Moves += word.Kind is SlotKind.Copy or SlotKind.Unload or SlotKind.Restore ? 1 : 0;
+        }
 
         public readonly void VisitUnreadable() => throw new InvalidOperationException("A storm has no foreign domains.");
     }

@@ -26,6 +26,9 @@ internal sealed record StormOptions
     /// <summary>The control: a fault that must be found.</summary>
     internal PlantedFault Plant { get; init; }
 
+    /// <summary>Folder to which the store spills; null: it does not, and a full store refuses what is to be kept.</summary>
+    internal string? SpillFolder { get; init; }
+
     /// <summary>Executable of the children.</summary>
     internal string Executable { get; init; } = Environment.ProcessPath ?? throw new InvalidOperationException("The path of this executable is unknown.");
 

@@ -9,6 +9,9 @@ internal sealed unsafe class StormRun : IDisposable
     /// <summary>Less than all keys together would need, so that memory is short most of the time.</summary>
     internal const long CapacityBytes = 12 << 20;
 
+    /// <summary>With spilling: a fraction of what all objects need, and room for the largest one.</summary>
+    internal const long SpillCapacityBytes = 6 << 20;
+
     private const int KilledExitCode = 128 + Native.SigKill;
 
     private const int ObjectCountMax = 4096, LongStopMs = StormChild.BoundMs + 1_500, StopMsMin = 300, StopMsMax = 2_000;
@@ -43,7 +46,13 @@ internal sealed unsafe class StormRun : IDisposable
         _options = options;
         _random = new Random(options.Seed);
         _children = new ChildProcess?[options.Processes];
-        _store = PlasmaStore.Create(options.Store, new PlasmaOptions { CapacityBytes = CapacityBytes, ObjectCountMax = ObjectCountMax, EventCapacity = 256 });
+        _store = PlasmaStore.Create(options.Store, new PlasmaOptions
+        {
+            CapacityBytes = options.SpillFolder is null ? CapacityBytes : SpillCapacityBytes,
+            ObjectCountMax = ObjectCountMax,
+            EventCapacity = 256,
+            SpillDirectories = options.SpillFolder is null ? [] : [options.SpillFolder],
+        });
         try
         {
             _ledger = Ledger.Create(options.Store);
@@ -367,7 +376,7 @@ internal sealed unsafe class StormRun : IDisposable
     private bool IsSwept()
     {
         StoreStats stats = _store.Stats();
-        return stats.CondemnedCount == 0 && stats.CreatingCount == 0 && stats.Participants.All(static p => p.Alive);
+        return stats.CondemnedCount == 0 && stats.CreatingCount == 0 && stats.Participants.All(static p => p.Alive) && _judge.IsAtRest();
     }
 
     public void Dispose()

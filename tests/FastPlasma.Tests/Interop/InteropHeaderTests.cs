@@ -71,8 +71,9 @@ public sealed partial class InteropHeaderTests(CLibrary library)
     [
         ("FP_READ_WRITE", (int)StoreAccess.ReadWrite), ("FP_READ_ONLY", (int)StoreAccess.ReadOnly), ("FP_HUGE_PAGES_NEVER", (int)HugePages.Never), ("FP_HUGE_PAGES_AUTO", (int)HugePages.Auto),
         ("FP_HUGE_PAGES_REQUIRE", (int)HugePages.Require), ("FP_KEEP", (int)Retention.Keep), ("FP_EVICTABLE", (int)Retention.Evictable), ("FP_DEFAULT_RETENTION", -1),
-        ("FP_SEALED", (int)PlasmaEventKind.Sealed), ("FP_DELETED", (int)PlasmaEventKind.Deleted), ("FP_EVICTED", (int)PlasmaEventKind.Evicted),
+        ("FP_SEALED", (int)PlasmaEventKind.Sealed), ("FP_DELETED", (int)PlasmaEventKind.Deleted), ("FP_EVICTED", (int)PlasmaEventKind.Evicted), ("FP_EXPIRED", (int)PlasmaEventKind.Expired),
         ("FP_STATE_CREATING", (int)ObjectState.Creating), ("FP_STATE_SEALED", (int)ObjectState.Sealed), ("FP_STATE_CONDEMNED", (int)ObjectState.Condemned),
+        ("FP_STATE_UNLOADING", (int)ObjectState.Unloading), ("FP_STATE_SPILLED", (int)ObjectState.Spilled), ("FP_STATE_RESTORING", (int)ObjectState.Restoring), ("FP_STATE_EMPTYING", (int)ObjectState.Emptying),
         ("FP_STORE_NAME_SIZE", FpStoreDetails.NameSizeBytes), ("FP_METADATA_SIZE_MAX", PlasmaStore.MetadataBytesMax), ("FP_NAME_SIZE_MAX", PlasmaStore.NameBytesMax),
         ("FP_CONTENT_TYPE_SIZE_MAX", PlasmaStore.ContentTypeBytesMax),
         ("FP_LOG_DEBUG", 1), ("FP_LOG_INFORMATION", 2), ("FP_LOG_WARNING", 3), ("FP_LOG_ERROR", 4),
@@ -104,6 +105,8 @@ public sealed partial class InteropHeaderTests(CLibrary library)
     public void Structs_that_have_grown_are_taken_with_their_first_size()
     {
         Assert.Equal(FpStoreStats.FirstSizeBytes, Marshal.OffsetOf<FpStoreStats>(nameof(FpStoreStats.PopulateTargetBytes)));
+        Assert.Equal(FpStoreOptions.FirstSizeBytes, Marshal.OffsetOf<FpStoreOptions>(nameof(FpStoreOptions.DefaultTimeToLiveMs)));
+        Assert.Equal(FpObjectOptions.FirstSizeBytes, Marshal.OffsetOf<FpObjectOptions>(nameof(FpObjectOptions.TimeToLiveMs)));
         Assert.Equal(FpFullReport.FirstSizeBytes, Marshal.OffsetOf<FpFullReport>(nameof(FpFullReport.ReservationError)));
     }
 
