@@ -436,6 +436,6 @@ public sealed unsafe partial class PlasmaStore
         IsReplica = state.IsReplica,
         CreatedAtTicks = entry->CreatedAt,
         SealedAtTicks = entry->SealedAt,
-        ExpiresAtTicks = entry->ExpiresAt,
+        ExpiresAtTicks = state.Expires ? entry->ExpiresAt : 0,
     };
 }

@@ -276,9 +276,10 @@ internal sealed unsafe class SpillSpace : IDisposable
             || !directory.TryOwn(place, image.ImageBytes, BlockOwner.Of(1, next)))
             return false;
         ObjectEntry* entry = memory.Entries + next;
-        ulong flags = (image.IsEvictable ? StateWord.EvictableFlag : StateWord.MovableFlag) | (image.HasChecksum ? StateWord.ChecksumFlag : 0) | (image.IsReplica ? StateWord.ReplicaFlag : 0);
-        if (image.IsEvictable)
-            memory.Header->EvictableUsed = 1;
+        ulong flags = (image.IsEvictable ? StateWord.EvictableFlag : StateWord.MovableFlag) | (image.HasChecksum ? StateWord.ChecksumFlag : 0) | (image.IsReplica ? StateWord.ReplicaFlag : 0) | (image.ExpiresAtTicks != 0 ? StateWord.ExpiresFlag : 0);
+        memory.Header->EvictableUsed = 1; // Candidates, of one kind or the other; each is in the map once it is back in memory.
+        if (image.ExpiresAtTicks != 0)
+            memory.Header->NextExpiry = Math.Min(memory.Header->NextExpiry, image.ExpiresAtTicks);
         *entry = new ObjectEntry
         {
             Id = image.Id,
