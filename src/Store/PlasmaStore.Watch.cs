@@ -167,7 +167,8 @@ public sealed unsafe partial class PlasmaStore
                 long free = _allocator.FreeBytesByHints();
                 if (free >= target)
                     break;
-                long now = Condemn(thread, _evictor.Choose(Math.Min(stepBytes, target - free), Evictor.Evictable), PlasmaEventKind.Evicted, out int condemned);
+                long wanted = _scan.IsCostly ? Math.Max(target - free, _capacity / AheadShare) : Math.Min(stepBytes, target - free); // A dear look at the slots serves many.
+                long now = Condemn(thread, _evictor.Choose(wanted, Evictor.Evictable), PlasmaEventKind.Evicted, out int condemned);
                 freed += now;
                 if (now == 0 || condemned == 0)
                     break;
