@@ -92,8 +92,8 @@ internal sealed unsafe partial class BlockAllocator
             return true;
         if (effort == Effort.Exact && TryAllocateBlock(cache, sizeClass, owner, place, out dataOffset))
             return true;
-        // A block of twice the size is better than none; a larger one would be waste for as long as the object lives, and is for the last effort.
-        int largest = effort == Effort.Exact ? SizeClasses.Count - 1 : Math.Min(SizeClasses.ClassOf(Math.Min(2 * SizeClasses.BytesOf(sizeClass), SizeClasses.SlabMaxBytes)), SizeClasses.Count - 1);
+        // A larger block is better than none, up to a grain or twice the size; more would be waste for as long as the object lives, and is for the last effort.
+        int largest = effort == Effort.Exact ? SizeClasses.Count - 1 : SizeClasses.ClassOf(Math.Min(Math.Max(2 * SizeClasses.BytesOf(sizeClass), ChunkMap.GrainBytes), SizeClasses.SlabMaxBytes));
         ulong classes = 0, moreClasses = 0; // Those that have a block, as the hints say: one look at the chunks for all of them.
         for (long chunk = Math.Max(0, Volatile.Read(ref _map.Header->SlabLow)); chunk < _map.ChunkCount; chunk++)
         {

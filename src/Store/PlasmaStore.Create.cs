@@ -392,10 +392,11 @@ public sealed unsafe partial class PlasmaStore
     /// <summary>When readers of other users make a look at all pins dear, one eviction makes room for many creates: so much of the store, those used longest ago.</summary>
     private void AddVictimsAhead(List<Evictor.Victim> victims)
     {
-        const int share = 16;
         if (_scan.IsCostly)
-            victims.AddRange(_evictor.Choose(_capacity / share, Evictor.Evictable)); // One that is in it already is condemned once.
+            victims.AddRange(_evictor.Choose(_capacity / AheadShare, Evictor.Evictable)); // One that is in it already is condemned once.
     }
+
+    private const int AheadShare = 16;
 
     /// <summary>Own Tentative or Creating → Aborted → word and block gone → Free.</summary>
     private void EndCreation(ThreadSlots? thread, uint entryIndex, uint generation)

@@ -162,7 +162,7 @@ public sealed unsafe partial class PlasmaStore
         {
             long freed = expire ? ExpireDue(thread) : 0, target = Math.Min(_memory.Header->EvictAheadBytes, _capacity / 2);
             const long stepBytes = 4L << 20;
-            while (evict && target > 0 && !IsClosing) // Ends with enough free, or with nothing to evict: each round frees something.
+            while (evict && target > 0 && !IsClosing && !_scan.IsCostly) // Ends with enough free, or with nothing to evict: each round frees something. When a look at the slots is dear, creates evict for many at once themselves.
             {
                 long free = _allocator.FreeBytesByHints();
                 if (free >= target)

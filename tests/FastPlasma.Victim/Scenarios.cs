@@ -38,6 +38,9 @@ internal static class Scenarios
         ["delete-large"] = name => Delete(name, Content.Target),
         ["delete-pinned"] = name => Delete(name, Content.Pinned),
         ["evict"] = name => With(name, static store => store.Evict(Content.FillerBytes * 2)),
+        ["evict-all"] = EvictAll,
+        ["put-wait"] = PutThatWaits,
+        ["expire"] = Expire,
         ["wait"] = name => Wait(name, Content.Target),
         ["wait-any"] = WaitAny,
         ["get-many"] = GetMany,
@@ -129,6 +132,42 @@ internal static class Scenarios
         ReadOnlyMemory<byte>[] payloads = [Content.Bytes(Content.Target, Content.SmallBytes), Content.Bytes(Content.Second, Content.SmallBytes)];
         var statuses = new PlasmaStatus[ids.Length];
         return () => store.CreateAndSeal(ids, payloads, statuses);
+    }
+
+    /// <summary>With a record among them that was a candidate and is none any more.</summary>
+    private static Action EvictAll(string name)
+    {
+        PlasmaStore store = PlasmaStore.Open(name);
+        ObjectId id = Content.Id(Content.Second);
+        store.Put(id, Content.Bytes(Content.Second, Content.SmallBytes), new ObjectOptions { Retention = Retention.Evictable });
+        store.Delete(id);
+        return () => store.Evict(long.MaxValue);
+    }
+
+    /// <summary>For memory that does not come.</summary>
+    private static Action PutThatWaits(string name)
+    {
+        PlasmaStore store = PlasmaStore.Open(name);
+        ObjectId target = Content.Id(Content.Target);
+        return () =>
+        {
+            if (store.TryCreate(target, store.CapacityBytes, out ObjectWriter writer, new ObjectOptions { Timeout = TimeSpan.FromMilliseconds(20) }) == PlasmaStatus.Ok)
+                writer.Dispose();
+        };
+    }
+
+    /// <summary>Nobody else has the time to remove what has expired.</summary>
+    private static Action Expire(string name)
+    {
+        PlasmaStore store = PlasmaStore.Open(name);
+        ObjectId id = Content.Id(Content.Second);
+        byte[] bytes = Content.Bytes(Content.Second, Content.SmallBytes);
+        return () =>
+        {
+            store.TryPut(id, bytes, new ObjectOptions { TimeToLive = TimeSpan.FromMilliseconds(1) });
+            Thread.Sleep(2);
+            store.Maintain();
+        };
     }
 
     private static Action Abort(string name)

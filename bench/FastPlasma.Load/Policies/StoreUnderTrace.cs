@@ -10,6 +10,9 @@ internal sealed class StoreUnderTrace : ICacheModel, IDisposable
     /// <summary>Requests that one process makes before it is the next one's turn.</summary>
     private const int TurnRequests = 16;
 
+    /// <summary>Beside the driver itself, which writes: another writer, two readers.</summary>
+    private static readonly string[] s_access = ["rw", "ro", "ro"];
+
     private readonly string _name = $"fastplasma-eviction-{Environment.ProcessId}";
     private readonly PlasmaStore _store;
     private readonly ChildProcess[] _readers;
@@ -20,8 +23,7 @@ internal sealed class StoreUnderTrace : ICacheModel, IDisposable
         _store = PlasmaStore.Create(_name, new PlasmaOptions { CapacityBytes = capacityBytes, ObjectCountMax = 65_536, DefaultRetention = Retention.Evictable, EvictAheadBytes = 0 });
         try
         {
-            // Itself, another writer, two readers.
-            _readers = [.. new[] { "rw", "ro", "ro" }.Select(access => ChildProcess.Start($"reader {access}", EvictionCommand.ReaderName, _name, access))];
+            _readers = [.. s_access.Select(access => ChildProcess.Start($"reader {access}", EvictionCommand.ReaderName, _name, access))];
         }
         catch
         {
