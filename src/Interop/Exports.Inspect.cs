@@ -178,6 +178,9 @@ internal static unsafe partial class Exports
                 DefaultTimeToLiveMs = s.DefaultTimeToLive is { } life ? (long)Math.Ceiling(life.TotalMilliseconds) : 0,
                 ProcessExpirations = s.Process.Expirations,
                 StoreExpirations = s.Store.Expirations,
+                SpilledCount = s.SpilledCount,
+                SpilledBytes = s.SpilledBytes,
+                CleanBytes = s.CleanBytes,
             };
             s.Uuid.TryWriteBytes(new Span<byte>(copy.Uuid, 16), bigEndian: true, out _);
             Arguments.Give(stats, copy);

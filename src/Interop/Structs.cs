@@ -216,6 +216,9 @@ internal unsafe struct FpStoreStats
     internal long DefaultTimeToLiveMs;
     internal long ProcessExpirations;
     internal long StoreExpirations;
+    internal long SpilledCount;
+    internal long SpilledBytes;
+    internal long CleanBytes;
 }
 
 [StructLayout(LayoutKind.Sequential)]

@@ -301,11 +301,13 @@ public sealed unsafe partial class PlasmaStore
             }
         }
 
-        /// <summary>Brings objects back from disk, as many as are needed, one after the other.</summary>
+        /// <summary>Brings objects back from disk, as many as are needed; a writer several at a time.</summary>
         private int BringAll(ReadOnlySpan<ObjectId> ids, int needed, Deadline deadline, CancellationToken cancellationToken)
         {
-            int found = 0;
-            for (int i = 0; store._hasSpill && i < ids.Length && found < needed; i++)
+            if (!store._hasSpill)
+                return 0;
+            int found = store.Access == StoreAccess.ReadWrite ? BringTogether(ids, needed, deadline, cancellationToken) : 0;
+            for (int i = 0; i < ids.Length && found < needed; i++)
             {
                 if (_objects[i].IsValid || _lost?.Contains(i) == true)
                     continue;
@@ -324,6 +326,57 @@ public sealed unsafe partial class PlasmaStore
                         (_lost ??= []).Add(i);
                     found += status == PlasmaStatus.Ok ? 1 : 0;
                 }
+            }
+            return found;
+        }
+
+        private int BringTogether(ReadOnlySpan<ObjectId> ids, int needed, Deadline deadline, CancellationToken cancellationToken)
+        {
+            var places = new List<int>();
+            for (int i = 0; i < ids.Length && places.Count < needed; i++)
+                if (!_objects[i].IsValid && _lost?.Contains(i) != true && store.IsAway(ids[i], out _, out _))
+                    places.Add(i);
+            if (places.Count < 2)
+                return 0; // Left to the caller.
+            var wanted = new ObjectId[places.Count];
+            for (int i = 0; i < wanted.Length; i++)
+                wanted[i] = ids[places[i]];
+            var brought = new PlasmaObject[wanted.Length];
+            PlasmaStore by = store;
+            try
+            {
+                Parallel.For(0, wanted.Length, new ParallelOptions { MaxDegreeOfParallelism = CopiesAtATime, CancellationToken = cancellationToken }, i =>
+                {
+                    if (!by.TryEnter(out ThreadSlots? own))
+                        return;
+                    try
+                    {
+                        RestoreAsk none = default;
+                        by.TryBring(own, wanted[i], deadline, ref none, out brought[i], out _, cancellationToken); // What is not brought is looked at again, with its reason.
+                    }
+                    finally
+                    {
+                        Leave(own);
+                    }
+                });
+            }
+            catch (AggregateException e)
+            {
+                Array.ForEach(brought, static obj => obj.Dispose());
+                throw e.InnerExceptions[0] is OperationCanceledException ? e.InnerExceptions[0] : e;
+            }
+            catch
+            {
+                Array.ForEach(brought, static obj => obj.Dispose());
+                throw;
+            }
+            int found = 0;
+            for (int i = 0; i < brought.Length; i++)
+            {
+                if (!brought[i].IsValid)
+                    continue;
+                _objects[places[i]] = brought[i];
+                found++;
             }
             return found;
         }

@@ -162,13 +162,12 @@ public sealed unsafe partial class PlasmaStore
         {
             long freed = expire ? ExpireDue(thread) : 0, target = Math.Min(_memory.Header->EvictAheadBytes, _capacity / 2);
             const long stepBytes = 4L << 20;
-            while (evict && target > 0 && !IsClosing) // Ends with enough free, or with nothing to evict: each round frees something.
+            while (evict && target > 0 && !IsClosing && !_scan.IsCostly) // Ends with enough free, or with nothing to evict: each round frees something. When a look at the slots is dear, creates evict for many at once themselves.
             {
                 long free = _allocator.FreeBytesByHints();
                 if (free >= target)
                     break;
-                long wanted = _scan.IsCostly ? Math.Max(target - free, _capacity / AheadShare) : Math.Min(stepBytes, target - free); // A dear look at the slots serves many.
-                long now = Condemn(thread, _evictor.Choose(wanted, Evictor.Evictable), PlasmaEventKind.Evicted, out int condemned);
+                long now = Condemn(thread, _evictor.Choose(Math.Min(stepBytes, target - free), Evictor.Evictable), PlasmaEventKind.Evicted, out int condemned);
                 freed += now;
                 if (now == 0 || condemned == 0)
                     break;

@@ -59,7 +59,7 @@ internal static class Scenarios
         ["trim-spill"] = name => With(name, static store => store.TrimSpill()),
         ["detach-persistent"] = static name => With(name, static store => store.Dispose()),
         ["attach-persistent"] = static name => () => GC.KeepAlive(PlasmaStore.Open(name)),
-        ["create-persistent"] = static name => () => GC.KeepAlive(PlasmaStore.Create(name, Geometry with { SpillDirectories = [SpillFolderOf(name)], Persist = true })),
+        ["create-persistent"] = static name => () => GC.KeepAlive(PlasmaStore.Create(name, Geometry! with { SpillDirectories = [SpillFolderOf(name)], Persist = true })),
         ["admit"] = name => With(name, static store => store.AdmitReader(ReaderUser)),
         ["trim"] = name => With(name, static store => store.Trim()),
         ["list"] = name => With(name, static store => store.List()),

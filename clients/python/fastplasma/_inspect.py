@@ -176,6 +176,11 @@ class StoreStats:
     """Objects whose time to live was over: of this attachment."""
     store_expirations: int
     """The same of all processes."""
+    spilled_count: int
+    """Sealed objects that are on disk only."""
+    spilled_bytes: int
+    clean_bytes: int
+    """Memory of objects that are on disk too."""
 
 
 @dataclass(frozen=True)

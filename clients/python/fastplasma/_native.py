@@ -107,6 +107,7 @@ class FpStoreStats(Structure):
         ("populate_target_bytes", c_int64), ("populated_bytes", c_int64), ("meta_bytes_per_object", c_double),
         ("pinned_bytes", c_int64), ("keep_bytes", c_int64), ("waiting_count", c_int64), ("waiting_bytes", c_int64), ("waiting_since_ns", c_int64),
         ("evict_ahead_bytes", c_int64), ("default_time_to_live_ms", c_int64), ("process_expirations", c_int64), ("store_expirations", c_int64),
+        ("spilled_count", c_int64), ("spilled_bytes", c_int64), ("clean_bytes", c_int64),
     ]
 
 

@@ -19,6 +19,9 @@ internal static class GetCommand
         HelpName = "FILE",
     };
 
+    /// <summary>How long a writer of the store is given to bring an object back from disk.</summary>
+    private static readonly TimeSpan s_diskPatience = TimeSpan.FromSeconds(10);
+
     private static readonly Option<TimeSpan?> Timeout = StoreOptions.Timeout("How long to wait for the object to be sealed. Default: not at all.");
 
     internal static Command CreateGet() => new StoreCommand(
@@ -81,9 +84,9 @@ internal static class GetCommand
 
     private static PlasmaObject Find(Call call, PlasmaStore store, ObjectKey key, TimeSpan timeout)
     {
-        PlasmaStatus status = timeout > TimeSpan.Zero
-            ? store.TryGet(key.Id, timeout, out PlasmaObject found, cancellationToken: call.Cancellation)
-            : store.TryGet(key.Id, out found) ? PlasmaStatus.Ok : PlasmaStatus.NotFound;
+        PlasmaStatus status = store.TryGet(key.Id, timeout, out PlasmaObject found, cancellationToken: call.Cancellation);
+        if (status == PlasmaStatus.NotResident && timeout < s_diskPatience)
+            status = store.TryGet(key.Id, timeout = s_diskPatience, out found, cancellationToken: call.Cancellation); // It is there; what is not waited for is its seal.
         return status switch
         {
             PlasmaStatus.Ok => found,

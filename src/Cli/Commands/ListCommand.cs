@@ -73,7 +73,7 @@ internal static class ListCommand
         return info.State switch
         {
             ObjectState.Creating or ObjectState.Tentative when info.CreatorProcessId != 0 => $"{state} by {info.CreatorProcessId}",
-            ObjectState.Sealed => $"{state}{(info.Retention == Retention.Evictable ? ", evictable" : "")}{(info.IsReplica ? ", replica" : "")}",
+            ObjectState.Sealed => $"{state}{(info.Retention == Retention.Evictable ? ", evictable" : "")}{(info.IsReplica ? ", replica" : "")}{(info.IsOnDisk ? ", on disk too" : "")}",
             _ => state,
         };
     }

@@ -51,6 +51,12 @@ internal static class StatCommand
             + $"evict ahead {(stats.EvictAheadBytes == 0 ? "off" : Sizes.Bytes(stats.EvictAheadBytes))}");
         yield return ("being created", Sizes.Bytes(stats.CreatingBytes));
         yield return ("condemned", $"{Sizes.Bytes(stats.CondemnedBytes)} deleted or evicted, still read");
+        if (stats.SpilledCount > 0 || stats.CleanBytes > 0 || stats.Store.Spills > 0)
+        {
+            yield return ("on disk", $"{Sizes.Count(stats.SpilledCount)} objects with {Sizes.Bytes(stats.SpilledBytes)} only there; {Sizes.Bytes(stats.CleanBytes)} of memory has copies there");
+            yield return ("moved", $"{Sizes.Count(stats.Store.Spills)} copies written ({Sizes.Bytes(stats.Store.SpilledBytes)}), {Sizes.Count(stats.Store.Restores)} objects brought back ({Sizes.Bytes(stats.Store.RestoredBytes)}); "
+                + $"failed: {Sizes.Count(stats.Store.SpillErrors)} and {Sizes.Count(stats.Store.RestoreErrors)}");
+        }
         yield return ("metadata", $"{Sizes.Bytes(stats.MetaBytes)}, {Sizes.Digits(stats.MetaBytesPerObject)} B per possible object");
         yield return ("huge pages", $"asked {stats.HugePagesAsked.ToString().ToLowerInvariant()}, got {Sizes.Bytes(stats.HugePageBytes)} in 2 MiB pages");
         yield return ("populate", stats.PopulateTargetBytes == 0 ? "off" : $"{Sizes.Bytes(stats.PopulatedBytes)} of {Sizes.Bytes(stats.PopulateTargetBytes)}");

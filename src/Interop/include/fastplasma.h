@@ -456,6 +456,8 @@ typedef struct fp_store_stats {
     int64_t evict_ahead_bytes;        /* free memory that eviction in the background keeps; 0: none */
     int64_t default_time_to_live_ms;  /* 0: no end */
     int64_t process_expirations, store_expirations; /* objects whose time to live was over: of this attachment, of all */
+    int64_t spilled_count, spilled_bytes; /* sealed objects that are on disk only, their bytes */
+    int64_t clean_bytes;                  /* memory of objects that are on disk too */
 } fp_store_stats;
 
 fp_status fp_stats(fp_store *store, fp_store_stats *stats);

@@ -274,6 +274,66 @@ public sealed class LifeCycleTests : StoreTest
     }
 
     [Fact]
+    public void Reader_of_another_user_is_brought_what_it_asks_for()
+    {
+        if (Environment.UserName != "root")
+            return;
+        PlasmaStore store = Spilling(out string name);
+        store.AdmitReader("65534");
+        byte[] payload = PutOnDisk(store, "a", 2 * MiB);
+        WorkerProcess worker = StartAs(65534);
+        worker.Call($"open {name} ro");
+        Assert.Equal("NotResident", worker.Call("get a 0"));
+        Assert.Equal($"Ok {WorkerProcess.Describe(payload)}", worker.Call("get a 20000"));
+    }
+
+    [Fact]
+    public void Gets_of_many_objects_bring_them_together()
+    {
+        PlasmaStore store = Spilling(out _);
+        ObjectId[] ids = [.. Enumerable.Range(0, 40).Select(static i => Id($"{i}"))];
+        for (int i = 0; i < ids.Length; i++)
+            store.Put(ids[i], Pattern.Of(i, 100_000 + i));
+        store.Unload(long.MaxValue);
+        var objects = new PlasmaObject[ids.Length];
+        Assert.Equal(ids.Length, store.Get(ids, objects, s_patience));
+        for (int i = 0; i < ids.Length; i++)
+        {
+            Same(Pattern.Of(i, 100_000 + i), objects[i].Span);
+            objects[i].Dispose();
+        }
+        Assert.Equal(ids.Length, store.Stats().Store.Restores);
+    }
+
+    [Fact]
+    public void Stopped_process_that_moves_an_object_delays_no_delete_and_other_objects_not_at_all()
+    {
+        PlasmaStore store = Spilling(out string name);
+        using WorkerProcess worker = StartWorker(name);
+        byte[] other = PutOnDisk(store, "other", MiB);
+        PutOnDisk(store, "a", 12 * MiB);
+        PlasmaObject pin = store.Get(Id("other"), s_patience);
+        store.Put(Id("pinned"), new byte[8 * MiB]);
+        PlasmaObject second = store.Get(Id("pinned"), TimeSpan.Zero);
+        worker.Call("bg g get a 20000"); // Waits for memory, in Restoring.
+        Eventually.True(() => InfoOf(store, "a").State == ObjectState.Restoring, "The worker did not begin to restore");
+        worker.Stop();
+        PlasmaException error = Assert.Throws<PlasmaException>(() => store.Get(Id("a"), TimeSpan.FromMilliseconds(200)));
+        Assert.Equal(PlasmaStatus.NotResident, error.Status);
+        Assert.Contains($"process {worker.Id}", error.Message, StringComparison.Ordinal);
+        Same(other, pin.Span);
+        pin.Dispose();
+        second.Dispose();
+        Assert.Equal(PlasmaStatus.Ok, store.Delete(Id("a")));
+        Assert.False(store.Contains(Id("a")));
+        byte[] again = PutOnDisk(store, "a", MiB);
+        using (PlasmaObject obj = store.Get(Id("a"), s_patience))
+            Same(again, obj.Span);
+        worker.Kill();
+        Eventually.True(() => store.Maintain() >= 0 && store.Stats() is { CondemnedCount: 0, Participants.Count: 1 }, "The dead one was not recovered");
+    }
+
+    [Fact]
     public void Attachment_that_cannot_write_is_told_when_no_writer_brings_what_it_asks_for()
     {
         PlasmaStore store = Spilling(out string name);

@@ -19,6 +19,17 @@ public sealed class StormTests(ITestOutputHelper output) : StoreTest
         Assert.True(figures.Recoveries >= 50, $"Only {figures.Recoveries} recoveries.");
     }
 
+    [Fact]
+    public void Kills_and_stops_at_random_moments_lose_leak_and_block_nothing_of_a_store_that_spills()
+    {
+        output.WriteLine($"seed {Seed}");
+        StormFigures figures = StormCommand.Run(Options(NewName()) with { Time = TimeSpan.FromSeconds(90), Kills = 100, SpillFolder = NewFolder() }, follow: false);
+        output.WriteLine(figures.LastLine);
+        Assert.True(figures.IsSound, string.Join('\n', figures.Findings));
+        Assert.True(figures.Kills >= 100, $"Only {figures.Kills} kills.");
+        Assert.True(figures.Counts.Spills > 0 && figures.Counts.Restores > 0, $"{figures.Counts.Spills} copies, {figures.Counts.Restores} restores.");
+    }
+
     [Theory]
     [InlineData(nameof(PlantedFault.CorruptObject))]
     [InlineData(nameof(PlantedFault.FalseSeal))]
