@@ -327,6 +327,8 @@ public sealed unsafe partial class PlasmaStore
             List<Evictor.Victim> victims = _evictor.ChooseForBlock(wanted, inSlab, _allocator.LastReservationError is null, Evictor.Evictable, everywhere: thorough == 1);
             if (victims.Count == 0 && thorough < 0)
             {
+                if (inSlab && _allocator.TryAllocate(thread.Blocks, needed, alignment, owner, place, Effort.Scatter, out offset))
+                    return true;
                 thorough = IsRefusedCheaply ? 0 : 1;
                 if (thorough == 0)
                     break;
