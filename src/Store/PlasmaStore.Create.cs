@@ -357,7 +357,7 @@ public sealed unsafe partial class PlasmaStore
     }
 
     /// <summary>Looks at the whole store, word by word, that may end in vain in a tenth of a second in one process. After that the hints alone decide until the next tenth: a store that is full for good would be busy with saying so.</summary>
-    private const int ThoroughRefusalsMax = 8;
+    private const int ThoroughRefusalsMax = 4;
 
     private uint _refusalTick;
     private int _refusals;
