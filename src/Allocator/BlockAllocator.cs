@@ -8,8 +8,11 @@ internal enum Effort
     /// <summary>Hints, free chunks, and new memory from the system.</summary>
     Normal,
 
-    /// <summary>Also chunks that have become empty, and blocks of larger classes.</summary>
+    /// <summary>Also chunks that have become empty, and blocks of up to twice the size.</summary>
     Pressure,
+
+    /// <summary>Also blocks of any larger class, and a grain for an object that is much smaller: waste for as long as it lives, and better than nothing.</summary>
+    Scatter,
 
     /// <summary>Also reads every word again: corrects hints and frees what the dead left.</summary>
     Exact,
@@ -92,8 +95,7 @@ internal sealed unsafe partial class BlockAllocator
             return true;
         if (effort == Effort.Exact && TryAllocateBlock(cache, sizeClass, owner, place, out dataOffset))
             return true;
-        // A larger block is better than none, up to a grain or twice the size; more would be waste for as long as the object lives, and is for the last effort.
-        int largest = effort == Effort.Exact ? SizeClasses.Count - 1 : SizeClasses.ClassOf(Math.Min(Math.Max(2 * SizeClasses.BytesOf(sizeClass), ChunkMap.GrainBytes), SizeClasses.SlabMaxBytes));
+        int largest = effort >= Effort.Scatter ? SizeClasses.Count - 1 : SizeClasses.ClassOf(Math.Min(2 * SizeClasses.BytesOf(sizeClass), SizeClasses.SlabMaxBytes));
         ulong classes = 0, moreClasses = 0; // Those that have a block, as the hints say: one look at the chunks for all of them.
         for (long chunk = Math.Max(0, Volatile.Read(ref _map.Header->SlabLow)); chunk < _map.ChunkCount; chunk++)
         {
@@ -112,7 +114,9 @@ internal sealed unsafe partial class BlockAllocator
                 && TryAllocateFromSlabs(cache, larger, owner, place, out dataOffset))
                 return true;
         }
-        return TryAllocateLarge(bytes, alignmentBytes, owner, place, effort, out dataOffset);
+        return effort < Effort.Scatter && 2 * SizeClasses.BytesOf(sizeClass) < ChunkMap.GrainBytes
+            ? Fail(place, out dataOffset)
+            : TryAllocateLarge(bytes, alignmentBytes, owner, place, effort, out dataOffset);
     }
 
     /// <summary>Frees what <paramref name="owner"/> holds at a place; what it does not hold is left alone, so repeating a free is harmless. Returns bytes freed.</summary>

@@ -329,6 +329,8 @@ public sealed unsafe partial class PlasmaStore
             List<Evictor.Victim> victims = _evictor.ChooseForBlock(wanted, inSlab, _allocator.LastReservationError is null, Evictor.Evictable, everywhere: thorough == 1);
             if (victims.Count == 0 && thorough < 0)
             {
+                if (inSlab && _allocator.TryAllocate(thread.Blocks, needed, alignment, owner, place, Effort.Scatter, out offset))
+                    return true;
                 thorough = IsRefusedCheaply ? 0 : 1;
                 if (thorough == 0)
                     break;
@@ -359,7 +361,7 @@ public sealed unsafe partial class PlasmaStore
     }
 
     /// <summary>Looks at the whole store, word by word, that may end in vain in a tenth of a second in one process. After that the hints alone decide until the next tenth: a store that is full for good would be busy with saying so.</summary>
-    private const int ThoroughRefusalsMax = 8;
+    private const int ThoroughRefusalsMax = 4;
 
     private uint _refusalTick;
     private int _refusals;

@@ -1,3 +1,4 @@
+using System.Runtime.CompilerServices;
 using FastPlasma.Format;
 using FastPlasma.Native;
 using FastPlasma.Participants;
@@ -28,7 +29,11 @@ public sealed unsafe partial class PlasmaStore
     }
 
     /// <summary>Whether an object's time is over. The caller has validated the entry's generation, or does so afterwards.</summary>
-    internal bool IsExpired(StateWord state, ObjectEntry* entry) => state.Expires && Volatile.Read(ref entry->ExpiresAt) <= ExpiryClock;
+    internal bool IsExpired(StateWord state, ObjectEntry* entry) => state.Expires && HasExpired(entry);
+
+    /// <summary>The second half of <see cref="IsExpired"/>, out of the way of objects that do not expire.</summary>
+    [MethodImpl(MethodImplOptions.NoInlining)]
+    private bool HasExpired(ObjectEntry* entry) => Volatile.Read(ref entry->ExpiresAt) <= ExpiryClock;
 
     /// <summary>Time to live in ticks; 0 for none.</summary>
     private long LifeTicksOf(TimeSpan? timeToLive)

@@ -116,8 +116,11 @@ public sealed unsafe partial class PlasmaStore
     {
         ObjectIndex.CandidateWalk walk = _index.Walk(_index.HashOf(id));
         while (walk.Next(out IndexWord word, out _))
-            if (ObjectIndex.CarriesId(_memory.Entry(word.Entry), word.Generation, id, out StateWord state) && state.IsPresent && !IsExpired(state, _memory.Entry(word.Entry)))
+        {
+            ObjectEntry* entry = _memory.Entry(word.Entry);
+            if (ObjectIndex.CarriesId(entry, word.Generation, id, out StateWord state) && state.IsPresent && (!state.Expires || !HasExpired(entry)))
                 return true;
+        }
         return false;
     }
 

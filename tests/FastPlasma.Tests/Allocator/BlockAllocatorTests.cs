@@ -367,7 +367,8 @@ public sealed unsafe class BlockAllocatorTests
         var cache = new BlockCache();
         Assert.True(allocator.TryAllocate(cache, 4096, 64, 1, rig.Place(0), Effort.Normal, out _));
         Assert.False(allocator.TryAllocate(cache, 64, 64, 2, rig.Place(1), Effort.Normal, out _));
-        Assert.True(allocator.TryAllocate(cache, 64, 64, 2, rig.Place(1), Effort.Pressure, out _));
+        Assert.False(allocator.TryAllocate(cache, 64, 64, 2, rig.Place(1), Effort.Pressure, out _)); // Not more than twice its size, yet.
+        Assert.True(allocator.TryAllocate(cache, 64, 64, 2, rig.Place(1), Effort.Scatter, out _));
         Assert.Equal(4096, allocator.BlockBytesAt(*rig.Place(1)));
     }
 
@@ -381,7 +382,7 @@ public sealed unsafe class BlockAllocatorTests
         for (int sizeClass = 0; sizeClass < SizeClasses.Count; sizeClass += 4)
         {
             size = SizeClasses.BytesOf(sizeClass);
-            Assert.True(allocator.TryAllocate(cache, size, 64, (ulong)sizeClass + 1, rig.Place(0), Effort.Pressure, out _), $"{size} bytes");
+            Assert.True(allocator.TryAllocate(cache, size, 64, (ulong)sizeClass + 1, rig.Place(0), Effort.Scatter, out _), $"{size} bytes");
         }
         Assert.True(size > 64 << 10);
     }
@@ -393,7 +394,8 @@ public sealed unsafe class BlockAllocatorTests
         BlockAllocator allocator = rig.AllocatorOf(0);
         var cache = new BlockCache();
         Assert.True(allocator.TryAllocate(cache, 1 << 20, 64, 1, rig.Place(0), Effort.Normal, out _));
-        Assert.True(allocator.TryAllocate(cache, 64, 64, 2, rig.Place(1), Effort.Pressure, out long offset));
+        Assert.False(allocator.TryAllocate(cache, 64, 64, 2, rig.Place(1), Effort.Pressure, out _));
+        Assert.True(allocator.TryAllocate(cache, 64, 64, 2, rig.Place(1), Effort.Scatter, out long offset));
         Assert.True(rig.Place(1)->IsLarge);
         Assert.Equal(1 << 20, offset);
         Assert.Equal(ChunkMap.GrainBytes, allocator.Free(cache, *rig.Place(1), 2));
