@@ -147,7 +147,7 @@ public sealed unsafe partial class PlasmaStore : IDisposable
             }
             _countsAtAttach = CountsOf(participants.Own);
             _account = (uint)participants.Index + 1 | (uint)participants.Own->AttachCount << 9; // Below 2^9 places; a place's next owner has another account.
-            LifeTokens? spiller = Access == StoreAccess.ReadWrite && _spill is not null ? participants.OpenTokens() : null;
+            LifeTokens? spiller = Access == StoreAccess.ReadWrite && _spill is not null && options.SpillsAhead ? participants.OpenTokens() : null;
             try
             {
                 Maintainer.Register(this);

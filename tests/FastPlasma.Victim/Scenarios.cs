@@ -66,8 +66,12 @@ internal static class Scenarios
         ["stat"] = name => With(name, static store => store.Stats()),
         ["verify"] = name => With(name, static store => store.Verify()),
         ["recover"] = name => With(name, static store => store.Maintain()),
-        ["spill"] = name => With(name, static store => store.Unload(Content.FillerBytes * 2)),
-        ["put-spill"] = name => Put(name, Content.Target, Content.EvictingBytes),
+        ["spill"] = static name =>
+        {
+            PlasmaStore store = PlasmaStore.Open(name, new PlasmaOptions { SpillsAhead = false });
+            return () => store.Unload(Content.FillerBytes * 2);
+        },
+        ["put-spill"] = static name => Put(name, Content.Target, Content.EvictingBytes, new PlasmaOptions { SpillsAhead = false }),
         ["restore"] = name => Wait(name, Content.Target),
         ["restore-full"] = RestoreInVain,
         ["restore-deleted"] = RestoreDeleted,

@@ -61,7 +61,7 @@ internal static class SpillCommand
         table.Write(call.Context);
         call.WriteLine(
             info.Directories.Count == 0
-                ? $"store {store.Name} spills nothing"
+                ? store.HasSpill ? $"store {store.Name} has spill directories, to which this user has no rights" : $"store {store.Name} spills nothing"
                 : $"limit {(info.LimitBytes is long limit ? Sizes.Bytes(limit) : "none")}, {info.Reserve:P0} of each file system stay free, "
                     + $"objects on disk {(info.IsPersistent ? "outlive the store" : "end with the store")}");
         return ExitCodes.Ok;

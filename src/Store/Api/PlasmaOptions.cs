@@ -102,6 +102,9 @@ public sealed record PlasmaOptions
     /// Objects that are in memory only are not among them. Counts at creation.</summary>
     public bool Persist { get; init; }
 
+    /// <summary>Whether this attachment has the thread that moves objects to disk ahead of need. For attacks that stop all threads of a process but one: what that thread holds would never be given back.</summary>
+    internal bool SpillsAhead { get; init; } = true;
+
     /// <summary>Seed of the index's hash at creation; null (default) is a random one, so that nobody can aim ids at one place. For attacks that must find the same collisions each time.</summary>
     internal ulong? HashSeed { get; init; }
 

@@ -65,8 +65,12 @@ internal sealed unsafe class SpillDirectory
         if (_file is null || _isClosedForWriting)
             return _closedBecause;
         ulong problem = Volatile.Read(ref _record->Problem);
-        if (problem == 0)
-            return null;
+        return problem == 0 ? null : Describe(problem);
+    }
+
+    /// <summary>A value of Problem for people.</summary>
+    private string Describe(ulong problem)
+    {
         var kind = (SpillErrorKind)(problem & 0xFF);
         int errno = (int)(problem >> 8) & 0xFFFF;
         long offset = Volatile.Read(ref _record->ProblemOffset);
@@ -89,8 +93,8 @@ internal sealed unsafe class SpillDirectory
         if (_file is null || _allocator is null || _extents is null || _isClosedForWriting)
             return Error(SpillErrorKind.Missing, image.Id, -1, 0, $"object {image.Id} cannot be written to {_path}: {_closedBecause}");
         long recordBytes = SpillRecord.BytesFor(image.ImageBytes);
-        if (IsResting(recordBytes))
-            return Error((SpillErrorKind)(Volatile.Read(ref _record->Problem) & 0xFF), image.Id, -1, (int)(Volatile.Read(ref _record->Problem) >> 8) & 0xFFFF, $"object {image.Id} is not written to {ProblemNow() ?? FilePath}; tried again soon");
+        if (RestingFor(recordBytes) is not 0 and ulong problem)
+            return Error((SpillErrorKind)(problem & 0xFF), image.Id, -1, (int)(problem >> 8) & 0xFFFF, $"object {image.Id}, {recordBytes} bytes, is not written, because of {Describe(problem)}; that is tried again later");
         if (!IsNameless && IsRemoved(_file))
         {
             Fail(SpillErrorKind.Missing, 0, -1, RetryAfterErrorTicks, 0);
@@ -120,9 +124,9 @@ internal sealed unsafe class SpillDirectory
         FailPoint.Pass("spill-written");
         Interlocked.Increment(ref _record->WrittenCount);
         Interlocked.Add(ref _record->WrittenBytes, recordBytes);
-        ulong problem = Volatile.Read(ref _record->Problem);
-        if (problem != 0 && !(IsFull((SpillErrorKind)(problem & 0xFF)) && recordBytes < Volatile.Read(ref _record->ProblemBytes)))
-            Interlocked.CompareExchange(ref _record->Problem, 0, problem); // It works again.
+        ulong overcome = Volatile.Read(ref _record->Problem);
+        if (overcome != 0 && !(IsFull((SpillErrorKind)(overcome & 0xFF)) && recordBytes < Volatile.Read(ref _record->ProblemBytes)))
+            Interlocked.CompareExchange(ref _record->Problem, 0, overcome); // It works again.
         place = new SpillPlace(_index, offset);
         return null;
     }
@@ -414,14 +418,14 @@ internal sealed unsafe class SpillDirectory
 
     private static bool IsFull(SpillErrorKind kind) => kind is SpillErrorKind.Limit or SpillErrorKind.NoSpace;
 
-    /// <summary>Whether the directory is left alone after trouble. One that had no room for a record still takes shorter ones. When the time is over, one caller is told no, and tries.</summary>
-    private bool IsResting(long recordBytes)
+    /// <summary>The trouble because of which the directory is left alone for the time being, or 0. One that had no room for a record still takes shorter ones. When the time is over, one caller gets 0, and tries.</summary>
+    private ulong RestingFor(long recordBytes)
     {
-        ulong problem = Volatile.Read(ref _record->Problem);
+        ulong problem = Volatile.Read(ref _record->Problem); // Once: others clear it at any moment.
         if (problem == 0 || (IsFull((SpillErrorKind)(problem & 0xFF)) && recordBytes < Volatile.Read(ref _record->ProblemBytes)))
-            return false;
+            return 0;
         long until = Volatile.Read(ref _record->RetryAt), now = DateTime.UtcNow.Ticks;
-        return now < until || Interlocked.CompareExchange(ref _record->RetryAt, now + RetryAfterFullTicks, until) != until;
+        return now < until || Interlocked.CompareExchange(ref _record->RetryAt, now + RetryAfterFullTicks, until) != until ? problem : 0;
     }
 
     private bool TryAllocate(BlockCache cache, long bytes, ulong owner, BlockPlace* block, out long dataOffset)
