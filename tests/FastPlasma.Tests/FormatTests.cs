@@ -23,7 +23,7 @@ public sealed unsafe class FormatTests : StoreTest
 
     [Theory, Trait("Anchor", "25")]
     [InlineData(0, "Magic")]
-    [InlineData(8, "LayoutVersion is 68, expected 4")]
+    [InlineData(8, "LayoutVersion is 69, expected 5")]
     [InlineData(12, "FeatureBits")]
     [InlineData(16, "Fingerprint")]
     [InlineData(24, "HeaderChecksum")] // The UUID.

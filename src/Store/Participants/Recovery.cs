@@ -126,8 +126,9 @@ internal sealed unsafe class Recovery
         if (_participants.Index >= 0)
             Interlocked.Increment(ref _participants.Own->Recoveries);
         _logger.LogInformation(
-            "Recovered participant {Index} (process {ProcessId}, dead): {Creations} unfinished objects removed, {Pins} pins released, {Moves} moves between memory and disk undone or finished.",
-            index, processId, creations, pins, moves + (copies?.Count ?? 0));
+            "Recovered participant {Index} (process {ProcessId}, dead): {Creations} unfinished objects removed, {Pins} pins released.", index, processId, creations, pins);
+        if (moves + (copies?.Count ?? 0) is > 0 and int moved)
+            _logger.LogInformation("{Moves} moves of participant {Index} between memory and disk were undone or finished.", moved, index);
     }
 
     private bool AbortCreation(int participant, SlotWord word)

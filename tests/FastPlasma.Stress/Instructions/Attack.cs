@@ -138,6 +138,8 @@ internal sealed class Attack(VictimCode code, Plan plan, string storePrefix, int
         Complete(survivor, tracer => counts = tracer.Count(StepsOfCountMax, out _result.Steps), delayMs: 300);
         reached.UnionWith(counts.Keys);
 
+        // Each pass or step before a death stops the victim, which takes a virtual machine long: a sample leaves late ones to whole runs.
+        const int HitsOfSampleMax = 64, StepsOfSampleMax = 20_000;
         var kills = new List<Kill>();
         foreach (long address in reached.Order())
         {
@@ -145,7 +147,8 @@ internal sealed class Attack(VictimCode code, Plan plan, string storePrefix, int
                 continue;
             int hits = counts.GetValueOrDefault(address, 1);
             foreach (int hit in new SortedSet<int> { 1, (hits + 1) / 2, hits })
-                kills.Add(new Kill(KillKind.Instruction, address, hit));
+                if (sample == 0 || hit <= HitsOfSampleMax)
+                    kills.Add(new Kill(KillKind.Instruction, address, hit));
         }
         if (sample > 0 && kills.Count > sample)
         {
@@ -157,7 +160,7 @@ internal sealed class Attack(VictimCode code, Plan plan, string storePrefix, int
         for (int i = 0; i < others; i++)
         {
             // Logarithmic: early and late steps alike. An operation that ends before lets its victim live.
-            kills.Add(new Kill(KillKind.Step, 0, (long)Math.Pow(StepsOfKillMax, random.NextDouble())));
+            kills.Add(new Kill(KillKind.Step, 0, (long)Math.Pow(sample > 0 ? StepsOfSampleMax : StepsOfKillMax, random.NextDouble())));
             kills.Add(new Kill(KillKind.Time, 0, random.NextInt64(0, shortest + 1)));
         }
         return kills;
