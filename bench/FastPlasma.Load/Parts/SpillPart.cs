@@ -10,7 +10,7 @@ namespace FastPlasma.Load.Parts;
 /// <summary>A process that works with more bytes than its store has memory. Arguments: the store's folder; its name; capacity; folder of the spill files; threads.</summary>
 /// <remarks>
 /// Lines: <c>put BYTES</c> puts further objects of 64 KB to 64 MB (as many of each doubling) until so many bytes more are in; <c>unload</c> sees to it that all are on disk; <c>get BYTES</c> gets the next of them, from the first on, until it has so many bytes, and checks every byte;
-/// <c>pace COUNT BYTES RATE</c> puts COUNT objects of BYTES bytes at a steady RATE of bytes per second, each timed from the moment at which it was due.
+/// <c>pace COUNT BYTES RATE</c> puts COUNT objects of BYTES bytes at a steady RATE of bytes per second, each timed from the moment at which it was due, after as many that were deleted again, so that memory is warm.
 /// </remarks>
 internal sealed class SpillPart : IPart
 {
@@ -121,6 +121,10 @@ internal sealed class SpillPart : IPart
     {
         byte[] payload = new byte[bytes];
         new Random(2).NextBytes(payload);
+        for (int i = 0; i < count; i++)
+            store.Put(Id((2 << 20) + i), payload);
+        for (int i = 0; i < count; i++)
+            store.Delete(Id((2 << 20) + i));
         var latencies = new Latencies();
         double ticksEach = bytes * (double)Stopwatch.Frequency / bytesPerSecond;
         long start = Stopwatch.GetTimestamp();

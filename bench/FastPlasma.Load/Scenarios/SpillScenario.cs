@@ -11,7 +11,7 @@ namespace FastPlasma.Load.Scenarios;
 /// <summary>What does it cost to work with more than there is memory for?</summary>
 internal sealed class SpillScenario : IScenario
 {
-    private const long VolumeFull = 20L << 30, VolumeQuick = 2L << 30, CapacityFull = 2L << 30, CapacityQuick = 256L << 20;
+    private const long VolumeFull = 20L << 30, VolumeQuick = 2L << 30, CapacityFull = 2L << 30, CapacityQuick = 256L << 20, PacedCapacityFull = 1L << 30, PacedCapacityQuick = 128L << 20;
     private const int Threads = 2, PacedBytes = 1 << 20, SliceBytes = 1 << 30;
 
     public string Name => "spill";
@@ -20,7 +20,7 @@ internal sealed class SpillScenario : IScenario
 
     public string Method =>
         "One process puts 20 GiB (quick: 2 GiB) of objects of 64 KB to 64 MB into a store of 2 GiB (quick: 256 MiB) that spills to a directory below TMPDIR, and sees to it that all are on disk; then it gets all of them and checks every byte. Two threads each. Ceiling: dd writes and reads as many bytes of one file there, " +
-        "in pieces of 4 MiB past the page cache, after the puts and gets. Paced: objects of 1 MiB at a third of dd's rate, each timed from the moment at which it is due, into a store that spills after the first few; ceiling: into one that has room for all of them.";
+        "in pieces of 4 MiB past the page cache, after the puts and gets. Paced: objects of 1 MiB at a third of dd's rate, each timed from the moment at which it is due, into a store of 1 GiB (quick: 128 MiB) that has room for a third of them; ceiling: into one that has room for all of them.";
 
     public ScenarioResult Run(LoadContext context)
     {
@@ -38,7 +38,7 @@ internal sealed class SpillScenario : IScenario
                     throw new PeerException($"{disk} has not three times {Units.Size(volume)} free", isLimit: true);
                 string folder = context.Folder.CreateNext();
                 double writeRate = Stream(context, results, product, folder, disk, volume, capacity);
-                Paced(context, results, product, folder, disk, capacity, (long)(writeRate / 3));
+                Paced(context, results, product, folder, disk, context.Pick(PacedCapacityFull, PacedCapacityQuick), (long)(writeRate / 3));
             });
         }
         finally
