@@ -47,12 +47,12 @@ internal sealed unsafe class StormJudge(PlasmaStore store, Ledger ledger, long s
             figures.AddLeak(Math.Max(1, stats.UsedBytes), $"after deleting everything {stats.UsedBytes} bytes are used, {stats.SealedCount} objects sealed, {stats.CreatingCount} creating, {stats.CondemnedCount} condemned");
     }
 
-    /// <summary>Whether nothing moves between memory and disk: the spillers of processes that rest come to rest by themselves.</summary>
+    /// <summary>Whether nothing moves between memory and disk, and nothing is kept for who has asked for it to be brought back: the spillers of processes that rest come to rest by themselves.</summary>
     internal bool IsAtRest()
     {
         var slots = new SlotCount();
         store.Scan.Visit(ref slots);
-        if (slots.Moves > 0)
+        if (slots.Moves > 0 || (store.HasSpill && slots.Count > 0))
             return false;
         for (int e = 0; e < store.ObjectCountMax; e++)
             if (new StateWord(Volatile.Read(ref store.Memory.Entries[e].State)).State is ObjectState.Unloading or ObjectState.Emptying or ObjectState.Restoring)
