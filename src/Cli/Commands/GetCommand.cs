@@ -42,7 +42,7 @@ internal static class GetCommand
     private static int RunGet(Call call)
     {
         ObjectKey key = ObjectKey.Parse(call.Value(Key)!);
-        using PlasmaStore store = call.Open(StoreAccess.ReadOnly);
+        using PlasmaStore store = OpenToRead(call);
         using PlasmaObject found = Find(call, store, key, call.Value(Timeout) ?? TimeSpan.Zero);
         if (call.Value(OutputFile) is not { } file)
         {
@@ -64,7 +64,7 @@ internal static class GetCommand
     private static int RunCat(Call call)
     {
         ObjectKey[] keys = [.. call.Value(Keys)!.Select(ObjectKey.Parse)];
-        using PlasmaStore store = call.Open(StoreAccess.ReadOnly);
+        using PlasmaStore store = OpenToRead(call);
         int exitCode = ExitCodes.Ok;
         foreach (ObjectKey key in keys)
         {
@@ -80,6 +80,24 @@ internal static class GetCommand
         }
 
         return exitCode;
+    }
+
+    /// <summary>For reading only, or for writing where objects may have to come back from disk and this user may write: then no other writer is needed.</summary>
+    private static PlasmaStore OpenToRead(Call call)
+    {
+        PlasmaStore reader = call.Open(StoreAccess.ReadOnly);
+        if (!reader.HasSpill)
+            return reader;
+        try
+        {
+            PlasmaStore writer = call.Open(StoreAccess.ReadWrite);
+            reader.Dispose();
+            return writer;
+        }
+        catch (Exception e) when (e is CliException or PlasmaException or UnauthorizedAccessException or IOException)
+        {
+            return reader; // Another user's store: its writers are asked.
+        }
     }
 
     private static PlasmaObject Find(Call call, PlasmaStore store, ObjectKey key, TimeSpan timeout)
