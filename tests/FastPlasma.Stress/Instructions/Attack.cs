@@ -66,6 +66,9 @@ internal sealed class Attack(VictimCode code, Plan plan, string storePrefix, int
 
     internal const int TriesDefault = 48;
 
+    /// <summary>Those of a sample: none is single-stepped, because one death that cannot be died would cost more than all the others.</summary>
+    internal static readonly int TriesOfSample = s_delaysMs.Length;
+
     /// <summary>No further deaths after so many failures.</summary>
     internal int FailuresMax { get; init; } = int.MaxValue;
 

@@ -22,7 +22,7 @@ internal static class InstructionsCommand
         var step = new Option<long?>("--step") { Description = "One death: after so many single steps." };
         var afterUs = new Option<long?>("--after-us") { Description = "One death: after so many microseconds." };
         var missed = new Option<int>("--show-missed") { Description = "How many of the deaths to list per scenario that were planned and not died." };
-        var tries = new Option<int>("--tries") { Description = "How often a death at the first pass of an instruction is tried; beyond the twelfth the victim is single-stepped.", DefaultValueFactory = static _ => Attack.TriesDefault };
+        var tries = new Option<int?>("--tries") { Description = string.Create(CultureInfo.InvariantCulture, $"How often a death at the first pass of an instruction is tried; beyond {Attack.TriesOfSample} the victim is single-stepped. {Attack.TriesDefault} when left out, {Attack.TriesOfSample} in a sample.") };
         var command = new Command("instructions", "Kills processes at every instruction of ours and looks at what they leave.") { scenario, symbol, sample, seed, workers, victim, prefix, at, hit, step, afterUs, missed, tries };
         command.SetAction(parse =>
         {
@@ -32,7 +32,8 @@ internal static class InstructionsCommand
             Kill? one = parse.GetValue(at) is string place ? new Kill(KillKind.Instruction, code.Resolve(place), parse.GetValue(hit))
                 : parse.GetValue(step) is long n ? new Kill(KillKind.Step, 0, n)
                 : parse.GetValue(afterUs) is long us ? new Kill(KillKind.Time, 0, us) : null;
-            return Run(code, plans, one, parse.GetValue(symbol), parse.GetValue(sample), parse.GetValue(seed), parse.GetValue(prefix)!, parse.GetValue(workers), parse.GetValue(missed), parse.GetValue(tries));
+            int deaths = parse.GetValue(sample), most = parse.GetValue(tries) ?? (deaths > 0 ? Attack.TriesOfSample : Attack.TriesDefault);
+            return Run(code, plans, one, parse.GetValue(symbol), deaths, parse.GetValue(seed), parse.GetValue(prefix)!, parse.GetValue(workers), parse.GetValue(missed), most);
         });
         return command;
     }

@@ -9,6 +9,8 @@ public sealed class InstructionDeathTests(ITestOutputHelper output)
 {
     private const int Seed = 7;
 
+    private static int s_runs;
+
     private static readonly TimeSpan s_patience = TimeSpan.FromMinutes(5);
 
     [Theory]
@@ -33,16 +35,18 @@ public sealed class InstructionDeathTests(ITestOutputHelper output)
     /// <summary>Runs the attacker, which must end with 0. Returns its last line.</summary>
     private string Run(params string[] arguments)
     {
+        string prefix = string.Create(CultureInfo.InvariantCulture, $"{Leftovers.Prefix}a{Interlocked.Increment(ref s_runs)}-");
         var own = new DirectoryInfo(AppContext.BaseDirectory);
         string executable = Path.Combine(own.Parent!.Parent!.FullName, "FastPlasma.Stress", own.Name, "FastPlasma.Stress");
         Assert.True(File.Exists(executable), $"{executable} is not there: build the solution.");
-        var start = new ProcessStartInfo(executable, [.. arguments, "--prefix", Leftovers.Prefix]) { RedirectStandardOutput = true, RedirectStandardError = true, WorkingDirectory = "/" };
+        var start = new ProcessStartInfo(executable, [.. arguments, "--prefix", prefix]) { RedirectStandardOutput = true, RedirectStandardError = true, WorkingDirectory = "/" };
         using Process process = Process.Start(start) ?? throw new InvalidOperationException("The attacker did not start.");
         Task<string> standard = process.StandardOutput.ReadToEndAsync(), error = process.StandardError.ReadToEndAsync();
         if (!process.WaitForExit(s_patience))
         {
             process.Kill(entireProcessTree: true);
             process.WaitForExit();
+            Leftovers.DeleteStores(prefix); // The attacker can no longer do it.
         }
         output.WriteLine(standard.Result + error.Result);
         Assert.True(process.ExitCode == 0, $"{string.Join(' ', arguments)} ended with {process.ExitCode}: {standard.Result}{error.Result}");

@@ -138,10 +138,18 @@ public sealed class Leftovers : IDisposable
 
     public void Dispose()
     {
-        var left = Directory.EnumerateFiles("/dev/shm", $"fastplasma.{Prefix}*").ToList();
+        List<string> left = DeleteStores(Prefix);
         left.AddRange(Directory.EnumerateFileSystemEntries(Path.GetTempPath(), $"{Prefix}*"));
         left.AddRange(Children().Select(static id => $"process {id}"));
         Assert.Empty(left);
+    }
+
+    /// <summary>Removes the files of all stores whose names begin so, and returns their paths.</summary>
+    internal static List<string> DeleteStores(string prefix)
+    {
+        var files = Directory.EnumerateFiles("/dev/shm", $"fastplasma.{prefix}*").ToList();
+        files.ForEach(File.Delete);
+        return files;
     }
 
     private static List<string> Children() =>
