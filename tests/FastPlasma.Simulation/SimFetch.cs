@@ -279,9 +279,9 @@ internal sealed class SimFetch(Cluster cluster, SimNode node, int id, int priori
 
     private void Pump(Source source)
     {
-        if (!SourceLimits.IsDue(source.Links, Plan!.IsShared))
+        if (!SourceLimits.IsDue(source.Links, Plan!))
             return;
-        while (SourceLimits.LinkFor(source.Links, Plan!.IsShared, static _ => false) is { } flow && Plan.TryAsk(source.Index, _patience!.IsSpent, out int chunk)) // Ends with the credits.
+        while (SourceLimits.LinkFor(source.Links, Plan!, static _ => false) is { } flow && Plan!.TryAsk(source.Index, _patience!.IsSpent, out int chunk)) // Ends with the credits.
         {
             source.Links[flow].Add(chunk);
             Node.Tell(source.Peer, () => source.Peer.OnPost(flow, chunk));

@@ -470,12 +470,12 @@ internal sealed unsafe class LargeTransfer : IRegion, ILinkUser
     /// <summary>Asks a source for as much as it should be asked for now. Under the lock.</summary>
     private void Pump(Source source)
     {
-        if (!SourceLimits.IsDue(source.Asked, _plan.IsShared))
+        if (!SourceLimits.IsDue(source.Asked, _plan))
             return;
         Span<PostRecord> posts = stackalloc PostRecord[Limits.PostCountMax];
         int count = 0;
         DataLink? over = null; // Which they go to.
-        while (SourceLimits.LinkFor(source.Asked, _plan.IsShared, static link => link.Outstanding >= Limits.PostsPerConnectionMax) is { } link
+        while (SourceLimits.LinkFor(source.Asked, _plan, static link => link.Outstanding >= Limits.PostsPerConnectionMax) is { } link
             && _plan.TryAsk(source.Index, _patience.IsSpent, out int chunk)) // Ends with the credits.
         {
             if (count > 0 && (link != over || count == posts.Length))
