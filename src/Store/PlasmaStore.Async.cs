@@ -42,7 +42,7 @@ public sealed partial class PlasmaStore
                         return obj;
                     }
                     if (status == PlasmaStatus.NotResident)
-                        throw new PlasmaException(status, $"Object {id} is on disk and could not be brought back within {timeout}: {why}.");
+                        throw NotResident(id, timeout, why);
                     if (status == PlasmaStatus.TooManyPins)
                         throw _slots.TooManyPins();
                     continue; // Deleted meanwhile, or the time is over.

@@ -273,6 +273,8 @@ public sealed unsafe partial class PlasmaStore
             text.Append(CultureInfo.InvariantCulture, $" {waiters} creates wait for {wanted} bytes, the first since {StoreInspector.ToTime(since):u}.");
         if (r.ReservationError is not null)
             text.Append(CultureInfo.InvariantCulture, $" The system refused more memory: {r.ReservationError}.");
+        if (_spill?.ProblemNow() is { } problem)
+            text.Append(CultureInfo.InvariantCulture, $" Nothing can be moved to disk: {problem}.");
         foreach (MemoryHolder h in r.Holders.Take(HoldersShown))
             text.Append(CultureInfo.InvariantCulture, $" Process {Describe(h)} holds {h.Bytes} bytes in {h.Pins} pins since {h.Since:u}.");
         foreach (MemoryHolder h in r.Creators.Take(HoldersShown))

@@ -337,9 +337,11 @@ public sealed unsafe partial class PlasmaStore
         }
     }
 
-    private PlasmaException NotResident(in ObjectId id, TimeSpan timeout) => new(
-        PlasmaStatus.NotResident,
-        timeout == TimeSpan.Zero ? $"Object {id} is on disk; a get with a timeout brings it back." : $"Object {id} is on disk and could not be brought back within {timeout}: {DescribeAbsence(id)}.");
+    private PlasmaException NotResident(in ObjectId id, TimeSpan timeout) =>
+        timeout == TimeSpan.Zero ? new(PlasmaStatus.NotResident, $"Object {id} is on disk; a get with a timeout brings it back.") : NotResident(id, timeout, DescribeAbsence(id));
+
+    private static PlasmaException NotResident(in ObjectId id, TimeSpan timeout, string? why) =>
+        new(PlasmaStatus.NotResident, $"Object {id} is on disk and could not be brought back (timeout {timeout}): {why}.");
 
     private TimeoutException Late(in ObjectId id, TimeSpan timeout) => new($"Object {id} was not sealed within {timeout}: {DescribeAbsence(id)}.");
 

@@ -28,6 +28,8 @@ internal sealed unsafe partial class Session
                 }
             case "rate": // spill rate ID N: MB/s of N copies written one after the other, and of reading them back.
                 return $"ok {Rate(space, a[2], Int(a[3]))}";
+            case "load": // spill load PREFIX MS SEED: puts, reads and deletes more than memory holds.
+                return $"ok {new DiskLoad(Store, a[2], Int(a[4])).Run(Int(a[3]))}";
             case "unload": // spill unload BYTES
                 return $"ok {Store.Unload(long.Parse(a[2], CultureInfo.InvariantCulture))}";
             default:

@@ -85,15 +85,15 @@ internal sealed unsafe class SpillDirectory
         return $"{where}: {what}";
     }
 
-    /// <summary>Allocates and writes one record. The caller holds the claim of the object's entry.</summary>
+    /// <summary>Allocates and writes one record. The caller holds the claim of the object's entry. As a last resort, when no other directory takes it, one that failed is tried again after as short a time as one that was full.</summary>
     /// <returns>Null when <paramref name="place"/> is a complete copy; else why not, and nothing is left.</returns>
-    internal SpillError? TryWrite(SpillBuffers buffers, ulong owner, in ObjectImage image, byte* bytes, out SpillPlace place)
+    internal SpillError? TryWrite(SpillBuffers buffers, ulong owner, in ObjectImage image, byte* bytes, bool isLastResort, out SpillPlace place)
     {
         place = default;
         if (_file is null || _allocator is null || _extents is null || _isClosedForWriting)
             return Error(SpillErrorKind.Missing, image.Id, -1, 0, $"object {image.Id} cannot be written to {_path}: {_closedBecause}");
         long recordBytes = SpillRecord.BytesFor(image.ImageBytes);
-        if (RestingFor(recordBytes) is not 0 and ulong problem)
+        if (RestingFor(recordBytes, isLastResort) is not 0 and ulong problem)
             return Error((SpillErrorKind)(problem & 0xFF), image.Id, -1, (int)(problem >> 8) & 0xFFFF, $"object {image.Id}, {recordBytes} bytes, is not written, because of {Describe(problem)}; that is tried again later");
         if (!IsNameless && IsRemoved(_file))
         {
@@ -419,13 +419,14 @@ internal sealed unsafe class SpillDirectory
     private static bool IsFull(SpillErrorKind kind) => kind is SpillErrorKind.Limit or SpillErrorKind.NoSpace;
 
     /// <summary>The trouble because of which the directory is left alone for the time being, or 0. One that had no room for a record still takes shorter ones. When the time is over, one caller gets 0, and tries.</summary>
-    private ulong RestingFor(long recordBytes)
+    private ulong RestingFor(long recordBytes, bool isLastResort)
     {
         ulong problem = Volatile.Read(ref _record->Problem); // Once: others clear it at any moment.
         if (problem == 0 || (IsFull((SpillErrorKind)(problem & 0xFF)) && recordBytes < Volatile.Read(ref _record->ProblemBytes)))
             return 0;
         long until = Volatile.Read(ref _record->RetryAt), now = DateTime.UtcNow.Ticks;
-        return now < until || Interlocked.CompareExchange(ref _record->RetryAt, now + RetryAfterFullTicks, until) != until ? problem : 0;
+        long earlier = isLastResort && !IsFull((SpillErrorKind)(problem & 0xFF)) ? RetryAfterErrorTicks - RetryAfterFullTicks : 0;
+        return now < until - earlier || Interlocked.CompareExchange(ref _record->RetryAt, now + RetryAfterFullTicks, until) != until ? problem : 0;
     }
 
     private bool TryAllocate(BlockCache cache, long bytes, ulong owner, BlockPlace* block, out long dataOffset)

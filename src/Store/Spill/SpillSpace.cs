@@ -71,6 +71,13 @@ internal sealed unsafe class SpillSpace : IDisposable
     /// <summary>Whether the last writer leaves a catalogue.</summary>
     internal bool IsPersistent => _header->Persist != 0;
 
+    /// <summary>Why this attachment can write to no directory at the moment, the reason of each; null when it can to one.</summary>
+    internal string? ProblemNow()
+    {
+        string?[] problems = Array.ConvertAll(_directories, static directory => directory.ProblemNow());
+        return Array.Exists(problems, static problem => problem is null) ? null : string.Join("; ", problems);
+    }
+
     /// <summary>Writes a copy of an object to the first directory that takes it. The caller has announced itself and holds the entry's claim, so that the bytes stay and nobody else writes the same object.</summary>
     /// <param name="owner"><see cref="BlockOwner"/> of the entry.</param>
     /// <param name="image">What the bytes are.</param>
@@ -82,24 +89,34 @@ internal sealed unsafe class SpillSpace : IDisposable
         SpillBuffers buffers = _buffers.Rent();
         try
         {
+            if (TryWrite(buffers, owner, image, bytes, isLastResort: false, out place, out error))
+                return true;
+            if (!TryWrite(buffers, owner, image, bytes, isLastResort: true, out place, out _))
+                return false; // The first round says more.
             error = null;
-            foreach (SpillDirectory directory in _directories)
-            {
-                SpillError? refused = directory.TryWrite(buffers, owner, image, bytes, out place);
-                if (refused is null)
-                {
-                    error = null;
-                    return true;
-                }
-                error = error is null ? refused : refused with { Message = $"{error.Message} {refused.Message}" };
-            }
-            place = default;
-            return false;
+            return true;
         }
         finally
         {
             _buffers.Return(buffers);
         }
+    }
+
+    private bool TryWrite(SpillBuffers buffers, ulong owner, in ObjectImage image, byte* bytes, bool isLastResort, out SpillPlace place, out SpillError? error)
+    {
+        place = default;
+        error = null;
+        foreach (SpillDirectory directory in _directories)
+        {
+            SpillError? refused = directory.TryWrite(buffers, owner, image, bytes, isLastResort, out place);
+            if (refused is null)
+            {
+                error = null;
+                return true;
+            }
+            error = error is null ? refused : refused with { Message = $"{error.Message} {refused.Message}" };
+        }
+        return false;
     }
 
     /// <summary>Reads a whole image back and verifies it. The caller keeps the copy from being freed meanwhile.</summary>
