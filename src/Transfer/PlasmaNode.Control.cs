@@ -9,6 +9,7 @@ public sealed partial class PlasmaNode
     private readonly DateTimeOffset _preparedAt = DateTimeOffset.UtcNow;
     private NodeControl? _control;
     private NodeMeter? _meter;
+    private StoreMeter? _storeMeter;
 
     /// <summary>Nodes to which a connection stands.</summary>
     internal int UpPeerCount => _peers?.All.Count(static peer => peer.IsUp) ?? 0;
@@ -64,6 +65,7 @@ public sealed partial class PlasmaNode
     private void StartControl()
     {
         _meter = new NodeMeter(this);
+        _storeMeter = new StoreMeter(Store);
         _control = NodeControl.TryStart(this, _logger);
     }
 
@@ -72,5 +74,6 @@ public sealed partial class PlasmaNode
     {
         _control?.Dispose();
         _meter?.Dispose();
+        _storeMeter?.Dispose();
     }
 }
