@@ -18,7 +18,7 @@ internal static class ExitCodes
     /// <summary>No room: memory, object records or pin slots are used up, or the object can never fit.</summary>
     internal const int Full = 4;
 
-    /// <summary>A file, stdin or stdout could not be read or written.</summary>
+    /// <summary>A file, stdin or stdout could not be read or written, or an object not be read back from disk.</summary>
     internal const int InputOutput = 5;
 
     /// <summary>A bug of this program.</summary>

@@ -2,6 +2,7 @@ using System.Runtime.CompilerServices;
 using System.Runtime.InteropServices;
 using System.Text;
 using System.Text.Unicode;
+using FastPlasma.Spill;
 
 namespace FastPlasma.Interop;
 
@@ -53,6 +54,16 @@ internal static unsafe class Arguments
             return null;
         ReadOnlySpan<byte> utf8 = MemoryMarshal.CreateReadOnlySpanFromNullTerminated(text);
         return Utf8.IsValid(utf8) ? Encoding.UTF8.GetString(utf8) : throw new ArgumentException($"{name} is not UTF-8.");
+    }
+
+    private static string[] Texts(byte** texts, int count, int countMax, string name)
+    {
+        if (texts == null || count <= 0 || count > countMax)
+            throw new ArgumentException($"{name} are {count} at {(nint)texts:x}; they can be 1 to {countMax}, or none with a count of 0.");
+        string[] result = new string[count];
+        for (int i = 0; i < count; i++)
+            result[i] = Text(texts[i], name);
+        return result;
     }
 
     /// <summary>Memory of a caller with its length.</summary>
@@ -164,6 +175,8 @@ internal static unsafe class Arguments
             throw new ArgumentException("reserved is not 0.");
         if (options->PopulateAheadBytes < -1 || options->QuotaBytes < -1)
             throw new ArgumentException($"populate_ahead_bytes is {options->PopulateAheadBytes} and quota_bytes {options->QuotaBytes}; they can be -1, 0 or positive.");
+        if (options->SpillBytes < 0)
+            throw new ArgumentException($"spill_bytes is {options->SpillBytes}; it can be 0 or positive.");
         if (options->EvictAheadBytes < -1)
             throw new ArgumentException($"evict_ahead_bytes is {options->EvictAheadBytes}; it can be -1, 0 or positive.");
         PlasmaOptions result = new()
@@ -183,7 +196,11 @@ internal static unsafe class Arguments
             FullTimeout = Time(options->FullTimeoutMs, "full_timeout_ms"),
             QuotaBytes = options->QuotaBytes < 0 ? null : options->QuotaBytes,
             CopyThreads = options->CopyThreads,
+            SpillBytes = options->SpillBytes == 0 ? null : options->SpillBytes,
+            Persist = options->Persist != 0,
         };
+        if (options->SpillDirectoryCount != 0 || options->SpillDirectories != null)
+            result = result with { SpillDirectories = Texts(options->SpillDirectories, options->SpillDirectoryCount, SpillPlace.DirectoryCountMax, "spill_directories"), SpillReserve = options->SpillReserve };
         if (options->Log == null)
             return result;
         logger = new CallbackLogger(options->Log, options->LogContext);

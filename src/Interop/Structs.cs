@@ -35,6 +35,11 @@ internal unsafe struct FpStoreOptions
     internal void* LogContext;
     internal long DefaultTimeToLiveMs;
     internal long EvictAheadBytes;
+    internal byte** SpillDirectories;
+    internal int SpillDirectoryCount;
+    internal int Persist;
+    internal long SpillBytes;
+    internal double SpillReserve;
 }
 
 [StructLayout(LayoutKind.Sequential)]

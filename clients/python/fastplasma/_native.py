@@ -30,6 +30,7 @@ class FpStoreOptions(Structure):
         ("default_retention", c_int32), ("group", c_char_p), ("populate_ahead_bytes", c_int64), ("event_capacity", c_int32), ("access", c_int32),
         ("directory", c_char_p), ("full_timeout_ms", c_int64), ("quota_bytes", c_int64), ("copy_threads", c_int32), ("reserved", c_int32),
         ("log", c_void_p), ("log_context", c_void_p), ("default_time_to_live_ms", c_int64), ("evict_ahead_bytes", c_int64),
+        ("spill_directories", POINTER(c_char_p)), ("spill_directory_count", c_int32), ("persist", c_int32), ("spill_bytes", c_int64), ("spill_reserve", c_double),
     ]
 
 

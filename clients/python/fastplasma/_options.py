@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import ctypes
 import enum
 import math
 from dataclasses import dataclass
-from typing import Any, Callable, Optional
+from typing import Any, Callable, Optional, Sequence
 
 from . import _native
 
@@ -72,6 +73,14 @@ class StoreOptions:
     """Seconds that objects live which say nothing, from their seal on; for ever. Counts only when the store is created, as the next one."""
     evict_ahead_bytes: Optional[int] = None
     """Free memory that eviction in the background keeps; a sixty-fourth of 64 MiB or more, at most 128 MiB. -1: none."""
+    spill_directories: Sequence[str] = ()
+    """Folders on disk for what must not be lost when memory is short, at most 16; none: the store spills nothing. Counts only when the store is created, as the next three."""
+    spill_bytes: Optional[int] = None
+    """Limit of the disk space of all of them together; none but ``spill_reserve``."""
+    spill_reserve: Optional[float] = None
+    """Share of a file system that stays free, 0 to 0.99; 0.05."""
+    persist: bool = False
+    """True: what is on disk is there again in the next store of that name, folder and spill directories."""
     log: Optional[Callable[[LogLevel, str], None]] = None
     """Called with each line of the store's log, by any thread, until ``close``."""
     allow_pickle: bool = True
@@ -130,6 +139,14 @@ def native_store_options(options: StoreOptions, log: Any) -> Any:
         native.full_timeout_ms = milliseconds(options.full_timeout)
     if options.default_time_to_live is not None:
         native.default_time_to_live_ms = life_milliseconds(options.default_time_to_live)
+    if isinstance(options.spill_directories, str):
+        raise TypeError("spill_directories is a sequence of paths, not one of them.")
+    if options.spill_directories:
+        paths = [text(path) for path in options.spill_directories]
+        native.spill_directories, native.spill_directory_count = (ctypes.c_char_p * len(paths))(*paths), len(paths)
+    native.spill_bytes, native.persist = options.spill_bytes or 0, int(options.persist)
+    if options.spill_reserve is not None:
+        native.spill_reserve = options.spill_reserve
     if log is not None:
         native.log = _native.address_of(log)
     return native

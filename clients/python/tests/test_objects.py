@@ -8,6 +8,7 @@ import os
 import random
 import subprocess
 import sys
+import tempfile
 import time
 import unittest
 
@@ -336,6 +337,25 @@ class ObjectsTests(StoreCase):
         self.assertIn("as reader of store " + self.name, lines[-1][1])
         self.assertEqual([fastplasma.LogLevel.INFORMATION] * 2, [level for level, _ in lines])
         store.close()
+
+    def test_what_memory_has_no_room_for_goes_to_disk_and_comes_back(self) -> None:
+        with tempfile.TemporaryDirectory(prefix=self.name) as folder:
+            options = StoreOptions(capacity_bytes=16 << 20, spill_directories=["/no/such/folder", folder], spill_bytes=64 << 20, spill_reserve=0.0, persist=True)
+            name = self.new_name()
+            with Store.create_store(name, options) as store:
+                for i in range(12):
+                    store.put(i, bytes([i]) * (3 << 20))
+                for i in range(12):
+                    self.assertEqual(bytes([i]) * (3 << 20), store.get(i, 20))
+                self.assertGreater(store.stats().spilled_count, 4)
+            self.assertEqual({".spill", ".catalog"}, {os.path.splitext(file)[1] for file in os.listdir(folder)})
+            fastplasma.destroy(name)
+            self.assertEqual([], os.listdir(folder))
+            for wrong in (dict(spill_bytes=1), dict(persist=True), dict(spill_directories=[folder] * 17), dict(spill_directories=[folder], spill_reserve=2.0)):
+                with self.subTest(wrong=wrong), self.assertRaises(InvalidArgument):
+                    Store.create_store(name, StoreOptions(capacity_bytes=16 << 20, **wrong))
+            with self.assertRaises(TypeError):
+                Store.create_store(name, StoreOptions(spill_directories=folder))
 
     def test_a_deadline_that_passes_is_a_timeout_error(self) -> None:
         with self.assertRaises(Timeout) as caught:

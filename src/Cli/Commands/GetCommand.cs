@@ -73,7 +73,7 @@ internal static class GetCommand
                 using PlasmaObject found = Find(call, store, key, TimeSpan.Zero);
                 WriteToStdout(call, found);
             }
-            catch (Exception e) when (Failure.Of(e).ExitCode == ExitCodes.Negative)
+            catch (Exception e) when (Failure.Of(e) is { ExitCode: ExitCodes.Negative } || e is CliException { Status: nameof(PlasmaStatus.NotResident) })
             {
                 exitCode = call.Report(e);
             }
@@ -110,6 +110,7 @@ internal static class GetCommand
             PlasmaStatus.Ok => found,
             PlasmaStatus.NotFound => throw CliException.Of(status, $"no sealed object {key} in store '{store.Name}'"),
             PlasmaStatus.Timeout => throw CliException.Of(status, $"object {key} was not sealed in store '{store.Name}' within {Sizes.Duration(timeout)}: {store.DescribeAbsence(key.Id)}"),
+            PlasmaStatus.NotResident when store.LateIsDisk => throw new CliException(ExitCodes.InputOutput, status.ToString(), $"object {key} of store '{store.Name}' is on disk and cannot be read: {store.DescribeAbsence(key.Id)}"),
             PlasmaStatus.NotResident => throw CliException.Of(status, $"object {key} is on disk and was not brought back into memory of store '{store.Name}' within {Sizes.Duration(timeout)}: {store.DescribeAbsence(key.Id)}"),
             PlasmaStatus.TooManyPins => throw CliException.Of(status, "no pin slot of this process is free"),
             _ => throw CliException.Of(status, $"object {key} cannot be read: {status}"),

@@ -158,6 +158,11 @@ typedef struct fp_store_options {
     void *log_context;
     int64_t default_time_to_live_ms; /* of objects that do not say, from their seal on; 0: no end. Counts only when the store is created, as the next one. */
     int64_t evict_ahead_bytes;    /* free memory that eviction in the background keeps; 0: a sixty-fourth of 64 MiB or more, at most 128 MiB; -1: none */
+    const char *const *spill_directories; /* folders on disk for what must not be lost when memory is short; NULL: the store spills nothing. Counts only when the store is created, as the rest. */
+    int32_t spill_directory_count;        /* at most 16 */
+    int32_t persist;                      /* not 0: what is on disk is there again in the next store of that name, folder and directories */
+    int64_t spill_bytes;                  /* limit of the disk space of all of them together; 0: none but the next */
+    double spill_reserve;                 /* share of a file system that stays free, 0 to 0.99; 0.05 */
 } fp_store_options;
 
 /* Sets the defaults. The function with a size is for languages without headers: it sets so many bytes and no more. */

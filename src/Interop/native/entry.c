@@ -176,6 +176,7 @@ API void fp_store_options_init_sized(fp_store_options *options, size_t struct_si
 {
     static const fp_store_options defaults = {
         .capacity_bytes = (int64_t)1 << 30, .huge_pages = FP_HUGE_PAGES_AUTO, .mode = 0600, .populate_ahead_bytes = -1, .event_capacity = 4096, .quota_bytes = -1,
+        .spill_reserve = 0.05,
     };
     fill(options, struct_size, &defaults, sizeof defaults);
 }

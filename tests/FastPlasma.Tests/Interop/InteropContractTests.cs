@@ -52,6 +52,9 @@ public sealed class InteropContractTests(CLibrary library) : StoreTest
     public void Attachments_of_one_process_are_apart() => Keeps("two");
 
     [Fact]
+    public void Objects_that_memory_has_no_room_for_go_to_disk_and_come_back() => Keeps("spill");
+
+    [Fact]
     public void Only_admitted_users_may_read_and_none_of_them_may_write()
     {
         PlasmaStore store = Named(out string name);

@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -338,6 +339,9 @@ static void part_stores(const char *name)
     REFUSES(quota_bytes, -2);
     REFUSES(copy_threads, 1000);
     REFUSES(reserved, 1);
+    REFUSES(spill_directory_count, 1);
+    REFUSES(persist, 1);
+    REFUSES(spill_bytes, -1);
     options.group = "no such group";
     IS(FP_INVALID_ARGUMENT, fp_create_store("unused", &options, &second));
     CHECK(says("no such group"));
@@ -1592,6 +1596,76 @@ static void part_admit(const char *name)
     IS(FP_OK, fp_close(store));
 }
 
+/* ---- disk ----------------------------------------------------------------------------------------------------------------------- */
+
+static int count_of(const char *folder, const char *ending)
+{
+    char command[256];
+    int count = -1;
+    snprintf(command, sizeof command, "ls %s | grep -c '%s$'", folder, ending);
+    FILE *pipe = popen(command, "r");
+    CHECK(pipe != NULL && fscanf(pipe, "%d", &count) == 1);
+    pclose(pipe);
+    return count;
+}
+
+static void part_spill(const char *name)
+{
+    enum { COUNT = 20, BYTES = 3 << 20 };
+    char folder[2][192];
+    const char *folders[2] = { folder[0], folder[1] };
+    for (int i = 0; i < 2; i++) {
+        snprintf(folder[i], sizeof folder[i], "/tmp/%s-spill%d", name, i);
+        CHECK(mkdir(folder[i], 0700) == 0);
+    }
+    fp_store *store = NULL;
+    fp_store_options options = small();
+    CHECK(options.spill_reserve == 0.05);
+    options.capacity_bytes = 16 << 20;
+    options.spill_directories = folders;
+    options.spill_directory_count = 2;
+    options.spill_bytes = 128 << 20;
+    options.persist = 1;
+    options.spill_reserve = 1.5;
+    IS(FP_INVALID_ARGUMENT, fp_create_store(name, &options, &store));
+    options.spill_reserve = 0;
+    options.spill_directory_count = 17;
+    IS(FP_INVALID_ARGUMENT, fp_create_store(name, &options, &store));
+    CHECK(says("spill_directories"));
+    options.spill_directory_count = 2;
+    folders[1] = NULL;
+    IS(FP_INVALID_ARGUMENT, fp_create_store(name, &options, &store));
+    folders[1] = "/no/such/folder";
+    IS(FP_OK, fp_create_store(name, &options, &store)); /* One of them serves. */
+
+    uint8_t *bytes = malloc(BYTES);
+    fp_id ids[COUNT];
+    for (int i = 0; i < COUNT; i++) {
+        char text[8];
+        snprintf(text, sizeof text, "%d", i);
+        ids[i] = id_of(text);
+        memset(bytes, i, BYTES);
+        IS(FP_OK, fp_put(store, &ids[i], bytes, BYTES, NULL));
+    }
+    for (int i = 0; i < COUNT; i++) {
+        fp_object object;
+        IS(FP_OK, fp_get(store, &ids[i], 20000, NULL, &object));
+        memset(bytes, i, BYTES);
+        CHECK(object.size == BYTES && memcmp(object.data, bytes, BYTES) == 0);
+        IS(FP_OK, fp_release(&object));
+    }
+    fp_store_stats stats = { .struct_size = sizeof stats };
+    IS(FP_OK, fp_stats(store, &stats));
+    CHECK(stats.sealed_count == COUNT);
+    free(bytes);
+    CHECK(count_of(folder[0], ".spill") == 1 && count_of(folder[0], ".catalog") == 0);
+    IS(FP_OK, fp_close(store));
+    CHECK(count_of(folder[0], ".catalog") == 1); /* Persistent: what is on disk is there again. */
+    IS(FP_OK, fp_destroy(name, NULL));
+    CHECK(count_of(folder[0], "") == 0);
+    CHECK(rmdir(folder[0]) == 0 && rmdir(folder[1]) == 0);
+}
+
 /* By a user that is not admitted. */
 static void part_stranger(const char *name)
 {
@@ -1628,7 +1702,7 @@ int main(int count, char **arguments)
     } parts[] = {
         { "ids", part_ids }, { "sizes", part_sizes }, { "stores", part_stores }, { "log", part_log }, { "leftover", part_leftover }, { "writing", part_writing }, { "full", part_full }, { "pins", part_pins }, { "reading", part_reading },
         { "waiting", part_waiting }, { "events", part_events }, { "looking", part_looking }, { "handles", part_handles }, { "threads", part_threads },
-        { "closing", part_closing }, { "two", part_two }, { "admit", part_admit }, { "stranger", part_stranger }, { "reader", part_reader },
+        { "closing", part_closing }, { "two", part_two }, { "spill", part_spill }, { "admit", part_admit }, { "stranger", part_stranger }, { "reader", part_reader },
     };
     for (size_t i = 0; count == 3 && i < sizeof parts / sizeof parts[0]; i++)
         if (strcmp(arguments[1], parts[i].name) == 0) {

@@ -55,6 +55,34 @@ public sealed class SpillCommandTests : SpillTest
     }
 
     [Fact]
+    public void Get_and_cat_bring_objects_back_without_another_writer_and_say_what_is_damaged()
+    {
+        PlasmaStore store = Named(out string name, WithSpill());
+        byte[] first = Content("first", 900_000), second = Content("second", 40_000);
+        store.Put(Id("first"), first);
+        store.Put(Id("second"), second);
+        Assert.True(store.Unload(long.MaxValue) > 0);
+        store.Dispose();
+        string file = Path.Combine(NewFolder(), "out");
+        CliRun.Of("get", "-s", name, "name:first", "-o", file).Ok();
+        Same(first, File.ReadAllBytes(file));
+        CliRun run = CliRun.Of("cat", "-s", name, "name:second", "name:first").Ok();
+        Same([.. second, .. first], run.Payload);
+
+        store = Open(name);
+        Assert.True(store.Unload(long.MaxValue) > 0);
+        Assert.Equal("Spilled", CliRun.Of("ls", "-s", name, "--json").Ok().Json.EnumerateArray().First().GetProperty("state").GetString());
+        store.Dispose();
+        using (FileStream spill = new(SpillFile(Folder), FileMode.Open, FileAccess.Write, FileShare.ReadWrite))
+            spill.SetLength(4096);
+        CliRun.Of("get", "-s", name, "name:first", "-o", file).Fails(5, Id("first").ToString(), SpillFile(Folder));
+        Same(first, File.ReadAllBytes(file));
+        run = CliRun.Of("cat", "-s", name, "name:second", "name:first");
+        Assert.NotEqual(0, run.ExitCode);
+        Assert.Contains(SpillFile(Folder), run.Error, StringComparison.Ordinal);
+    }
+
+    [Fact]
     public void Verify_reads_every_copy_and_lists_what_is_damaged()
     {
         PlasmaStore store = Spilled(out string name);
