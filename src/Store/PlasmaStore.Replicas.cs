@@ -171,21 +171,7 @@ public sealed unsafe partial class PlasmaStore
         address = obj.Pointer; // Throws unless it is held.
         obj.GetNumbers(out ObjectEntry* entry, out _, out long length, out _, out _);
         var state = new StateWord(Volatile.Read(ref entry->State));
-        var image = new ObjectImage
-        {
-            Id = entry->Id,
-            PayloadBytes = length,
-            NameBytes = entry->NameBytes,
-            ContentTypeBytes = entry->ContentTypeBytes,
-            UserBytes = entry->UserBytes,
-            Incarnation = entry->Incarnation,
-            Checksum = state.HasChecksum ? entry->Checksum : 0,
-            HasChecksum = state.HasChecksum,
-            IsEvictable = state.IsEvictable,
-            IsReplica = state.IsReplica,
-            CreatedAtTicks = entry->CreatedAt,
-            ExpiresAtTicks = state.Expires ? entry->ExpiresAt : 0,
-        };
+        ObjectImage image = ImageOf(entry, state) with { PayloadBytes = length };
         if (image.UserBytes < 0 || !StoreMemory.IsInside(address - _payload, image.ImageBytes, _capacity)) // Another writer may have damaged them since the pin's own check.
             throw _memory.Broken("an object has the metadata length", image.TailBytes, MetadataBytesMax);
         return image;

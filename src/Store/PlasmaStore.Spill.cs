@@ -422,6 +422,7 @@ public sealed unsafe partial class PlasmaStore
         ParticipantTable.CountSpill(_participants.Own, SpillCounter.SpillErrors, 1);
     }
 
+    /// <summary>What the entry says of its object. Whoever asks keeps it from becoming another's.</summary>
     private static ObjectImage ImageOf(ObjectEntry* entry, StateWord state) => new()
     {
         Id = entry->Id,

@@ -35,19 +35,12 @@ internal sealed unsafe class StoreVerifier(PlasmaStore store)
             Suspect(() => CheckIndexWord(place));
         }
         progress?.Report(0.9);
-        for (long chunk = 0; chunk < _memory.Chunks.ChunkCount; chunk++)
-        {
-            long c = chunk;
-            Suspect(() => CheckChunk(c));
-        }
+        SuspectChunks(_memory.Chunks, "", LiesInMemory);
         for (int d = 0; d < (store.Spill?.DirectoryCount ?? 0); d++)
         {
             int directory = d;
-            for (long chunk = 0; chunk < store.Spill!.Directory(d).Map.ChunkCount; chunk++)
-            {
-                long c = chunk;
-                Suspect(() => CheckDiskChunk(directory, c));
-            }
+            SpillDirectory spill = store.Spill!.Directory(d);
+            SuspectChunks(spill.Map, $" of spill directory {d} ({spill.FilePath})", (entry, chunk, block) => LiesOnDisk(directory, entry, chunk, block));
         }
         if (Volatile.Read(ref _memory.Header->Fault) != 0)
             _suspicions.Add(() => "The store is marked faulted: a process found its shared state broken.");
@@ -157,30 +150,65 @@ internal sealed unsafe class StoreVerifier(PlasmaStore store)
             : null;
     }
 
-    private string? CheckChunk(long chunk)
+    private void SuspectChunks(ChunkMap map, string where, Func<uint, long, int, string?> lies)
     {
-        ChunkWord word = _memory.Chunks.ReadWord(chunk);
+        for (long chunk = 0; chunk < map.ChunkCount; chunk++)
+        {
+            long c = chunk;
+            Suspect(() => CheckChunk(map, where, c, lies));
+        }
+    }
+
+    /// <summary>Every block that has an owner belongs to an object that is there.</summary>
+    /// <param name="map">Of the memory, or of a spill file.</param>
+    /// <param name="where">Which one, for people.</param>
+    /// <param name="chunk">In it.</param>
+    /// <param name="lies">Where the object of that entry lies instead, for people; null when it has the block. Asked only about objects that are there.</param>
+    private string? CheckChunk(ChunkMap map, string where, long chunk, Func<uint, long, int, string?> lies)
+    {
+        ChunkWord word = map.ReadWord(chunk);
         if (word.State > ChunkState.Punching || word.Value >> 24 != 0)
-            return $"Chunk {chunk} has word 0x{word.Value:x}, which does not exist.";
+            return $"Chunk {chunk}{where} has word 0x{word.Value:x}, which does not exist.";
         if (word.State == ChunkState.Slab && word.Class >= SizeClasses.Count)
-            return $"Chunk {chunk} is a slab of class {word.Class}; there are {SizeClasses.Count}.";
+            return $"Chunk {chunk}{where} is a slab of class {word.Class}; there are {SizeClasses.Count}.";
         int blocks = ChunkMap.BlockCountOf(word);
         for (int i = 0; i < blocks; i++)
         {
-            ulong* place = _memory.Chunks.Word(chunk * ChunkMap.WordsPerChunk + i);
+            ulong* place = map.Word(chunk * ChunkMap.WordsPerChunk + i);
             ulong value = Volatile.Read(ref *place);
             if (value == 0)
                 continue;
             uint entry = BlockOwner.EntryOf(value), generation = BlockOwner.GenerationOf(value);
             if (entry >= (uint)_memory.Geometry.ObjectCountMax)
-                return $"B1: block word {i} of chunk {chunk} names entry {entry}; there are {_memory.Geometry.ObjectCountMax}.";
+                return $"B1: block word {i} of chunk {chunk}{where} names entry {entry}; there are {_memory.Geometry.ObjectCountMax}.";
             var state = new StateWord(Volatile.Read(ref _memory.Entries[entry].State));
             bool gone = state.Generation != generation || state.State == ObjectState.Free;
-            bool foreign = !gone && (state.State == ObjectState.Spilled || (state.State == ObjectState.Sealed && !Covers(_memory.Entries[entry].Block, chunk, i, word)));
-            if ((gone || foreign) && Volatile.Read(ref *place) == value && Volatile.Read(ref _memory.Entries[entry].State) == state.Value)
-                return $"B1: block {i} of chunk {chunk} is leaked: it names generation {generation} of entry {entry}, which is {state.State} in generation {state.Generation}{(!foreign ? "" : state.State == ObjectState.Spilled ? " and on disk" : " with another block")}.";
+            string? elsewhere = gone ? "" : lies(entry, chunk, i);
+            if (elsewhere is not null && Volatile.Read(ref *place) == value && Volatile.Read(ref _memory.Entries[entry].State) == state.Value && (gone || lies(entry, chunk, i) is not null))
+                return $"B1: block {i} of chunk {chunk}{where} is leaked: it names generation {generation} of entry {entry}, which is {state.State} in generation {state.Generation}{elsewhere}.";
         }
         return null;
+    }
+
+    private string? LiesInMemory(uint entry, long chunk, int block)
+    {
+        ObjectEntry* at = _memory.Entries + entry;
+        return new StateWord(Volatile.Read(ref at->State)).State switch
+        {
+            ObjectState.Spilled => " and on disk",
+            ObjectState.Sealed when !Covers(at->Block, chunk, block, _memory.Chunks.ReadWord(chunk)) => " with another block",
+            _ => null,
+        };
+    }
+
+    /// <summary>A block of a spill file may also be that of a copy which is being written.</summary>
+    private string? LiesOnDisk(int directory, uint entry, long chunk, int block)
+    {
+        SpillDirectory spill = store.Spill!.Directory(directory);
+        ObjectEntry* at = _memory.Entries + entry;
+        var copy = new SpillPlace(Volatile.Read(ref at->SpillPlace));
+        long imageBytes = ObjectEntry.BytesNeeded(at->PayloadBytes, at->TailBytes);
+        return copy.IsClaim || (copy.IsPlace && copy.Directory == directory && spill.TryBlockOf(copy, imageBytes, out BlockPlace place) && Covers(place, chunk, block, spill.Map.ReadWord(chunk))) ? null : $" with a copy: {copy}";
     }
 
     /// <summary>What is wrong with the blocks of an object's copy on disk, or null.</summary>
@@ -194,35 +222,6 @@ internal sealed unsafe class StoreVerifier(PlasmaStore store)
             ulong value = Volatile.Read(ref block.IsLarge ? ref *map.Grain((long)block.FirstGrain + i) : ref *map.Word((long)block.Index));
             if (value != owner)
                 return $"whose block word {i} holds 0x{value:x} instead of 0x{owner:x}: the block is lost or doubly owned.";
-        }
-        return null;
-    }
-
-    /// <summary>Every block of a spill file belongs to an object that has its copy there, or to whoever is writing one now.</summary>
-    private string? CheckDiskChunk(int directory, long chunk)
-    {
-        SpillDirectory spill = store.Spill!.Directory(directory);
-        ChunkWord word = spill.Map.ReadWord(chunk);
-        if (word.State > ChunkState.Punching || word.Value >> 24 != 0 || (word.State == ChunkState.Slab && word.Class >= SizeClasses.Count))
-            return $"Chunk {chunk} of spill directory {directory} has word 0x{word.Value:x}, which does not exist.";
-        int blocks = ChunkMap.BlockCountOf(word);
-        for (int i = 0; i < blocks; i++)
-        {
-            ulong* place = spill.Map.Word(chunk * ChunkMap.WordsPerChunk + i);
-            ulong value = Volatile.Read(ref *place);
-            if (value == 0)
-                continue;
-            uint index = BlockOwner.EntryOf(value), generation = BlockOwner.GenerationOf(value);
-            if (index >= (uint)_memory.Geometry.ObjectCountMax)
-                return $"B1: block word {i} of chunk {chunk} of spill directory {directory} names entry {index}; there are {_memory.Geometry.ObjectCountMax}.";
-            ObjectEntry* entry = _memory.Entries + index;
-            var state = new StateWord(Volatile.Read(ref entry->State));
-            var copy = new SpillPlace(Volatile.Read(ref entry->SpillPlace));
-            long imageBytes = ObjectEntry.BytesNeeded(entry->PayloadBytes, entry->TailBytes);
-            bool gone = state.Generation != generation || state.State == ObjectState.Free;
-            bool foreign = !gone && !copy.IsClaim && !(copy.IsPlace && copy.Directory == directory && spill.TryBlockOf(copy, imageBytes, out BlockPlace block) && Covers(block, chunk, i, word));
-            if ((gone || foreign) && Volatile.Read(ref *place) == value && Volatile.Read(ref entry->State) == state.Value && Volatile.Read(ref entry->SpillPlace) == copy.Value)
-                return $"B1: block {i} of chunk {chunk} of spill directory {directory} ({spill.FilePath}) is leaked: it names generation {generation} of entry {index}, which is {state.State} in generation {state.Generation} with a copy: {copy}.";
         }
         return null;
     }
