@@ -1,7 +1,5 @@
 using System.Diagnostics;
-using System.Runtime.InteropServices;
 using FastPlasma.Allocator;
-using FastPlasma.Files;
 using FastPlasma.Format;
 using FastPlasma.Native;
 using FastPlasma.Nodes;
@@ -28,6 +26,7 @@ public sealed unsafe partial class PlasmaStore
     private const int RestoredKeptMs = 200;
 
     private readonly List<(PlasmaObject Pin, long UntilMs)> _restoredForOthers = []; // The spiller's thread only.
+    private readonly ForeignRequests _foreignRequests = new(); // The same.
     private SpillAhead? _spillAhead;
     private int _askedToSpill;
     private uint _copyCursor;
@@ -170,37 +169,10 @@ public sealed unsafe partial class PlasmaStore
             }
         }
         for (int d = 1; d < _scan.DomainCount; d++)
-            ServeForeign(d, ref served);
+            foreach (ForeignRequest request in _foreignRequests.Read(_scan.ForeignPins(d), ofDisk: true))
+                if (request.IsWhole)
+                    Serve(request.Record.Id, request.Record.Deadline, ref served);
         return served >= RestoresARound;
-    }
-
-    /// <summary>Readers of another user: read, never mapped or written, and twice, because a read may meet the writer half-way.</summary>
-    private void ServeForeign(int domain, ref int served)
-    {
-        if (_scan.ForeignPins(domain) is not { } pins)
-            return;
-        Span<byte> head = stackalloc byte[128], first = stackalloc byte[ParticipantBlock.RequestCount * NodeRecord.SizeBytes], second = stackalloc byte[ParticipantBlock.RequestCount * NodeRecord.SizeBytes];
-        if (pins.ReadAt(0, head) < head.Length)
-            return;
-        int high = Math.Clamp(MemoryMarshal.Read<int>(head[64..]), 0, StoreGeometry.ReaderParticipantCountMax);
-        for (int k = 0; k < high; k++)
-        {
-            long at = PinsHeader.SizeBytes + (long)k * ParticipantBlock.SizeBytes;
-            if (pins.ReadAt(at, head) < head.Length)
-                return;
-            if (MemoryMarshal.Read<int>(head) == 0)
-                continue;
-            if (pins.ReadAt(at + ParticipantBlock.RequestsOffset, first) < first.Length || pins.ReadAt(at + ParticipantBlock.RequestsOffset, second) < second.Length)
-                return;
-            for (int r = 0; r < ParticipantBlock.RequestCount; r++)
-            {
-                Span<byte> bytes = second.Slice(r * NodeRecord.SizeBytes, NodeRecord.SizeBytes);
-                NodeRecord record = MemoryMarshal.Read<NodeRecord>(bytes);
-                var word = new NodeRecordWord(record.Word);
-                if (word.State == NodeRecordState.Asked && word.Priority == (int)NodePriority.Restore && first.Slice(r * NodeRecord.SizeBytes, NodeRecord.SizeBytes).SequenceEqual(bytes))
-                    Serve(record.Id, record.Deadline, ref served);
-            }
-        }
     }
 
     /// <summary>Brings one object back, if it is away, and keeps it for a moment so that the requester can pin it.</summary>

@@ -1,5 +1,3 @@
-using System.Buffers;
-using System.Diagnostics;
 using System.Net.Sockets;
 using System.Text;
 using FastPlasma.Nodes;
@@ -9,9 +7,7 @@ using FastPlasma.Transfer.Fetching;
 using FastPlasma.Transfer.Nodes;
 using FastPlasma.Transfer.Serving;
 using FastPlasma.Transfer.Wire;
-using Microsoft.Extensions.Hosting;
 using Microsoft.Extensions.Logging;
-using Microsoft.Extensions.Logging.Abstractions;
 
 namespace FastPlasma.Transfer;
 

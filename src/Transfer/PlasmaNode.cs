@@ -1,7 +1,6 @@
 using System.Buffers;
 using System.Diagnostics;
 using System.Net.Sockets;
-using System.Text;
 using FastPlasma.Nodes;
 using FastPlasma.Transfer.Connections;
 using FastPlasma.Transfer.Directory;

@@ -1,4 +1,3 @@
-using System.Runtime.InteropServices;
 using FastPlasma.Files;
 using FastPlasma.Format;
 using FastPlasma.Native;
@@ -23,7 +22,7 @@ internal sealed unsafe class NodeRequests : IDisposable
     private readonly ulong* _doorbell;
     private readonly Lock _lock = new();
     private readonly Dictionary<(int Domain, int Participant, int Record), Tracked> _tracked = [];
-    private readonly byte[] _first = new byte[ParticipantBlock.RequestCount * NodeRecord.SizeBytes], _second = new byte[ParticipantBlock.RequestCount * NodeRecord.SizeBytes];
+    private readonly ForeignRequests _foreign = new();
     private uint _sequence;
     private int _round;
     private int _disposed;
@@ -200,43 +199,23 @@ internal sealed unsafe class NodeRequests : IDisposable
         requests.Add(Make(key, word, id, deadline));
     }
 
-    /// <summary>Readers of another user: read, never mapped or written, and twice, because a read may meet the writer half-way.</summary>
     private void CollectForeign(int domain, List<NodeRequest> requests, List<NodeRequestHandle> ended)
     {
-        if (_store.Scan.ForeignPins(domain) is not { } pins)
-            return;
-        Span<byte> head = stackalloc byte[128];
-        if (pins.ReadAt(0, head) < head.Length)
-            return; // Truncated by its own user, who has lost its requests with it.
-        int high = Math.Clamp(MemoryMarshal.Read<int>(head[64..]), 0, StoreGeometry.ReaderParticipantCountMax), added = 0;
-        for (int k = 0; k < high; k++)
+        int added = 0;
+        foreach (ForeignRequest request in _foreign.Read(_store.Scan.ForeignPins(domain), ofDisk: false))
         {
-            long at = PinsHeader.SizeBytes + (long)k * ParticipantBlock.SizeBytes;
-            if (pins.ReadAt(at, head) < head.Length)
-                return;
-            if (MemoryMarshal.Read<int>(head) == 0)
-                continue;
-            if (pins.ReadAt(at + ParticipantBlock.RequestsOffset, _first) < _first.Length || pins.ReadAt(at + ParticipantBlock.RequestsOffset, _second) < _second.Length)
-                return;
-            for (int r = 0; r < ParticipantBlock.RequestCount; r++)
+            var word = new NodeRecordWord(request.Record.Word);
+            (int, int, int) key = (domain, request.Participant, request.Index);
+            if (_tracked.TryGetValue(key, out Tracked tracked) && tracked.Sequence == word.Sequence)
             {
-                ReadOnlySpan<byte> bytes = _second.AsSpan(r * NodeRecord.SizeBytes, NodeRecord.SizeBytes);
-                NodeRecord record = MemoryMarshal.Read<NodeRecord>(bytes);
-                var word = new NodeRecordWord(record.Word);
-                if (word.State != NodeRecordState.Asked || word.Priority == (int)NodePriority.Restore)
-                    continue;
-                (int, int, int) key = (domain, k, r);
-                if (_tracked.TryGetValue(key, out Tracked tracked) && tracked.Sequence == word.Sequence)
-                {
-                    _tracked[key] = tracked with { Round = _round };
-                    continue;
-                }
-                if (added == ForeignMax || !_first.AsSpan(r * NodeRecord.SizeBytes, NodeRecord.SizeBytes).SequenceEqual(bytes))
-                    continue; // Next time.
-                added++;
-                Track(key, word, ended);
-                requests.Add(Make(key, word, record.Id, record.Deadline));
+                _tracked[key] = tracked with { Round = _round };
+                continue;
             }
+            if (added == ForeignMax || !request.IsWhole)
+                continue; // Next time.
+            added++;
+            Track(key, word, ended);
+            requests.Add(Make(key, word, request.Record.Id, request.Record.Deadline));
         }
     }
 

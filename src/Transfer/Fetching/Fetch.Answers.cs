@@ -1,6 +1,5 @@
 using System.Diagnostics;
 using FastPlasma.Nodes;
-using FastPlasma.Transfer.Scheduling;
 using FastPlasma.Transfer.Wire;
 
 namespace FastPlasma.Transfer.Fetching;
