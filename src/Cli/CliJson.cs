@@ -67,7 +67,7 @@ internal sealed record StoreSummaryJson(
 
 internal sealed record CreatedJson(string Name, Guid Uuid, long CapacityBytes, int ObjectCountMax, HugePages HugePagesAsked, long BackedBytes, long MetaBytes, IReadOnlyList<string> SpillDirectories);
 
-internal sealed record DestroyedJson(string Name, bool Destroyed);
+internal sealed record DestroyedJson(string Name, bool Destroyed, int KeptCount, int GoneCount);
 
 internal sealed record PutJson(ObjectId Id, string Name, string File, long SizeBytes, long CopiedBytes, double Seconds);
 
@@ -145,6 +145,8 @@ internal sealed record RateJson(string Operation, double PerSecond, double Bytes
             Row("delete", after.Deletes - before.Deletes, 0, 0),
             Row("expire", after.Expirations - before.Expirations, 0, 0),
             Row("evict", after.Evictions - before.Evictions, after.EvictedBytes - before.EvictedBytes, 0),
+            Row("spill", after.Spills - before.Spills, after.SpilledBytes - before.SpilledBytes, 0),
+            Row("restore", after.Restores - before.Restores, after.RestoredBytes - before.RestoredBytes, 0),
         ];
     }
 }

@@ -6,6 +6,9 @@ namespace FastPlasma;
 
 public sealed partial class PlasmaStore
 {
+    /// <summary>How much longer than its deadline a thread that brings an object back is given to say why it could not.</summary>
+    private static readonly TimeSpan s_graceOfDisk = TimeSpan.FromMilliseconds(50), s_longestWait = TimeSpan.FromMilliseconds(int.MaxValue / 2);
+
     private AsyncWaiters? _asyncWaiters;
 
     /// <summary>Pins an object without blocking a thread while it waits.</summary>
@@ -34,8 +37,7 @@ public sealed partial class PlasmaStore
                 }
                 if (_hasSpill && IsAway(id, out _, out _))
                 {
-                    // Disk and memory are waited for in a thread of the pool.
-                    (PlasmaStatus status, obj, string? why) = await Task.Run(() => Bring(id, deadline, cancellationToken), cancellationToken).ConfigureAwait(false);
+                    (PlasmaStatus status, obj, string? why) = await BringAsync(id, deadline, cancellationToken).ConfigureAwait(false);
                     if (status == PlasmaStatus.Ok)
                     {
                         ticket.IsFound = true;
@@ -60,6 +62,19 @@ public sealed partial class PlasmaStore
                 }
             }
         }
+    }
+
+    /// <summary>Disk and memory are waited for in a thread of the pool. It reports by its deadline, unless the disk keeps it: then it is left to itself, and what it brings stays in memory unpinned.</summary>
+    private async Task<(PlasmaStatus Status, PlasmaObject Found, string? Reason)> BringAsync(ObjectId id, Deadline deadline, CancellationToken cancellationToken)
+    {
+        Task<(PlasmaStatus Status, PlasmaObject Found, string? Reason)> bring = Task.Run(() => Bring(id, deadline, cancellationToken), CancellationToken.None);
+        TimeSpan wait = deadline.Left is { Ticks: >= 0 } left && left < s_longestWait ? left + s_graceOfDisk : Timeout.InfiniteTimeSpan;
+        await ((Task)bring).WaitAsync(wait, cancellationToken).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
+        if (bring.IsCompleted)
+            return await bring.ConfigureAwait(false);
+        _ = bring.ContinueWith(static late => late.Result.Found.Dispose(), CancellationToken.None, TaskContinuationOptions.OnlyOnRanToCompletion | TaskContinuationOptions.ExecuteSynchronously, TaskScheduler.Default);
+        cancellationToken.ThrowIfCancellationRequested();
+        return (PlasmaStatus.NotResident, default, "the disk has not answered yet");
     }
 
     private (PlasmaStatus Status, PlasmaObject Found, string? Reason) Bring(ObjectId id, Deadline deadline, CancellationToken cancellationToken)

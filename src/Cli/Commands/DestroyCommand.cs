@@ -9,7 +9,7 @@ internal static class DestroyCommand
 
     private static readonly Option<bool> KeepSpilled = new("--keep-spilled")
     {
-        Description = "Leave what a store made with --persist has on disk, for the next one of that name.",
+        Description = "Move what is in memory of a store made with --persist to disk, and leave it there for the next store of that name. Objects that may be evicted do not stay.",
     };
 
     internal static Command Create() => new StoreCommand(
@@ -23,13 +23,37 @@ internal static class DestroyCommand
     {
         if (!call.Value(Yes) && !Confirm(call))
             return ExitCodes.Negative;
-        if (!PlasmaStore.Destroy(call.StoreName, call.Directory, call.Value(KeepSpilled)))
+        Kept? kept = call.Value(KeepSpilled) ? MoveToDisk(call) : null;
+        if (!PlasmaStore.Destroy(call.StoreName, call.Directory, keepSpilled: kept is not null))
             throw call.StoreMissing(call.StoreName);
         if (call.Json)
-            call.WriteJson(new DestroyedJson(call.StoreName, true), CliJson.Documents.DestroyedJson);
+            call.WriteJson(new DestroyedJson(call.StoreName, true, kept?.OnDisk ?? 0, kept?.Gone ?? 0), CliJson.Documents.DestroyedJson);
         else
-            call.WriteLine($"destroyed {call.StoreName}");
+            call.WriteLine($"destroyed {call.StoreName}{(kept is null ? "" : $"; {Sizes.Count(kept.OnDisk)} objects stay on disk, {Sizes.Count(kept.Gone)} in memory only are gone")}");
         return ExitCodes.Ok;
+    }
+
+    /// <summary>Objects that stay, and those that do not: being read, or evictable, or the disk takes no more.</summary>
+    private sealed record Kept(int OnDisk, int Gone);
+
+    private static Kept MoveToDisk(Call call)
+    {
+        const long sliceBytes = 64 << 20;
+        using PlasmaStore store = call.Open(StoreAccess.ReadWrite);
+        if (!store.SpillInfo().IsPersistent)
+            throw CliException.Usage($"store '{store.Name}' was not made with --persist: nothing of it can stay");
+        return LongWork.Run(call, "to disk", progress =>
+        {
+            long all = Math.Max(1, store.Stats().UsedBytes), moved = 0;
+            for (long slice = 1; slice > 0; moved += slice) // Ends: each slice moves something, or it is the last.
+            {
+                progress.Report(Math.Min(1, (double)moved / all));
+                slice = store.Unload(sliceBytes);
+            }
+            IReadOnlyList<ObjectInfo> sealedOnes = [.. store.List().Where(static info => info.IsSealed)];
+            int onDisk = sealedOnes.Count(static info => info.IsOnDisk);
+            return new Kept(onDisk, sealedOnes.Count - onDisk);
+        });
     }
 
     private static bool Confirm(Call call)

@@ -51,9 +51,9 @@ internal static class StatCommand
             + $"evict ahead {(stats.EvictAheadBytes == 0 ? "off" : Sizes.Bytes(stats.EvictAheadBytes))}");
         yield return ("being created", Sizes.Bytes(stats.CreatingBytes));
         yield return ("condemned", $"{Sizes.Bytes(stats.CondemnedBytes)} deleted or evicted, still read");
-        if (stats.SpilledCount > 0 || stats.CleanBytes > 0 || stats.Store.Spills > 0)
+        if (Disk(stats) is { } disk)
         {
-            yield return ("on disk", $"{Sizes.Count(stats.SpilledCount)} objects with {Sizes.Bytes(stats.SpilledBytes)} only there; {Sizes.Bytes(stats.CleanBytes)} of memory has copies there");
+            yield return ("on disk", disk);
             yield return ("moved", $"{Sizes.Count(stats.Store.Spills)} copies written ({Sizes.Bytes(stats.Store.SpilledBytes)}), {Sizes.Count(stats.Store.Restores)} objects brought back ({Sizes.Bytes(stats.Store.RestoredBytes)}); "
                 + $"failed: {Sizes.Count(stats.Store.SpillErrors)} and {Sizes.Count(stats.Store.RestoreErrors)}");
         }
@@ -66,6 +66,10 @@ internal static class StatCommand
         yield return ("deletes, aborts", $"{Sizes.Count(stats.Store.Deletes)}, {Sizes.Count(stats.Store.Aborts)}");
         yield return ("recoveries", $"{Sizes.Count(stats.Store.Recoveries)} of dead processes");
     }
+
+    /// <summary>What is on disk; null for a store that has nothing there and never had.</summary>
+    internal static string? Disk(StoreStats stats) => stats.SpilledCount == 0 && stats.CleanBytes == 0 && stats.Store.Spills == 0 ? null
+        : $"{Sizes.Count(stats.SpilledCount)} objects with {Sizes.Bytes(stats.SpilledBytes)} only there; {Sizes.Bytes(stats.CleanBytes)} of memory has copies there";
 
     /// <summary>Who waits for memory.</summary>
     internal static string Queue(StoreStats stats, DateTimeOffset now) => stats.WaitingSince is not { } since

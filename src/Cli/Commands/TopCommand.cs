@@ -101,7 +101,8 @@ internal static class TopCommand
     private static string Summary(StoreStats stats) =>
         $"{TextTable.Printable(stats.Name)}: used {Sizes.Bytes(stats.UsedBytes)} of {Sizes.Bytes(stats.CapacityBytes)} ({StatCommand.Percent(stats.UsedBytes, stats.CapacityBytes)}), "
         + $"{Sizes.Count(stats.SealedCount)} objects, {Sizes.Count(stats.CreatingCount)} being created, {Sizes.Count(stats.CondemnedCount)} condemned, largest free run {Sizes.Bytes(stats.LargestFreeRunBytes)}\n"
-        + $"evictable {Sizes.Bytes(stats.EvictableBytes)}, to keep {Sizes.Bytes(stats.KeepBytes)}, pinned {Sizes.Bytes(stats.PinnedBytes)}, condemned {Sizes.Bytes(stats.CondemnedBytes)}; {StatCommand.Queue(stats, DateTimeOffset.UtcNow)}";
+        + $"evictable {Sizes.Bytes(stats.EvictableBytes)}, to keep {Sizes.Bytes(stats.KeepBytes)}, pinned {Sizes.Bytes(stats.PinnedBytes)}, condemned {Sizes.Bytes(stats.CondemnedBytes)}; {StatCommand.Queue(stats, DateTimeOffset.UtcNow)}"
+        + (StatCommand.Disk(stats) is { } disk ? $"\non disk: {disk}" : "");
 
     private static Rows View(Sample sample)
     {

@@ -83,6 +83,24 @@ public sealed class SpillCommandTests : SpillTest
     }
 
     [Fact]
+    public async Task Stat_and_top_show_what_is_on_disk_and_what_is_moved()
+    {
+        PlasmaStore store = Spilled(out string name);
+        string[] parts = ["1 objects with 879 KiB only there", "0 B of memory has copies there"];
+        foreach (string[] command in (string[][])[["stat", "-s", name], ["top", "-s", name, "-n", "1", "-i", "10ms"]])
+        {
+            string output = CliRun.Of(command).Ok().Output;
+            Assert.All(parts, part => Assert.Contains(part, output, StringComparison.Ordinal));
+        }
+        Task<CliRun> top = Task.Run(() => CliRun.Of("top", "-s", name, "-n", "1", "-i", "2s", "--json"));
+        await Task.Delay(500, TestContext.Current.CancellationToken);
+        store.Get(Id("a"), TimeSpan.FromSeconds(5)).Dispose();
+        JsonElement[] rates = [.. (await top).Ok().Json.GetProperty("rates").EnumerateArray()];
+        Assert.True(rates.Single(static rate => rate.GetProperty("operation").GetString() == "restore").GetProperty("bytesPerSecond").GetDouble() > 100_000);
+        Assert.Equal(0, rates.Single(static rate => rate.GetProperty("operation").GetString() == "spill").GetProperty("perSecond").GetDouble());
+    }
+
+    [Fact]
     public void Verify_reads_every_copy_and_lists_what_is_damaged()
     {
         PlasmaStore store = Spilled(out string name);
@@ -149,9 +167,9 @@ public sealed class SpillCommandTests : SpillTest
         using (PlasmaStore store = PlasmaStore.Open(name, Small))
         {
             store.Put(Id("a"), Content("a", 900_000));
-            store.Unload(long.MaxValue);
+            store.Put(Id("b"), Content("b", 1000), Evictable);
         }
-        CliRun.Of("destroy", "-s", name, "--yes", "--keep-spilled").Ok();
+        Assert.Contains("1 objects stay on disk, 1 in memory only are gone", CliRun.Of("destroy", "-s", name, "--yes", "--keep-spilled").Ok().Output, StringComparison.Ordinal);
         CliRun list = CliRun.Of("spill", "ls", Folder, "--json").Ok();
         Assert.Equal("Persisted", list.Json[0].GetProperty("state").GetString());
         CliRun run = CliRun.Of("create", "-s", name, "--capacity", "16MiB", "--spill", Folder).Ok();
@@ -159,6 +177,8 @@ public sealed class SpillCommandTests : SpillTest
         PlasmaStore next = Open(name);
         using PlasmaObject obj = next.Get(Id("a"), TimeSpan.FromSeconds(10));
         Same(Content("a", 900_000), obj.Span);
+        CliRun.Of("destroy", "-s", name, "--yes", "--keep-spilled").Fails(2, "--persist", name);
+        Assert.True(next.Contains(Id("a")));
     }
 
     [Fact]

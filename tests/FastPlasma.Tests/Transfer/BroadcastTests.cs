@@ -15,7 +15,7 @@ public sealed class BroadcastTests
     /// <summary>How far the measured time may be from the simulated one.</summary>
     private const double Tolerance = 0.35;
 
-    [Fact]
+    [Fact, Trait("Anchor", "28")]
     public void An_object_reaches_all_nodes_hardly_later_than_one()
     {
         using NetworkLab lab = Make(Nodes, Megabits);

@@ -3,6 +3,7 @@ using FastPlasma.Transfer;
 namespace FastPlasma.Tests.Transfer;
 
 /// <summary>A receiver without room waits, evicts, succeeds when there is room, or says at its deadline that there was none.</summary>
+[Trait("Anchor", "29")]
 public sealed class FullReceiverTests : NodeTest
 {
     private static PlasmaOptions Narrow { get; } = new() { CapacityBytes = 16 << 20, ObjectCountMax = 1024 };

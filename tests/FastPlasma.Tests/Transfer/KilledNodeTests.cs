@@ -9,7 +9,7 @@ public sealed class KilledNodeTests : NodeTest
     /// <summary>How many sources die: FASTPLASMA_TEST_KILLS, or as many as a test run has time for.</summary>
     private static int Kills { get; } = int.TryParse(Environment.GetEnvironmentVariable("FASTPLASMA_TEST_KILLS"), CultureInfo.InvariantCulture, out int kills) ? kills : 30;
 
-    [Fact]
+    [Fact, Trait("Anchor", "30")]
     public async Task Sources_die_at_any_moment()
     {
         const int smallCount = 8, largeBytes = 5_000_000;
@@ -61,7 +61,7 @@ public sealed class KilledNodeTests : NodeTest
         static int BytesOf(int i) => i < smallCount ? 1000 * i : largeBytes + i;
     }
 
-    [Fact]
+    [Fact, Trait("Anchor", "30")]
     public async Task Sources_die_while_another_node_has_the_object_too()
     {
         const int bytes = 8_000_000, chunk = 512 << 10, streams = 2;
@@ -104,7 +104,7 @@ public sealed class KilledNodeTests : NodeTest
         Assert.True(kills < 20 || resumed > 0, "no connection broke in the middle of a chunk");
     }
 
-    [Fact]
+    [Fact, Trait("Anchor", "30")]
     public void What_a_receiver_that_dies_had_half_made_vanishes()
     {
         PlasmaNode source = StartNode();

@@ -7,7 +7,7 @@ public sealed class SendOnceTests : NodeTest
 {
     private const int Chunk = 512 << 10;
 
-    [Theory]
+    [Theory, Trait("Anchor", "27")]
     [InlineData(1000)]
     [InlineData((64 << 10) + 1)]
     [InlineData(9_000_001)]
@@ -22,7 +22,7 @@ public sealed class SendOnceTests : NodeTest
         Assert.Equal((0, 0, 0), (target.Stats().BadBytes, target.Stats().DiscardedBytes, source.Stats().RelayedBytes));
     }
 
-    [Fact]
+    [Fact, Trait("Anchor", "28")]
     public async Task However_many_ask_on_one_node_there_is_one_transfer()
     {
         PlasmaNode source = StartNode();
@@ -40,7 +40,7 @@ public sealed class SendOnceTests : NodeTest
         Assert.Equal(6_000_000, source.Stats().SentBytes);
     }
 
-    [Fact]
+    [Fact, Trait("Anchor", "28")]
     public async Task Two_processes_that_want_one_object_share_its_transfer()
     {
         PlasmaNode source = StartNode();
@@ -56,7 +56,7 @@ public sealed class SendOnceTests : NodeTest
         await target.StopAsync(CancellationToken.None);
     }
 
-    [Fact]
+    [Fact, Trait("Anchor", "28")]
     public async Task Five_nodes_take_everything_from_each_other()
     {
         const int bytes = 3_000_000;
@@ -80,7 +80,7 @@ public sealed class SendOnceTests : NodeTest
         Until(() => nodes.Sum(static node => node.Stats().SentBytes) == 5 * 4 * bytes, "the count");
     }
 
-    [Fact]
+    [Fact, Trait("Anchor", "28")]
     public async Task Four_nodes_that_take_an_object_at_once_hand_it_on()
     {
         const int bytes = 96 * Chunk; // Many more than may be asked for at once.
@@ -105,7 +105,7 @@ public sealed class SendOnceTests : NodeTest
             wire.Dispose();
     }
 
-    [Fact]
+    [Fact, Trait("Anchor", "27")]
     public async Task After_a_cut_only_what_is_missing_comes_again()
     {
         const int bytes = 30 * Chunk;
@@ -128,7 +128,7 @@ public sealed class SendOnceTests : NodeTest
         Assert.True(source.Stats().SentBytes <= bytes + 3 * 4 * 3 * Chunk, $"{source.Stats().SentBytes} bytes were sent for {bytes}");
     }
 
-    [Fact]
+    [Fact, Trait("Anchor", "30")]
     public async Task Of_a_source_that_dies_the_rest_comes_from_another_holder()
     {
         const int bytes = 20 * Chunk;
