@@ -155,8 +155,8 @@ internal sealed unsafe partial class Fetch
                     }
                     _sourcelessSinceMs = 0;
                     Volatile.Write(ref _large, large);
-                    named = [.. _named];
-                    _named.Clear();
+                    named = _named?.ToArray() ?? [];
+                    _named = null;
                     foreach (Candidate candidate in _candidates)
                         if (candidate.Standing == Standing.Has)
                             sources.Add((candidate.Peer, candidate.Record));

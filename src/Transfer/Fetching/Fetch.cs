@@ -34,9 +34,9 @@ internal sealed unsafe partial class Fetch : IAskTarget
 
     private readonly FetchTable _table;
     private readonly Lock _lock = new();
-    private readonly List<Waiter> _waiters = [];
-    private readonly List<Candidate> _candidates = [];
-    private readonly List<(Peer Peer, ulong Incarnation)> _named = [];
+    private readonly List<Candidate> _candidates = new(1); // Room for one, as most fetches need: there may be a hundred thousand of them.
+    private List<Waiter> _waiters = new(1);
+    private List<(Peer Peer, ulong Incarnation)>? _named;
     private Peer? _chosen;
     private LargeTransfer? _large;
     private ObjectWriter _writer;
@@ -93,15 +93,17 @@ internal sealed unsafe partial class Fetch : IAskTarget
     }
 
     /// <summary>Takes note of peers that may have it, or of whom a directory says that they do.</summary>
-    /// <returns>Those that are to be asked now; the caller asks them, together with other objects.</returns>
-    internal List<Peer> AddCandidates(ReadOnlySpan<Peer> peers, bool located)
+    /// <param name="peers">Those.</param>
+    /// <param name="located">Whether a directory says so.</param>
+    /// <param name="ask">Becomes those that are to be asked now; the caller asks them, together with other objects.</param>
+    internal void AddCandidates(ReadOnlySpan<Peer> peers, bool located, List<Peer> ask)
     {
-        List<Peer> ask = [];
+        ask.Clear();
         lock (_lock)
         {
             _locating = false;
             if (_done)
-                return ask;
+                return;
             foreach (Peer peer in peers)
             {
                 ref Candidate candidate = ref CandidateOf(peer);
@@ -123,7 +125,6 @@ internal sealed unsafe partial class Fetch : IAskTarget
             if (ask.Count == 0 && !HasOpenQuestion())
                 NobodyHasIt();
         }
-        return ask;
     }
 
     /// <summary>The directory cannot say.</summary>
@@ -156,6 +157,7 @@ internal sealed unsafe partial class Fetch : IAskTarget
                 return;
             if (_large is not { } large)
             {
+                _named ??= [];
                 if (_named.Count < NamedMax && !_named.Contains((peer, incarnation)))
                     _named.Add((peer, incarnation)); // Nodes that take the same object are named at once with the answer, before there is memory for it.
                 return;
@@ -200,7 +202,9 @@ internal sealed unsafe partial class Fetch : IAskTarget
     /// <summary>A node says that it has it.</summary>
     internal void Offered(Peer peer)
     {
-        if (AddCandidates([peer], located: true).Count > 0)
+        var ask = new List<Peer>(1);
+        AddCandidates([peer], located: true, ask);
+        if (ask.Count > 0)
             peer.Ask(this);
     }
 
@@ -348,8 +352,8 @@ internal sealed unsafe partial class Fetch : IAskTarget
             if (_done)
                 return;
             _done = true;
-            waiters = [.. _waiters];
-            _waiters.Clear();
+            waiters = _waiters; // No other joins.
+            _waiters = [];
             if (!_receivingInline)
                 DropWriter();
             _cancelCreate?.Invoke();

@@ -1,3 +1,4 @@
+using System.Collections.Concurrent;
 using System.Diagnostics;
 using FastPlasma.Nodes;
 using FastPlasma.Transfer.Directory;
@@ -21,7 +22,7 @@ internal sealed class FetchTable(PlasmaStore store, PlasmaNodeOptions options, P
     internal const int ClosingMs = 500;
 
     private readonly Lock _lock = new();
-    private readonly Dictionary<ObjectId, Fetch> _fetches = [];
+    private readonly ConcurrentDictionary<ObjectId, Fetch> _fetches = []; // Written under the lock; looked at without, by whoever hears of an object.
     private readonly AdmissionQueue<Fetch> _admission = new(options.TransfersMax, Random.Shared);
     private readonly List<(LargeTransfer Transfer, long SinceMs)> _closing = [];
     private readonly List<Fetch> _ticked = []; // Of the node's ticking thread.
@@ -46,14 +47,7 @@ internal sealed class FetchTable(PlasmaStore store, PlasmaNodeOptions options, P
 
     internal bool KnowsLocations => directory.KnowsLocations;
 
-    internal int Count
-    {
-        get
-        {
-            lock (_lock)
-                return _fetches.Count;
-        }
-    }
+    internal int Count => _fetches.Count;
 
     /// <summary>Wants objects. Each is told to the waiter once, at once if it is here.</summary>
     internal void Request(ReadOnlySpan<ObjectId> ids, IFetchWaiter who, TransferPriority priority, long deadlineTicks)
@@ -79,7 +73,7 @@ internal sealed class FetchTable(PlasmaStore store, PlasmaNodeOptions options, P
                     else if (!_fetches.TryGetValue(id, out fetch))
                     {
                         fetch = new Fetch(this, id, priority);
-                        _fetches.Add(id, fetch);
+                        _fetches[id] = fetch;
                         isNew = true;
                     }
                 }
@@ -121,11 +115,7 @@ internal sealed class FetchTable(PlasmaStore store, PlasmaNodeOptions options, P
     /// <summary>Somebody does not want it any more.</summary>
     internal void Leave(in ObjectId id, IFetchWaiter who) => Find(id)?.Leave(who);
 
-    internal Fetch? Find(in ObjectId id)
-    {
-        lock (_lock)
-            return _fetches.GetValueOrDefault(id);
-    }
+    internal Fetch? Find(in ObjectId id) => _fetches.GetValueOrDefault(id);
 
     /// <summary>Finds nodes to ask, and asks them.</summary>
     internal void Locate(List<Fetch> fetches)
@@ -174,9 +164,13 @@ internal sealed class FetchTable(PlasmaStore store, PlasmaNodeOptions options, P
     private static void Ask(List<Fetch> fetches, Func<int, Peer[]> candidates, bool located)
     {
         var byPeer = new Dictionary<Peer, List<IAskTarget>>();
+        var ask = new List<Peer>();
         for (int i = 0; i < fetches.Count; i++)
-            foreach (Peer peer in fetches[i].AddCandidates(candidates(i), located))
+        {
+            fetches[i].AddCandidates(candidates(i), located, ask);
+            foreach (Peer peer in ask)
                 (byPeer.TryGetValue(peer, out List<IAskTarget>? list) ? list : byPeer[peer] = []).Add(fetches[i]);
+        }
         foreach ((Peer peer, List<IAskTarget> list) in byPeer)
             peer.Ask(System.Runtime.InteropServices.CollectionsMarshal.AsSpan(list));
     }
@@ -200,14 +194,20 @@ internal sealed class FetchTable(PlasmaStore store, PlasmaNodeOptions options, P
 
     internal void OnEnded(Fetch fetch, NodeAnswer answer)
     {
+        bool waiting;
         lock (_lock)
         {
             if (_fetches.TryGetValue(fetch.Id, out Fetch? there) && there == fetch)
-                _fetches.Remove(fetch.Id);
+                _fetches.TryRemove(fetch.Id, out _);
+            _admission.Remove(fetch);
+            waiting = _admission.WaitingCount > 0;
         }
         if (answer != NodeAnswer.Fetched)
             Counters.CountFailedFetch();
-        OnStartedOver(fetch, answer == NodeAnswer.Fetched ? null : fetch.Large);
+        if (waiting)
+            PumpAdmission();
+        if (answer != NodeAnswer.Fetched)
+            WaitForEnd(fetch, fetch.Large);
     }
 
     /// <summary>The fetch holds no memory any more, and another may have its place.</summary>
@@ -216,6 +216,12 @@ internal sealed class FetchTable(PlasmaStore store, PlasmaNodeOptions options, P
     internal void OnStartedOver(Fetch fetch, LargeTransfer? closed)
     {
         LeaveAdmission(fetch);
+        WaitForEnd(fetch, closed);
+    }
+
+    /// <summary>A transfer that was given up may still be written to.</summary>
+    private void WaitForEnd(Fetch fetch, LargeTransfer? closed)
+    {
         if (closed is null)
             return;
         if (!closed.IsEnded)
@@ -265,7 +271,8 @@ internal sealed class FetchTable(PlasmaStore store, PlasmaNodeOptions options, P
         LargeTransfer[] closing;
         lock (_lock)
         {
-            all.AddRange(_fetches.Values);
+            foreach ((_, Fetch fetch) in _fetches)
+                all.Add(fetch);
             _closing.RemoveAll(static entry => entry.Transfer.IsEnded);
             closing = _closing.Count == 0 ? [] : [.. _closing.Where(entry => nowMs - entry.SinceMs > ClosingMs).Select(static entry => entry.Transfer)];
         }
