@@ -199,7 +199,7 @@ internal static unsafe class Arguments
             SpillBytes = options->SpillBytes == 0 ? null : options->SpillBytes,
             Persist = options->Persist != 0,
         };
-        if (options->SpillDirectoryCount != 0 || options->SpillDirectories != null)
+        if (options->SpillDirectoryCount != 0)
             result = result with { SpillDirectories = Texts(options->SpillDirectories, options->SpillDirectoryCount, SpillPlace.DirectoryCountMax, "spill_directories"), SpillReserve = options->SpillReserve };
         if (options->Log == null)
             return result;

@@ -10,6 +10,7 @@ public sealed partial class PlasmaStore
     private static readonly TimeSpan s_graceOfDisk = TimeSpan.FromMilliseconds(50), s_longestWait = TimeSpan.FromMilliseconds(int.MaxValue / 2);
 
     private AsyncWaiters? _asyncWaiters;
+    private int _bringsLeft; // Calls that nobody waits for any more, in threads of the pool.
 
     /// <summary>Pins an object without blocking a thread while it waits.</summary>
     /// <exception cref="TimeoutException">The object was not sealed in time.</exception>
@@ -67,14 +68,25 @@ public sealed partial class PlasmaStore
     /// <summary>Disk and memory are waited for in a thread of the pool. It reports by its deadline, unless the disk keeps it: then it is left to itself, and what it brings stays in memory unpinned.</summary>
     private async Task<(PlasmaStatus Status, PlasmaObject Found, string? Reason)> BringAsync(ObjectId id, Deadline deadline, CancellationToken cancellationToken)
     {
-        Task<(PlasmaStatus Status, PlasmaObject Found, string? Reason)> bring = Task.Run(() => Bring(id, deadline, cancellationToken), CancellationToken.None);
+        Task<(PlasmaStatus Status, PlasmaObject Found, string? Reason)> bring = Task.Run(() => Bring(id, deadline, cancellationToken), cancellationToken);
         TimeSpan wait = deadline.Left is { Ticks: >= 0 } left && left < s_longestWait ? left + s_graceOfDisk : Timeout.InfiniteTimeSpan;
         await ((Task)bring).WaitAsync(wait, cancellationToken).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
         if (bring.IsCompleted)
             return await bring.ConfigureAwait(false);
-        _ = bring.ContinueWith(static late => late.Result.Found.Dispose(), CancellationToken.None, TaskContinuationOptions.OnlyOnRanToCompletion | TaskContinuationOptions.ExecuteSynchronously, TaskScheduler.Default);
+        Interlocked.Increment(ref _bringsLeft);
+        _ = bring.ContinueWith(EndLate, CancellationToken.None, TaskContinuationOptions.ExecuteSynchronously, TaskScheduler.Default);
         cancellationToken.ThrowIfCancellationRequested();
-        return (PlasmaStatus.NotResident, default, "the disk has not answered yet");
+        return (PlasmaStatus.NotResident, default, "it has not come from disk yet");
+    }
+
+    /// <summary>What comes when nobody waits for it any more.</summary>
+    private void EndLate(Task<(PlasmaStatus Status, PlasmaObject Found, string? Reason)> bring)
+    {
+        if (bring.IsCompletedSuccessfully)
+            bring.Result.Found.Dispose();
+        else
+            _ = bring.Exception; // Told by the next get of the object.
+        Interlocked.Decrement(ref _bringsLeft);
     }
 
     private (PlasmaStatus Status, PlasmaObject Found, string? Reason) Bring(ObjectId id, Deadline deadline, CancellationToken cancellationToken)

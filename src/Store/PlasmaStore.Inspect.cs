@@ -274,7 +274,7 @@ public sealed unsafe partial class PlasmaStore
         if (r.ReservationError is not null)
             text.Append(CultureInfo.InvariantCulture, $" The system refused more memory: {r.ReservationError}.");
         if (_spill?.ProblemNow() is { } problem)
-            text.Append(CultureInfo.InvariantCulture, $" Nothing can be moved to disk: {problem}.");
+            text.Append(CultureInfo.InvariantCulture, $" Objects cannot be moved to disk, or only shorter ones: {problem}.");
         foreach (MemoryHolder h in r.Holders.Take(HoldersShown))
             text.Append(CultureInfo.InvariantCulture, $" Process {Describe(h)} holds {h.Bytes} bytes in {h.Pins} pins since {h.Since:u}.");
         foreach (MemoryHolder h in r.Creators.Take(HoldersShown))

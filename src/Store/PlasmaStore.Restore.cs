@@ -218,7 +218,7 @@ public sealed unsafe partial class PlasmaStore
             string? refused = ask.Look(Mailbox, RestoreWord, _waits, id, deadline);
             if (refused is null)
                 return PlasmaStatus.NotFound;
-            NoteLate(thread, id, refused);
+            NoteLate(thread, id, refused, AwayReason.Disk);
             return PlasmaStatus.NotResident;
         }
         switch (state.State)

@@ -331,6 +331,8 @@ public sealed unsafe partial class PlasmaStore : IDisposable
         // The process may end right after this call, and its background threads at whatever they do: a detaching that they had begun would leave a dead participant. What they do with the store ends first,
         // within milliseconds. Not waited for without end: they call the logger, which may wait for the caller; then they detach later.
         Volatile.Read(ref _asyncWaiters)?.Join(OwnThreadsMs);
+        for (long end = Environment.TickCount64 + OwnThreadsMs; Volatile.Read(ref _bringsLeft) > 0 && Environment.TickCount64 < end;)
+            Thread.Sleep(1);
         _spillAhead?.Join(OwnThreadsMs);
         bool alone = _maintenance.TryEnter(OwnThreadsMs);
         try

@@ -203,7 +203,7 @@ public sealed partial class PlasmaNode : IHostedService, IAsyncDisposable, IPeer
 
     /// <summary>Brings objects of other nodes into the store.</summary>
     /// <param name="ids">Which; those that are here already count as here.</param>
-    /// <param name="timeout">How long to look for them and to receive them; zero asks each node once.</param>
+    /// <param name="timeout">How long to look for them and to receive them. Nodes that have not answered by then count as not having them, so zero finds little but what is here.</param>
     /// <param name="priority">Who goes first.</param>
     /// <param name="progress">Told how many are here, now and then.</param>
     /// <param name="cancellationToken">Gives up; what has come stays.</param>

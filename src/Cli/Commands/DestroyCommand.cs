@@ -5,6 +5,8 @@ namespace FastPlasma.Cli.Commands;
 /// <summary>fastplasma destroy</summary>
 internal static class DestroyCommand
 {
+    private const int IdleMs = 3000, DetachMs = 30_000;
+
     private static readonly Option<bool> Yes = new("--yes", "-y") { Description = "Do not ask." };
 
     private static readonly Option<bool> KeepSpilled = new("--keep-spilled")
@@ -38,22 +40,47 @@ internal static class DestroyCommand
 
     private static Kept MoveToDisk(Call call)
     {
-        const long sliceBytes = 64 << 20;
-        using PlasmaStore store = call.Open(StoreAccess.ReadWrite);
-        if (!store.SpillInfo().IsPersistent)
-            throw CliException.Usage($"store '{store.Name}' was not made with --persist: nothing of it can stay");
-        return LongWork.Run(call, "to disk", progress =>
+        PlasmaStore store = call.Open(StoreAccess.ReadWrite);
+        Kept kept;
+        using (store)
         {
-            long all = Math.Max(1, store.Stats().UsedBytes), moved = 0;
-            for (long slice = 1; slice > 0; moved += slice) // Ends: each slice moves something, or it is the last.
-            {
-                progress.Report(Math.Min(1, (double)moved / all));
-                slice = store.Unload(sliceBytes);
-            }
-            IReadOnlyList<ObjectInfo> sealedOnes = [.. store.List().Where(static info => info.IsSealed)];
-            int onDisk = sealedOnes.Count(static info => info.IsOnDisk);
-            return new Kept(onDisk, sealedOnes.Count - onDisk);
-        });
+            if (!store.SpillInfo().IsPersistent)
+                throw CliException.Usage($"store '{store.Name}' was not made with --persist: nothing of it can stay");
+            kept = LongWork.Run(call, "to disk", progress => MoveToDisk(store, progress));
+        }
+        for (long end = Environment.TickCount64 + DetachMs; !store.IsDetached; Thread.Sleep(10)) // The last writer leaves the catalogue then.
+            if (Environment.TickCount64 > end)
+                throw new CliException(ExitCodes.Store, nameof(PlasmaStatus.Closed), $"store '{store.Name}' could not be closed within {DetachMs / 1000} s, and is not destroyed; its objects are on disk and in memory as before");
+        return kept;
+    }
+
+    private static Kept MoveToDisk(PlasmaStore store, LongWork progress)
+    {
+        const long sliceBytes = 64 << 20;
+        long all = Math.Max(1, store.Stats().UsedBytes), moved = 0;
+        long idleSince = Environment.TickCount64;
+        while (true) // Ends when there is nothing to move, when nothing moves for some time, or when twice what there was has moved: others put or get at the same time.
+        {
+            progress.Report(Math.Min(1, (double)moved / all));
+            long slice = store.Unload(sliceBytes);
+            (moved, idleSince) = slice > 0 ? (moved + slice, Environment.TickCount64) : (moved, idleSince);
+            if (slice > 0 && moved < 2 * all)
+                continue;
+            ObjectInfo[] objects = [.. store.List().Where(static info => info.IsSealed)];
+            bool isLeft = objects.Any(static info => !info.IsOnDisk && info.Retention == Retention.Keep && info.Holders.Count == 0); // Being copied by another thread, or the disk takes no more.
+            if (!isLeft)
+                return new Kept(objects.Count(static info => info.IsOnDisk), objects.Count(static info => !info.IsOnDisk));
+            if (moved >= 2 * all || Environment.TickCount64 - idleSince > IdleMs)
+                throw CannotMove(store, objects);
+            Thread.Sleep(20);
+        }
+    }
+
+    private static CliException CannotMove(PlasmaStore store, ObjectInfo[] objects)
+    {
+        string[] problems = [.. store.SpillInfo().Directories.Select(static directory => directory.Problem).OfType<string>()];
+        string why = problems.Length > 0 ? string.Join("; ", problems) : "others put or get objects at the same time";
+        return new CliException(ExitCodes.InputOutput, Failure.InputOutputStatus, $"{Sizes.Count(objects.Count(static info => !info.IsOnDisk))} objects of store '{store.Name}' are in memory only and could not all be moved to disk ({why}); nothing was destroyed");
     }
 
     private static bool Confirm(Call call)

@@ -75,7 +75,7 @@ internal static class GetCommand
             }
             catch (Exception e) when (Failure.Of(e) is { ExitCode: ExitCodes.Negative } || e is CliException { Status: nameof(PlasmaStatus.NotResident) })
             {
-                exitCode = call.Report(e);
+                exitCode = Math.Max(exitCode, call.Report(e));
             }
         }
 

@@ -87,10 +87,11 @@ public sealed class StoreMeter : IDisposable
                 return _last;
             try
             {
-                (_last, _lastAtMs) = (_store.Stats(), now);
+                _last = _store.Stats();
+                _lastAtMs = Environment.TickCount64; // After the look, which may take long.
                 return _last;
             }
-            catch (ObjectDisposedException)
+            catch (InvalidOperationException) // Closed, or the forked child of who opened it.
             {
                 return _last = null;
             }

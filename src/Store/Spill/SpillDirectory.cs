@@ -94,7 +94,7 @@ internal sealed unsafe class SpillDirectory
             return Error(SpillErrorKind.Missing, image.Id, -1, 0, $"object {image.Id} cannot be written to {_path}: {_closedBecause}");
         long recordBytes = SpillRecord.BytesFor(image.ImageBytes);
         if (RestingFor(recordBytes, isLastResort) is not 0 and ulong problem)
-            return Error((SpillErrorKind)(problem & 0xFF), image.Id, -1, (int)(problem >> 8) & 0xFFFF, $"object {image.Id}, {recordBytes} bytes, is not written, because of {Describe(problem)}; that is tried again later");
+            return Error((SpillErrorKind)(problem & 0xFF), image.Id, -1, (int)(problem >> 8) & 0xFFFF, $"object {image.Id}, {recordBytes} bytes, is not written, because of {Describe(problem)}; that is tried again later") with { IsResting = true };
         if (!IsNameless && IsRemoved(_file))
         {
             Fail(SpillErrorKind.Missing, 0, -1, RetryAfterErrorTicks, 0);
@@ -425,8 +425,8 @@ internal sealed unsafe class SpillDirectory
         if (problem == 0 || (IsFull((SpillErrorKind)(problem & 0xFF)) && recordBytes < Volatile.Read(ref _record->ProblemBytes)))
             return 0;
         long until = Volatile.Read(ref _record->RetryAt), now = DateTime.UtcNow.Ticks;
-        long earlier = isLastResort && !IsFull((SpillErrorKind)(problem & 0xFF)) ? RetryAfterErrorTicks - RetryAfterFullTicks : 0;
-        return now < until - earlier || Interlocked.CompareExchange(ref _record->RetryAt, now + RetryAfterFullTicks, until) != until ? problem : 0;
+        long rest = IsFull((SpillErrorKind)(problem & 0xFF)) ? RetryAfterFullTicks : RetryAfterErrorTicks;
+        return now < (isLastResort ? until - rest + RetryAfterFullTicks : until) || Interlocked.CompareExchange(ref _record->RetryAt, now + rest, until) != until ? problem : 0;
     }
 
     private bool TryAllocate(BlockCache cache, long bytes, ulong owner, BlockPlace* block, out long dataOffset)

@@ -51,4 +51,7 @@ public sealed record SpillError
 
     /// <inheritdoc/>
     public override string ToString() => Message;
+
+    /// <summary>Whether the directory was not tried, because it failed a short while ago.</summary>
+    internal bool IsResting { get; init; }
 }

@@ -89,34 +89,27 @@ internal sealed unsafe class SpillSpace : IDisposable
         SpillBuffers buffers = _buffers.Rent();
         try
         {
-            if (TryWrite(buffers, owner, image, bytes, isLastResort: false, out place, out error))
-                return true;
-            if (!TryWrite(buffers, owner, image, bytes, isLastResort: true, out place, out _))
-                return false; // The first round says more.
-            error = null;
-            return true;
+            place = default;
+            var refused = new SpillError?[_directories.Length];
+            for (int round = 0; round < 2; round++)
+                for (int d = 0; d < _directories.Length; d++)
+                {
+                    if (round > 0 && refused[d] is not { IsResting: true })
+                        continue; // Tried just now.
+                    refused[d] = _directories[d].TryWrite(buffers, owner, image, bytes, isLastResort: round > 0, out place);
+                    if (refused[d] is null)
+                    {
+                        error = null;
+                        return true;
+                    }
+                }
+            error = refused.Length == 0 ? null : refused[^1]! with { Message = string.Join(' ', refused.Select(static one => one!.Message)) };
+            return false;
         }
         finally
         {
             _buffers.Return(buffers);
         }
-    }
-
-    private bool TryWrite(SpillBuffers buffers, ulong owner, in ObjectImage image, byte* bytes, bool isLastResort, out SpillPlace place, out SpillError? error)
-    {
-        place = default;
-        error = null;
-        foreach (SpillDirectory directory in _directories)
-        {
-            SpillError? refused = directory.TryWrite(buffers, owner, image, bytes, isLastResort, out place);
-            if (refused is null)
-            {
-                error = null;
-                return true;
-            }
-            error = error is null ? refused : refused with { Message = $"{error.Message} {refused.Message}" };
-        }
-        return false;
     }
 
     /// <summary>Reads a whole image back and verifies it. The caller keeps the copy from being freed meanwhile.</summary>

@@ -40,7 +40,7 @@ internal static class Limits
     internal static int ChunkCountOf(long imageBytes) => (int)((imageBytes + ChunkBytesOf(imageBytes) - 1) / ChunkBytesOf(imageBytes));
 
     /// <summary>Chunks asked for over one data connection and not yet there.</summary>
-    internal const int PostsPerConnectionMax = 64;
+    internal const int PostsPerConnectionMax = 128;
 
     internal const int HandshakeMs = 5000;
 }

@@ -182,6 +182,19 @@ public sealed class SpillCommandTests : SpillTest
     }
 
     [Fact]
+    public void Destroy_that_cannot_keep_what_it_should_destroys_nothing()
+    {
+        string name = NewName();
+        CliRun.Of("create", "-s", name, "--capacity", "16MiB", "--spill", Folder, "--persist").Ok();
+        using PlasmaStore store = PlasmaStore.Open(name, Small);
+        store.Put(Id("a"), Content("a", 900_000));
+        File.Delete(SpillFile(Folder));
+        CliRun.Of("destroy", "-s", name, "--yes", "--keep-spilled").Fails(5, "1 objects", "nothing was destroyed", Folder);
+        Assert.Equal(["a"], store.List().Select(static info => info.Id == Id("a") ? "a" : "?"));
+        CliRun.Of("destroy", "-s", name, "--yes").Ok();
+    }
+
+    [Fact]
     public void Help_has_the_commands_their_options_and_examples()
     {
         Assert.Contains("spill", CliRun.Of("--help").Ok().Output, StringComparison.Ordinal);

@@ -162,7 +162,7 @@ public sealed class SpillDiskTests : SpillTest
         long start = Stopwatch.GetTimestamp();
         WorkerException e = Assert.ThrowsAny<WorkerException>(() => worker.Call("await a 300 async"));
         Assert.InRange(Stopwatch.GetElapsedTime(start).TotalMilliseconds, 290, 2500);
-        Assert.Contains("the disk has not answered", e.Message, StringComparison.Ordinal);
+        Assert.Contains("not come from disk yet", e.Message, StringComparison.Ordinal);
         Assert.StartsWith("Ok ", worker.Call("await a 10000 async"), StringComparison.Ordinal); // What was begun went on; who waits longer has it.
         Eventually.True(() => store.Stats().PinnedBytes == 0, "The pin of the get that was given up is still there.");
         worker.Dispose();
