@@ -12,14 +12,14 @@ namespace FastPlasma.Load.Scenarios;
 internal sealed class SpillScenario : IScenario
 {
     private const long VolumeFull = 20L << 30, VolumeQuick = 2L << 30, CapacityFull = 2L << 30, CapacityQuick = 256L << 20, PacedCapacityFull = 1L << 30, PacedCapacityQuick = 128L << 20;
-    private const int Threads = 2, PacedBytes = 1 << 20, SliceBytes = 1 << 30;
+    private const int Threads = 4, PacedBytes = 1 << 20, SliceBytes = 1 << 30;
 
     public string Name => "spill";
 
     public string Question => "How fast does a working set of many times the store's memory go to disk and come back, and what does a put notice of it?";
 
     public string Method =>
-        "One process puts 20 GiB (quick: 2 GiB) of objects of 64 KB to 64 MB into a store of 2 GiB (quick: 256 MiB) that spills to a directory below TMPDIR, and sees to it that all are on disk; then it gets all of them and checks every byte. Two threads each. Ceiling: dd writes and reads as many bytes of one file there, " +
+        "One process puts 20 GiB (quick: 2 GiB) of objects of 64 KB to 64 MB into a store of 2 GiB (quick: 256 MiB) that spills to a directory below TMPDIR, and sees to it that all are on disk; then it gets all of them and checks every byte. Four threads each, so that the disk has work while bytes are checked. Ceiling: dd writes and reads as many bytes of one file there, " +
         "in pieces of 4 MiB past the page cache, after the puts and gets. Paced: objects of 1 MiB at a third of dd's rate, each timed from the moment at which it is due, into a store of 1 GiB (quick: 128 MiB) that has room for a third of them; ceiling: into one that has room for all of them.";
 
     public ScenarioResult Run(LoadContext context)
