@@ -46,6 +46,7 @@ internal sealed class ChildProcess : IDisposable
         program.RedirectStandardInput = program.RedirectStandardOutput = program.RedirectStandardError = true;
         program.StandardInputEncoding = program.StandardOutputEncoding = utf8;
         program.UseShellExecute = false;
+        program.Environment["DOTNET_EnableDiagnostics"] = "0"; // A killed process would leave its diagnostic socket behind.
         Process process = Process.Start(program) ?? throw new InvalidOperationException($"'{program.FileName}' was not started.");
         return new ChildProcess(label, process);
     }

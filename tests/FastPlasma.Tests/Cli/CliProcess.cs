@@ -59,6 +59,7 @@ internal static class CliProcess
             RedirectStandardError = true,
         };
         info.Environment["FP"] = Executable;
+        info.Environment["DOTNET_EnableDiagnostics"] = "0"; // A killed process would leave its diagnostic socket behind.
         info.Environment.Remove("FASTPLASMA_STORE");
         return info;
     }
