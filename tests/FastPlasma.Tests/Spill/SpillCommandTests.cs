@@ -92,9 +92,12 @@ public sealed class SpillCommandTests : SpillTest
             string output = CliRun.Of(command).Ok().Output;
             Assert.All(parts, part => Assert.Contains(part, output, StringComparison.Ordinal));
         }
-        Task<CliRun> top = Task.Run(() => CliRun.Of("top", "-s", name, "-n", "1", "-i", "2s", "--json"));
-        await Task.Delay(500, TestContext.Current.CancellationToken);
-        store.Get(Id("a"), TimeSpan.FromSeconds(5)).Dispose();
+        Task<CliRun> top = Task.Run(() => CliRun.Of("top", "-s", name, "-n", "1", "-i", "300ms", "--json"));
+        while (!top.IsCompleted) // It moves all the while, so also between the two looks.
+        {
+            store.Get(Id("a"), TimeSpan.FromSeconds(5)).Dispose();
+            store.Unload(long.MaxValue);
+        }
         JsonElement[] rates = [.. (await top).Ok().Json.GetProperty("rates").EnumerateArray()];
         Assert.True(rates.Single(static rate => rate.GetProperty("operation").GetString() == "restore").GetProperty("bytesPerSecond").GetDouble() > 100_000);
         Assert.Equal(0, rates.Single(static rate => rate.GetProperty("operation").GetString() == "spill").GetProperty("perSecond").GetDouble());
