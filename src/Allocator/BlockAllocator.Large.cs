@@ -24,7 +24,7 @@ internal sealed unsafe partial class BlockAllocator
             return Fail(place, out dataOffset);
         if (effort == Effort.Exact)
             RecountAll();
-        if ((RetireEmpty() > 0 || effort == Effort.Exact)
+        if ((RetireEmpty(exact: effort == Effort.Exact) > 0 || effort == Effort.Exact)
             && TryAllocateRun(grains, chunkAligned, owner, place, effort == Effort.Exact, ref mayReserve, out dataOffset))
             return true;
         return Fail(place, out dataOffset);

@@ -91,7 +91,7 @@ internal sealed unsafe partial class BlockAllocator
 
         if (effort == Effort.Exact)
             RecountAll();
-        if (RetireEmpty() > 0 && TryAllocateBlock(cache, sizeClass, owner, place, out dataOffset))
+        if (RetireEmpty(exact: effort == Effort.Exact) > 0 && TryAllocateBlock(cache, sizeClass, owner, place, out dataOffset))
             return true;
         if (effort == Effort.Exact && TryAllocateBlock(cache, sizeClass, owner, place, out dataOffset))
             return true;
@@ -181,7 +181,7 @@ internal sealed unsafe partial class BlockAllocator
     /// <summary>Gives free chunks back to the system. Returns bytes given back.</summary>
     internal long Trim()
     {
-        RetireEmpty();
+        RetireEmpty(exact: true);
         long done = 0;
         for (long chunk = 0; chunk < _map.ChunkCount; chunk++)
         {
@@ -371,14 +371,15 @@ internal sealed unsafe partial class BlockAllocator
     // ---- pressure ----------------------------------------------------------------------------------------------------------
 
     /// <summary>Makes Free of slabs and large chunks that hold nothing. Returns how many.</summary>
-    internal int RetireEmpty()
+    /// <param name="exact">Whether to ask the words which ones: a hint that is too low, as claims that a recount meets under way leave it, hides an empty chunk from the others.</param>
+    internal int RetireEmpty(bool exact = false)
     {
         int retired = 0;
         for (long chunk = 0; chunk < _map.ChunkCount; chunk++)
         {
             ChunkWord word = _map.ReadWord(chunk);
             int blocks = ChunkMap.BlockCountOf(word);
-            if (word.State is not (ChunkState.Slab or ChunkState.Large) || Volatile.Read(ref _map.Record(chunk)->FreeHint) < blocks)
+            if (word.State is not (ChunkState.Slab or ChunkState.Large) || (exact ? AnyWordSet(chunk, blocks) : Volatile.Read(ref _map.Record(chunk)->FreeHint) < blocks))
                 continue;
             var retiring = new ChunkWord(ChunkState.Retiring, word.Class, _participant);
             // PUBLISH retire: full fence before the words are read. OBSERVE in TryTake and TryClaimRun.

@@ -22,7 +22,7 @@ internal static unsafe class ForkMark
         return Volatile.Read(ref *Word);
     }
 
-    /// <summary>Private zeroed memory that a forked child finds zeroed again. Never unmapped.</summary>
+    /// <summary>Private zeroed memory that a forked child finds zeroed again, and so never shares with its parent: what a disk writes to it meanwhile is the parent's.</summary>
     internal static void* MapWiped(nuint bytes)
     {
         nint address = Libc.mmap(0, bytes, Libc.PROT_READ | Libc.PROT_WRITE, Libc.MAP_PRIVATE | Libc.MAP_ANONYMOUS, -1, 0);
@@ -30,5 +30,12 @@ internal static unsafe class ForkMark
             throw OsException.FromLastError("mmap", $"{bytes} bytes of private memory");
         _ = Libc.madvise(address, bytes, Libc.MADV_WIPEONFORK);
         return (void*)address;
+    }
+
+    /// <summary>Gives memory of <see cref="MapWiped"/> back.</summary>
+    internal static void Unmap(void* memory, nuint bytes)
+    {
+        if (memory != null)
+            _ = Libc.munmap((nint)memory, bytes);
     }
 }

@@ -62,6 +62,14 @@ internal static unsafe partial class Libc
         [FieldOffset(140)] internal uint DeviceMinor;
     }
 
+    /// <summary>struct statfs of 64-bit Linux with glibc: what is needed of it.</summary>
+    [StructLayout(LayoutKind.Explicit, Size = 120)]
+    internal struct Statfs
+    {
+        [FieldOffset(0)]
+        internal long Type;
+    }
+
     /// <summary>struct statvfs of 64-bit Linux with glibc.</summary>
     [StructLayout(LayoutKind.Sequential)]
     internal struct Statvfs
@@ -164,6 +172,9 @@ internal static unsafe partial class Libc
 
     [LibraryImport(Name, SetLastError = true)]
     internal static partial int fstatvfs(int fd, out Statvfs stat);
+
+    [LibraryImport(Name, SetLastError = true)]
+    internal static partial int fstatfs(int fd, out Statfs stat);
 
     [LibraryImport(Name, SetLastError = true, StringMarshalling = StringMarshalling.Utf8)]
     internal static partial nint fgetxattr(int fd, string name, void* value, nuint size);

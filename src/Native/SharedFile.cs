@@ -199,9 +199,15 @@ internal sealed unsafe class SharedFile : IDisposable
         }
     }
 
+    /// <summary>Numbers (statfs(2), f_type) of file systems on disks of this machine: ext2 to ext4, XFS, Btrfs, F2FS, bcachefs, ZFS, JFS, overlays of them.</summary>
+    private static readonly long[] s_ownDisks = [0xEF53, 0x58465342, 0x9123683E, 0xF2F52010, 0xCA451A4E, 0x2FC12FC1, 0x3153464A, 0x794C7630];
+
     /// <summary>Reads and writes pass by the page cache from now on (O_DIRECT), where the file system can: offsets, lengths and addresses are then multiples of 4 KiB. False where it cannot; everything works as before then.</summary>
+    /// <remarks>Only on disks of this machine: there a process that is killed lives until the disk has done with its memory. A server's answer could come after its death, into memory that is somebody else's by then.</remarks>
     internal bool TryBypassCache()
     {
+        if (Libc.fstatfs(Descriptor, out Libc.Statfs system) != 0 || !s_ownDisks.Contains(system.Type))
+            return false;
         int flags = Libc.fcntl(Descriptor, Libc.F_GETFL, (nint)0);
         return _bypassesCache = flags >= 0 && Libc.fcntl(Descriptor, Libc.F_SETFL, flags | Libc.O_DIRECT) == 0;
     }

@@ -7,10 +7,9 @@ namespace FastPlasma;
 public sealed partial class PlasmaStore
 {
     /// <summary>How much longer than its deadline a thread that brings an object back is given to say why it could not.</summary>
-    private static readonly TimeSpan s_graceOfDisk = TimeSpan.FromMilliseconds(50), s_longestWait = TimeSpan.FromMilliseconds(int.MaxValue / 2);
+    private static readonly TimeSpan s_graceOfPool = TimeSpan.FromMilliseconds(50), s_longestWait = TimeSpan.FromMilliseconds(int.MaxValue / 2);
 
     private AsyncWaiters? _asyncWaiters;
-    private int _bringsLeft; // Calls that nobody waits for any more, in threads of the pool.
 
     /// <summary>Pins an object without blocking a thread while it waits.</summary>
     /// <exception cref="TimeoutException">The object was not sealed in time.</exception>
@@ -65,18 +64,18 @@ public sealed partial class PlasmaStore
         }
     }
 
-    /// <summary>Disk and memory are waited for in a thread of the pool. It reports by its deadline, unless the disk keeps it: then it is left to itself, and what it brings stays in memory unpinned.</summary>
+    /// <summary>Memory and disk are waited for in a thread of the pool. It reports by its deadline, unless the pool has no thread for it: then it is left to itself, and what it brings stays in memory unpinned.</summary>
     private async Task<(PlasmaStatus Status, PlasmaObject Found, string? Reason)> BringAsync(ObjectId id, Deadline deadline, CancellationToken cancellationToken)
     {
         Task<(PlasmaStatus Status, PlasmaObject Found, string? Reason)> bring = Task.Run(() => Bring(id, deadline, cancellationToken), cancellationToken);
-        TimeSpan wait = deadline.Left is { Ticks: >= 0 } left && left < s_longestWait ? left + s_graceOfDisk : Timeout.InfiniteTimeSpan;
+        TimeSpan wait = deadline.Left is { Ticks: >= 0 } left && left < s_longestWait ? left + s_graceOfPool : Timeout.InfiniteTimeSpan;
         await ((Task)bring).WaitAsync(wait, cancellationToken).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
         if (bring.IsCompleted)
             return await bring.ConfigureAwait(false);
-        Interlocked.Increment(ref _bringsLeft);
+        Interlocked.Increment(ref _diskWork);
         _ = bring.ContinueWith(EndLate, CancellationToken.None, TaskContinuationOptions.ExecuteSynchronously, TaskScheduler.Default);
         cancellationToken.ThrowIfCancellationRequested();
-        return (PlasmaStatus.NotResident, default, "it has not come from disk yet");
+        return (PlasmaStatus.NotResident, default, "it has not come from disk yet: the thread pool had no thread for it");
     }
 
     /// <summary>What comes when nobody waits for it any more.</summary>
@@ -86,7 +85,7 @@ public sealed partial class PlasmaStore
             bring.Result.Found.Dispose();
         else
             _ = bring.Exception; // Told by the next get of the object.
-        Interlocked.Decrement(ref _bringsLeft);
+        Interlocked.Decrement(ref _diskWork);
     }
 
     private (PlasmaStatus Status, PlasmaObject Found, string? Reason) Bring(ObjectId id, Deadline deadline, CancellationToken cancellationToken)

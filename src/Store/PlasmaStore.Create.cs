@@ -38,21 +38,21 @@ public sealed unsafe partial class PlasmaStore
             return PlasmaStatus.TooLarge;
 
         ulong hash = _index.HashOf(id);
-        PlasmaStatus status = TryMake(thread, id, hash, payloadBytes, needed, alignment, nameBytes, typeBytes, options, out writer);
-        if (status is not (PlasmaStatus.StoreFull or PlasmaStatus.TooManyObjects))
+        Deadline deadline = _hasSpill ? MoveDeadline(timeout, needed) : default;
+        PlasmaStatus status = TryMake(thread, id, hash, payloadBytes, needed, alignment, nameBytes, typeBytes, options, deadline, out writer);
+        if (status is not (PlasmaStatus.StoreFull or PlasmaStatus.TooManyObjects) || timeout == TimeSpan.Zero)
             return status;
-        if (timeout == TimeSpan.Zero)
-            return status;
-        var deadline = new Deadline(timeout);
+        if (!_hasSpill)
+            deadline = new Deadline(timeout);
         var wait = new SpaceWait(this, needed, deadline);
         try
         {
             do // Ends with memory, with the id appearing, or with the deadline.
             {
-                wait.Announce(CancellationToken.None);
-                status = TryMake(thread, id, hash, payloadBytes, needed, alignment, nameBytes, typeBytes, options, out writer);
+                wait.Announce(options.CancellationToken);
+                status = TryMake(thread, id, hash, payloadBytes, needed, alignment, nameBytes, typeBytes, options, deadline, out writer);
             }
-            while (status is PlasmaStatus.StoreFull or PlasmaStatus.TooManyObjects && wait.Sleep(CancellationToken.None));
+            while (status is PlasmaStatus.StoreFull or PlasmaStatus.TooManyObjects && wait.Sleep(options.CancellationToken));
             return status;
         }
         finally
@@ -91,6 +91,7 @@ public sealed unsafe partial class PlasmaStore
         {
             if (_deadline.HasPassed)
                 return false;
+            cancellationToken.ThrowIfCancellationRequested();
             _store.ThrowIfClosing();
             WaitWords.Sleep(_store._reclaimer.SpaceWord, _sequence, _deadline.SliceMs(WaitWords.SliceMs), cancellationToken);
             _hasSlept = true;
@@ -106,7 +107,7 @@ public sealed unsafe partial class PlasmaStore
     }
 
     private PlasmaStatus TryMake(
-        ThreadSlots thread, in ObjectId id, ulong hash, long payloadBytes, long needed, int alignment, int nameBytes, int typeBytes, in ObjectOptions options, out ObjectWriter writer)
+        ThreadSlots thread, in ObjectId id, ulong hash, long payloadBytes, long needed, int alignment, int nameBytes, int typeBytes, in ObjectOptions options, Deadline deadline, out ObjectWriter writer)
     {
         writer = default;
         long lifeTicks = LifeTicksOf(options.TimeToLive);
@@ -155,7 +156,7 @@ public sealed unsafe partial class PlasmaStore
                 {
                     if (_options.QuotaBytes is long quota && !TryFitQuota(thread, BlockAllocator.BlockBytesFor(needed, alignment), quota))
                         return PlasmaStatus.StoreFull;
-                    if (!TryAllocate(thread, needed, alignment, BlockOwner.Of(generation, entryIndex), entry, out offset))
+                    if (!TryAllocate(thread, needed, alignment, BlockOwner.Of(generation, entryIndex), entry, deadline, out offset, options.CancellationToken))
                         return PlasmaStatus.StoreFull;
                 }
                 entry->DataOffset = offset;
@@ -307,7 +308,7 @@ public sealed unsafe partial class PlasmaStore
     /// <summary>How often all victims may turn out to be gone or pinned before a create gives up; each time somebody else has got on.</summary>
     private const int LostEvictionsMax = 64;
 
-    private bool TryAllocate(ThreadSlots thread, long needed, int alignment, ulong owner, ObjectEntry* entry, out long offset)
+    private bool TryAllocate(ThreadSlots thread, long needed, int alignment, ulong owner, ObjectEntry* entry, Deadline deadline, out long offset, CancellationToken cancellationToken)
     {
         BlockPlace* place = &entry->Block;
         if (_allocator.TryAllocate(thread.Blocks, needed, alignment, owner, place, Effort.Normal, out offset))
@@ -349,7 +350,7 @@ public sealed unsafe partial class PlasmaStore
             if (_allocator.TryAllocate(thread.Blocks, needed, alignment, owner, place, Effort.Pressure, out offset))
                 return true;
         }
-        if (TrySpillFor(thread, needed, alignment, owner, entry, out offset))
+        if (TrySpillFor(thread, needed, alignment, owner, entry, deadline, out offset, cancellationToken))
             return true;
         if (thorough != 0 && _allocator.TryAllocate(thread.Blocks, needed, alignment, owner, place, Effort.Exact, out offset))
             return true;

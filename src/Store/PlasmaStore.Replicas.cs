@@ -58,7 +58,7 @@ public sealed unsafe partial class PlasmaStore
         try
         {
             cancellationToken.ThrowIfCancellationRequested();
-            PlasmaStatus status = TryMakeReplica(thread, image, needed, out writer);
+            PlasmaStatus status = TryMakeReplica(thread, image, needed, deadline, out writer, cancellationToken);
             if (status is not (PlasmaStatus.StoreFull or PlasmaStatus.TooManyObjects) || deadline.HasPassed)
                 return status;
             var wait = new SpaceWait(this, needed, deadline);
@@ -68,7 +68,7 @@ public sealed unsafe partial class PlasmaStore
                 {
                     cancellationToken.ThrowIfCancellationRequested();
                     wait.Announce(cancellationToken);
-                    status = TryMakeReplica(thread, image, needed, out writer);
+                    status = TryMakeReplica(thread, image, needed, deadline, out writer, cancellationToken);
                 }
                 while (status is PlasmaStatus.StoreFull or PlasmaStatus.TooManyObjects && wait.Sleep(cancellationToken));
                 return status;
@@ -86,12 +86,18 @@ public sealed unsafe partial class PlasmaStore
         }
     }
 
-    private PlasmaStatus TryMakeReplica(ThreadSlots thread, in ObjectImage image, long needed, out ObjectWriter writer)
+    private PlasmaStatus TryMakeReplica(ThreadSlots thread, in ObjectImage image, long needed, Deadline deadline, out ObjectWriter writer, CancellationToken cancellationToken)
     {
         // An object without name, type and metadata in a block that has room for them. They come with the image.
-        var options = new ObjectOptions { Retention = image.IsEvictable ? Retention.Evictable : Retention.Keep, Checksum = image.HasChecksum, TimeToLive = image.ExpiresAtTicks == 0 ? Timeout.InfiniteTimeSpan : s_lifeMax };
+        var options = new ObjectOptions
+        {
+            Retention = image.IsEvictable ? Retention.Evictable : Retention.Keep,
+            Checksum = image.HasChecksum,
+            TimeToLive = image.ExpiresAtTicks == 0 ? Timeout.InfiniteTimeSpan : s_lifeMax,
+            CancellationToken = cancellationToken,
+        };
         PlasmaStatus status = TryMake(
-            thread, image.Id, _index.HashOf(image.Id), image.PayloadBytes, needed, SizeClasses.QuantumBytes, nameBytes: 0, typeBytes: 0, options, out writer);
+            thread, image.Id, _index.HashOf(image.Id), image.PayloadBytes, needed, SizeClasses.QuantumBytes, nameBytes: 0, typeBytes: 0, options, deadline.IsZero ? MoveDeadline(TimeSpan.Zero, needed) : deadline, out writer);
         if (status != PlasmaStatus.Ok)
             return status;
         ObjectEntry* entry = writer.Entry;

@@ -17,17 +17,22 @@ namespace FastPlasma;
 /// <content>Objects come back from disk when they are wanted, once for all who want them. docs/concurrency.md, section 12.</content>
 public sealed unsafe partial class PlasmaStore
 {
+    /// <summary>How long a get waits for a turn to read before it looks whether the object has come without it.</summary>
+    private const int TurnLookMs = 10;
+
     /// <summary>How often a look meets an object between two states before the caller sleeps; each time another has moved it on.</summary>
     private const int BringRounds = 16;
 
     /// <summary>Copies a part of an object's payload, from memory or straight from disk: an object on disk stays there, and nothing is pinned afterwards.</summary>
     /// <param name="id">The object.</param>
     /// <param name="offset">Where to begin, in bytes from the payload's beginning.</param>
-    /// <param name="destination">Filled as far as the payload goes; counted as a copy.</param>
+    /// <param name="destination">Filled as far as the payload goes; counted as a copy. After an error what is in it means nothing.</param>
+    /// <param name="cancellationToken">Ends the wait for a disk at once. Without it one that does not answer is waited for 30 seconds, and a second more for each 32 MiB.</param>
     /// <returns>Bytes copied: the destination's length, or less at the payload's end.</returns>
     /// <exception cref="PlasmaException">There is no such object (<see cref="PlasmaStatus.NotFound"/>), its copy on disk cannot be read (<see cref="PlasmaStatus.NotResident"/>; the message says why), or all pin slots are taken.</exception>
     /// <exception cref="ArgumentOutOfRangeException"><paramref name="offset"/> is not inside the payload.</exception>
-    public int ReadInto(in ObjectId id, long offset, Span<byte> destination) => TryReadInto(id, offset, destination, out int bytes, out string? problem) switch
+    /// <exception cref="OperationCanceledException">The token was cancelled while the disk was waited for.</exception>
+    public int ReadInto(in ObjectId id, long offset, Span<byte> destination, CancellationToken cancellationToken = default) => TryReadInto(id, offset, destination, out int bytes, out string? problem, cancellationToken) switch
     {
         PlasmaStatus.Ok => bytes,
         PlasmaStatus.TooManyPins => throw _slots.TooManyPins(),
@@ -37,9 +42,11 @@ public sealed unsafe partial class PlasmaStore
 
     /// <summary>As <see cref="ReadInto"/>, with a status: Ok, NotFound, NotResident or TooManyPins.</summary>
     /// <exception cref="ArgumentOutOfRangeException"><paramref name="offset"/> is not inside the payload.</exception>
-    public PlasmaStatus TryReadInto(in ObjectId id, long offset, Span<byte> destination, out int bytes) => TryReadInto(id, offset, destination, out bytes, out _);
+    /// <exception cref="OperationCanceledException">The token was cancelled while the disk was waited for.</exception>
+    public PlasmaStatus TryReadInto(in ObjectId id, long offset, Span<byte> destination, out int bytes, CancellationToken cancellationToken = default) =>
+        TryReadInto(id, offset, destination, out bytes, out _, cancellationToken);
 
-    private PlasmaStatus TryReadInto(in ObjectId id, long offset, Span<byte> destination, out int bytes, out string? problem)
+    private PlasmaStatus TryReadInto(in ObjectId id, long offset, Span<byte> destination, out int bytes, out string? problem, CancellationToken cancellationToken)
     {
         ThreadSlots thread = Enter();
         try
@@ -60,7 +67,7 @@ public sealed unsafe partial class PlasmaStore
                 }
                 if (status != PlasmaStatus.NotFound || !IsAway(id, out StateWord state, out uint entryIndex))
                     return status;
-                status = TryReadCopy(thread, id, entryIndex, state.Generation, offset, destination, out bytes, out problem);
+                status = TryReadCopy(thread, id, entryIndex, state.Generation, offset, destination, out bytes, out problem, cancellationToken);
                 if (status != PlasmaStatus.NotFound || round == BringRounds)
                     return status;
             }
@@ -74,13 +81,14 @@ public sealed unsafe partial class PlasmaStore
     }
 
     /// <summary>Reads from the copy on disk under a pin, which keeps the copy as it keeps memory. NotFound when the entry is no longer there in that generation, or has no whole copy.</summary>
-    private PlasmaStatus TryReadCopy(ThreadSlots thread, in ObjectId id, uint entryIndex, uint generation, long offset, Span<byte> destination, out int bytes, out string? problem)
+    private PlasmaStatus TryReadCopy(ThreadSlots thread, in ObjectId id, uint entryIndex, uint generation, long offset, Span<byte> destination, out int bytes, out string? problem, CancellationToken cancellationToken)
     {
         bytes = 0;
         problem = null;
         ObjectEntry* entry = _entries + entryIndex;
         if (!_slots.TryAcquire(thread, out int slot, out long sequence))
             return PlasmaStatus.TooManyPins;
+        bool handedOver = false;
         try
         {
             PinSlot* pin = _slots.Slot(slot);
@@ -95,7 +103,7 @@ public sealed unsafe partial class PlasmaStore
             if (_spill is null)
                 problem = "this attachment has no access to the spill files";
             else if (bytes > 0)
-                problem = _spill.ReadRange(spill, image, offset, destination[..bytes])?.Message.TrimEnd('.');
+                problem = ReadPart(_spill, spill, image, offset, destination[..bytes], slot, sequence, out handedOver, cancellationToken);
             if (problem is not null)
                 return PlasmaStatus.NotResident;
             thread.Count(Counter.GetCopiedBytes, bytes);
@@ -103,7 +111,44 @@ public sealed unsafe partial class PlasmaStore
         }
         finally
         {
-            EndMove(slot, sequence);
+            if (!handedOver)
+                EndMove(slot, sequence);
+        }
+    }
+
+    /// <summary>The disk's part of <see cref="TryReadCopy"/>. Null, or why the bytes are not there. With <paramref name="handedOver"/> the pin is ended by who reads.</summary>
+    private string? ReadPart(SpillSpace space, SpillPlace place, ObjectImage image, long offset, Span<byte> destination, int slot, long sequence, out bool handedOver, CancellationToken cancellationToken)
+    {
+        Deadline deadline = PatienceFor(destination.Length);
+        handedOver = false;
+        int bytes = destination.Length;
+        if (!TryTakeTurn(space.ReadTurns(place), bytes, deadline, cancellationToken))
+            return DescribeSilence(space, place);
+        fixed (byte* to = destination)
+        {
+            var target = new ReadTarget(to, destination.Length);
+            try
+            {
+                handedOver = true;
+                return TryOnDisk(Read, deadline, late: null, out string? problem, cancellationToken) ? problem : DescribeSilence(space, place);
+            }
+            finally
+            {
+                target.Close(); // Whoever reads on for nobody does not touch the caller's memory.
+            }
+
+            string? Read()
+            {
+                try
+                {
+                    return space.ReadRange(place, image, offset, target)?.Message.TrimEnd('.');
+                }
+                finally
+                {
+                    space.ReadTurns(place)?.GiveBack(bytes);
+                    EndMove(slot, sequence);
+                }
+            }
         }
     }
 
@@ -201,13 +246,14 @@ public sealed unsafe partial class PlasmaStore
     /// <summary>Brings an object into memory and pins it, if it is on disk.</summary>
     /// <param name="thread">The caller's.</param>
     /// <param name="id">The object.</param>
-    /// <param name="deadline">Until when to wait for memory.</param>
+    /// <param name="deadline">Until when to wait.</param>
+    /// <param name="waitsForOthers">Whether also for memory that others have to free, and for reads of others; else for the own read only.</param>
     /// <param name="ask">This attachment's request, if it cannot restore by itself.</param>
     /// <param name="obj">The pin.</param>
     /// <param name="again">Whether the caller should look again at once: something moved.</param>
-    /// <param name="cancellationToken">Ends the wait for memory at once.</param>
-    /// <returns>Ok; NotFound when there is nothing to bring, or somebody else brings it: then the caller sleeps on the id's word; NotResident when it cannot be brought; TooManyPins.</returns>
-    private PlasmaStatus TryBring(ThreadSlots thread, in ObjectId id, Deadline deadline, ref RestoreAsk ask, out PlasmaObject obj, out bool again, CancellationToken cancellationToken)
+    /// <param name="cancellationToken">Ends the wait at once.</param>
+    /// <returns>Ok; NotFound when there is nothing to bring, or no time left for it, or somebody else brings it: then the caller sleeps on the id's word; NotResident when it cannot be brought; TooManyPins.</returns>
+    private PlasmaStatus TryBring(ThreadSlots thread, in ObjectId id, Deadline deadline, bool waitsForOthers, ref RestoreAsk ask, out PlasmaObject obj, out bool again, CancellationToken cancellationToken)
     {
         obj = default;
         again = false;
@@ -227,24 +273,91 @@ public sealed unsafe partial class PlasmaStore
                 Rescue(entryIndex, state);
                 again = true;
                 return PlasmaStatus.NotFound;
-            case ObjectState.Spilled:
-                return TryRestore(thread, id, entryIndex, state.Generation, deadline, out obj, out again, cancellationToken);
+            case ObjectState.Spilled when !deadline.HasPassed:
+                return TryRestore(thread, id, entryIndex, state.Generation, deadline, waitsForOthers, out obj, out again, cancellationToken);
             default:
-                return PlasmaStatus.NotFound; // Emptying or Restoring: whoever does it wakes us.
+                return PlasmaStatus.NotFound; // Of Emptying and Restoring whoever does it wakes us.
         }
     }
 
     private PlasmaStatus TryRestore(
-        ThreadSlots thread, in ObjectId id, uint entryIndex, uint generation, Deadline deadline, out PlasmaObject obj, out bool again, CancellationToken cancellationToken)
+        ThreadSlots thread, in ObjectId id, uint entryIndex, uint generation, Deadline deadline, bool waitsForOthers, out PlasmaObject obj, out bool again, CancellationToken cancellationToken)
     {
         obj = default;
         again = false;
+        ObjectEntry* entry = _entries + entryIndex;
+        if (_spill is null)
+        {
+            NoteLate(thread, id, "this attachment has no access to the spill files", AwayReason.Disk);
+            return PlasmaStatus.NotResident;
+        }
+
+        // Before anything is taken for it: a disk that does not answer must not take memory from who needs none of its objects. Both are looked at again below.
+        var place = new SpillPlace(Volatile.Read(ref entry->SpillPlace));
+        var turn = new ReadTurn(this, place, Math.Clamp(entry->PayloadBytes, 0, _capacity));
+        if (!turn.TryTake(waitsForOthers ? deadline.AtMost(TurnLookMs) : new Deadline(TimeSpan.Zero), cancellationToken))
+        {
+            again = waitsForOthers; // Others, for whom the disk answers, may have brought it meanwhile.
+            return PlasmaStatus.NotFound;
+        }
+        Landing? landing = null;
+        try
+        {
+            PlasmaStatus status = TryPrepare(thread, id, entryIndex, generation, turn, deadline, waitsForOthers, out landing, out again, cancellationToken);
+            if (landing is null)
+                return status;
+        }
+        finally
+        {
+            if (landing is null)
+                turn.GiveBack();
+        }
+
+        // From here on slot, entry, block and turn are the landing's, whoever it runs in.
+        if (!TryOnDisk(landing.Run, deadline, landing.EndUnwanted, out bool restored, cancellationToken))
+        {
+            NoteLate(thread, id, DescribeSilence(_spill, place));
+            return PlasmaStatus.NotResident;
+        }
+        if (landing.Problem is { } unreadable)
+        {
+            NoteLate(thread, id, unreadable, AwayReason.Disk);
+            return PlasmaStatus.NotResident;
+        }
+        if (!restored)
+            return PlasmaStatus.NotFound; // Deleted meanwhile: waited for again.
+        thread.Count(Counter.Gets);
+        thread.Count(Counter.GetBytes, entry->PayloadBytes);
+        PlasmaObject.Init(out obj, this, entry, _payload + entry->DataOffset, entry->PayloadBytes, landing.Slot, landing.Sequence);
+        return PlasmaStatus.Ok;
+    }
+
+    /// <summary>A turn to read at a place's directory, which is given back once.</summary>
+    private sealed class ReadTurn(PlasmaStore store, SpillPlace place, long bytes)
+    {
+        private bool _isTaken;
+
+        internal bool TryTake(Deadline deadline, CancellationToken cancellationToken) => _isTaken = store.TryTakeTurn(store._spill!.ReadTurns(place), bytes, deadline, cancellationToken);
+
+        internal void GiveBack()
+        {
+            if (_isTaken)
+                store._spill!.ReadTurns(place)?.GiveBack(bytes);
+            _isTaken = false;
+        }
+    }
+
+    /// <summary>Announces a restore, makes the entry Restoring and takes memory for it. The status counts when there is no <paramref name="landing"/>.</summary>
+    private PlasmaStatus TryPrepare(
+        ThreadSlots thread, in ObjectId id, uint entryIndex, uint generation, ReadTurn turn, Deadline deadline, bool waitsForOthers, out Landing? landing, out bool again, CancellationToken cancellationToken)
+    {
+        again = false;
+        landing = null;
         ObjectEntry* entry = _entries + entryIndex;
         if (!_slots.TryAcquire(thread, out int slot, out long sequence))
             return PlasmaStatus.TooManyPins;
         PinSlot* announcement = _slots.Slot(slot);
         announcement->Since = CoarseClock.UtcTicks;
-        bool pinned = false;
         try
         {
             // PUBLISH announcement: before the state; recovery finds through it what we have in Restoring, and no finisher frees the entry while it stands. OBSERVE in Recovery and SlotScan.
@@ -252,28 +365,77 @@ public sealed unsafe partial class PlasmaStore
             // CRASH restore-announced: nothing but the announcement.
             FailPoint.Pass("restore-announced");
             var state = new StateWord(Volatile.Read(ref entry->State));
-            if (!state.Is(ObjectState.Spilled, generation) || !ObjectId.Same(in entry->Id, in id))
-            {
-                again = true;
+            again = !state.Is(ObjectState.Spilled, generation) || !ObjectId.Same(in entry->Id, in id);
+            if (again)
                 return PlasmaStatus.NotFound;
-            }
             StateWord restoring = state.With(ObjectState.Restoring, _participants.Index);
 
             // PUBLISH restore: one restorer; the others sleep on the id's word.
-            if (Interlocked.CompareExchange(ref entry->State, restoring.Value, state.Value) != state.Value)
-            {
-                again = true;
+            again = Interlocked.CompareExchange(ref entry->State, restoring.Value, state.Value) != state.Value;
+            if (again)
                 return PlasmaStatus.NotFound;
-            }
-            string? problem = null;
-            bool restored = false, noMemory = false;
             try
             {
                 // CRASH restore-begun, restore-read: recovery frees the block and makes the entry Spilled again.
                 FailPoint.Pass("restore-begun");
                 entry->Block.Count = 0; // The old place: nothing there is ours any more.
-                problem = ReadBack(thread, entry, restoring, BlockOwner.Of(generation, entryIndex), deadline, out long offset, out noMemory, cancellationToken);
+                var place = new SpillPlace(Volatile.Read(ref entry->SpillPlace));
+                ObjectImage image = ImageOf(entry, restoring);
+                string? problem = TakeMemory(thread, entry, place, image, BlockOwner.Of(generation, entryIndex), turn, deadline, waitsForOthers, out long offset, cancellationToken);
                 if (problem is null)
+                    landing = new Landing(this, id, entryIndex, restoring, place, image, offset, slot, sequence, turn);
+                else
+                    NoteLate(thread, id, problem);
+            }
+            finally
+            {
+                if (landing is null)
+                    GiveUpRestore(entry, restoring, BlockOwner.Of(generation, entryIndex));
+            }
+            return PlasmaStatus.NotResident;
+        }
+        finally
+        {
+            if (landing is null)
+                EndMove(slot, sequence);
+        }
+    }
+
+    /// <summary>Memory for an entry in Restoring. Null, or why there is none.</summary>
+    private string? TakeMemory(
+        ThreadSlots thread, ObjectEntry* entry, SpillPlace place, in ObjectImage image, ulong owner, ReadTurn turn, Deadline deadline, bool waitsForOthers, out long offset, CancellationToken cancellationToken)
+    {
+        long needed = image.ImageBytes;
+        if (!place.IsPlace || image.Validate() is not null || needed <= 0 || needed > _capacity)
+            throw _memory.Broken("a spilled object has the length", needed, _capacity);
+        int alignment = entry->AlignmentBytes is ChunkMap.PageBytes or (int)ChunkMap.ChunkBytes ? entry->AlignmentBytes : SizeClasses.QuantumBytes;
+        if (TryAllocate(thread, needed, alignment, owner, entry, deadline, out offset, cancellationToken))
+            return null;
+        turn.GiveBack(); // Others, which find memory, may read meanwhile.
+        if (!waitsForOthers || !TryAllocateUntil(thread, needed, alignment, owner, entry, deadline, out offset, cancellationToken))
+            return string.Create(CultureInfo.InvariantCulture, $"the store has no memory of {needed} bytes for it; {DescribeFull(BuildFullReport(needed), TimeSpan.Zero)}");
+        return turn.TryTake(deadline, cancellationToken) ? null : DescribeSilence(_spill!, place);
+    }
+
+    /// <summary>The disk's part of a restore, for whatever thread: it owns the announcement, the entry in Restoring and the block.</summary>
+    private sealed class Landing(PlasmaStore store, ObjectId id, uint entryIndex, StateWord restoring, SpillPlace place, ObjectImage image, long offset, int slot, long sequence, ReadTurn turn)
+    {
+        internal int Slot => slot;
+
+        internal long Sequence => sequence;
+
+        /// <summary>Why the copy could not be read, or null.</summary>
+        internal string? Problem { get; private set; }
+
+        /// <summary>Whether the object is in memory again and the slot its pin; if not, the slot is given back.</summary>
+        internal bool Run()
+        {
+            ObjectEntry* entry = store._entries + entryIndex;
+            bool restored = false;
+            try
+            {
+                Problem = store._spill!.Read(place, image, store._memory.WritablePayload + offset)?.Message.TrimEnd('.');
+                if (Problem is null)
                 {
                     FailPoint.Pass("restore-read");
                     entry->DataOffset = offset;
@@ -284,40 +446,37 @@ public sealed unsafe partial class PlasmaStore
             }
             finally
             {
+                turn.GiveBack();
                 if (!restored)
-                    GiveUpRestore(thread, entry, restoring, BlockOwner.Of(generation, entryIndex));
-            }
-            if (problem is not null)
-            {
-                NoteLate(thread, id, problem, noMemory ? AwayReason.Memory : AwayReason.Disk);
-                if (!noMemory)
                 {
-                    ParticipantTable.CountSpill(_participants.Own, SpillCounter.RestoreErrors, 1);
-                    Logger.LogError("Object {Id} of store '{Store}' cannot be brought back from disk: {Problem}.", id, Name, problem);
+                    store.GiveUpRestore(entry, restoring, BlockOwner.Of(restoring.Generation, entryIndex));
+                    store.EndMove(slot, sequence);
                 }
-                return PlasmaStatus.NotResident;
+            }
+            if (Problem is not null)
+            {
+                ParticipantTable.CountSpill(store._participants.Own, SpillCounter.RestoreErrors, 1);
+                store.Logger.LogError("Object {Id} of store '{Store}' cannot be brought back from disk: {Problem}.", id, store.Name, Problem);
             }
             if (!restored)
-                return PlasmaStatus.NotFound; // Deleted meanwhile: waited for again.
+                return false;
             // CRASH restored-unpinned: it is there; who waits for it looks after a slice.
             FailPoint.Pass("restored-unpinned");
 
             // The announcement has kept it from every unloader and finisher, and goes on as a pin.
-            Volatile.Write(ref announcement->Word, new SlotWord(SlotKind.Pin, generation, entryIndex).Value);
-            pinned = true;
-            _waits.Wake(WaitWordOf(entry));
-            NoteRestored(entryIndex);
-            ParticipantTable.CountSpill(_participants.Own, SpillCounter.Restores, 1);
-            ParticipantTable.CountSpill(_participants.Own, SpillCounter.RestoredBytes, entry->PayloadBytes);
-            thread.Count(Counter.Gets);
-            thread.Count(Counter.GetBytes, entry->PayloadBytes);
-            PlasmaObject.Init(out obj, this, entry, _payload + entry->DataOffset, entry->PayloadBytes, slot, sequence);
-            return PlasmaStatus.Ok;
+            Volatile.Write(ref store._slots.Slot(slot)->Word, new SlotWord(SlotKind.Pin, restoring.Generation, entryIndex).Value);
+            store._waits.Wake(store.WaitWordOf(entry));
+            store.NoteRestored(entryIndex);
+            ParticipantTable.CountSpill(store._participants.Own, SpillCounter.Restores, 1);
+            ParticipantTable.CountSpill(store._participants.Own, SpillCounter.RestoredBytes, entry->PayloadBytes);
+            return true;
         }
-        finally
+
+        /// <summary>What has come for nobody stays in memory, unpinned.</summary>
+        internal void EndUnwanted(bool restored)
         {
-            if (!pinned)
-                EndMove(slot, sequence);
+            if (restored)
+                store.EndMove(slot, sequence);
         }
     }
 
@@ -330,31 +489,12 @@ public sealed unsafe partial class PlasmaStore
         VictimMap.Hint(_ownHints, entryIndex);
     }
 
-    /// <summary>Takes memory for an entry in Restoring and reads its copy into it. Null, or why not.</summary>
-    private string? ReadBack(ThreadSlots thread, ObjectEntry* entry, StateWord state, ulong owner, Deadline deadline, out long offset, out bool noMemory, CancellationToken cancellationToken)
-    {
-        offset = 0;
-        noMemory = false;
-        var spill = new SpillPlace(Volatile.Read(ref entry->SpillPlace));
-        ObjectImage image = ImageOf(entry, state);
-        long needed = image.ImageBytes;
-        if (!spill.IsPlace || image.Validate() is not null || needed <= 0 || needed > _capacity)
-            throw _memory.Broken("a spilled object has the length", needed, _capacity);
-        if (_spill is null)
-            return "this attachment has no access to the spill files";
-        int alignment = entry->AlignmentBytes is ChunkMap.PageBytes or (int)ChunkMap.ChunkBytes ? entry->AlignmentBytes : SizeClasses.QuantumBytes;
-        noMemory = !TryAllocate(thread, needed, alignment, owner, entry, out offset) && !TryAllocateUntil(thread, needed, alignment, owner, entry, deadline, out offset, cancellationToken);
-        if (noMemory)
-            return string.Create(CultureInfo.InvariantCulture, $"the store has no memory of {needed} bytes for it; {DescribeFull(BuildFullReport(needed), TimeSpan.Zero)}");
-        return _spill.Read(spill, image, _memory.WritablePayload + offset)?.Message.TrimEnd('.');
-    }
-
     private bool TryAllocateUntil(ThreadSlots thread, long needed, int alignment, ulong owner, ObjectEntry* entry, Deadline deadline, out long offset, CancellationToken cancellationToken)
     {
         while (true) // Ends with memory, the deadline, a cancellation or the store's end.
         {
             uint sequence = _waits.Announce(_reclaimer.SpaceWord);
-            if (TryAllocate(thread, needed, alignment, owner, entry, out offset))
+            if (TryAllocate(thread, needed, alignment, owner, entry, deadline, out offset, cancellationToken))
                 return true;
             if (deadline.HasPassed)
                 return false;
@@ -365,10 +505,10 @@ public sealed unsafe partial class PlasmaStore
     }
 
     /// <summary>Restoring → Spilled, with nothing of it in memory; or nothing, when it was deleted meanwhile.</summary>
-    private void GiveUpRestore(ThreadSlots thread, ObjectEntry* entry, StateWord restoring, ulong owner)
+    private void GiveUpRestore(ObjectEntry* entry, StateWord restoring, ulong owner)
     {
         BlockPlace place = entry->Block;
-        long freed = _memory.Chunks.Contains(place) ? _allocator.Free(thread.Blocks, place, owner) : 0;
+        long freed = _memory.Chunks.Contains(place) ? _allocator.Free(null, place, owner) : 0;
         // CRASH restore-freed: as restore-begun.
         FailPoint.Pass("restore-freed");
         Interlocked.CompareExchange(ref entry->State, restoring.With(ObjectState.Spilled).Value, restoring.Value);
@@ -377,7 +517,7 @@ public sealed unsafe partial class PlasmaStore
         _waits.Wake(WaitWordOf(entry)); // Others may try; they meet the same or have more time.
     }
 
-    private static void NoteLate(ThreadSlots thread, in ObjectId id, string text, AwayReason reason = AwayReason.Others) =>
+    private static void NoteLate(ThreadSlots thread, in ObjectId id, string text, AwayReason reason = AwayReason.Time) =>
         (thread.LateId, thread.LateReason, thread.LateText, thread.LateAway) = (id, NodeReason.Unknown, text, reason);
 
     /// <summary>Whether this thread's last get that was NotResident met a copy on disk that cannot be read.</summary>

@@ -1,3 +1,4 @@
+using System.Runtime.ExceptionServices;
 using FastPlasma.Allocator;
 using FastPlasma.Files;
 using FastPlasma.Format;
@@ -23,7 +24,7 @@ public sealed unsafe partial class PlasmaStore
     /// <summary>So many bytes of small objects at least go to disk at once, so that the next puts find room too.</summary>
     private const long SpillBytesMin = 1 << 20;
 
-    /// <summary>How long a create that finds nothing to move waits for what others are moving.</summary>
+    /// <summary>How long a create that finds nothing to move waits for what others are moving; and how long one move counts as one that goes on.</summary>
     private const int OthersMoveMs = 5000;
 
     /// <summary>One unloader at a time in this attachment: so nobody but it changes what is in Unloading or Emptying by this participant.</summary>
@@ -56,9 +57,11 @@ public sealed unsafe partial class PlasmaStore
 
     /// <summary>Moves objects to disk that nobody reads, those used longest ago first: writes copies of those that have none, and takes their memory. Objects that may be evicted stay.</summary>
     /// <param name="bytes">How much memory is wanted; as many objects as that takes.</param>
+    /// <param name="cancellationToken">Ends the wait for a disk at once. Without it one that does not answer is waited for 30 seconds, and a second more for each 32 MiB.</param>
     /// <returns>Bytes of memory freed; less than wanted when there is no more, or the disk takes no more. 0 in a store without spill directories.</returns>
     /// <exception cref="InvalidOperationException">The store is open for reading only.</exception>
-    public long Unload(long bytes)
+    /// <exception cref="OperationCanceledException">The token was cancelled.</exception>
+    public long Unload(long bytes, CancellationToken cancellationToken = default)
     {
         RequireWriter();
         ArgumentOutOfRangeException.ThrowIfNegative(bytes);
@@ -69,7 +72,7 @@ public sealed unsafe partial class PlasmaStore
             while (_spill is not null && freed < bytes) // Ends: each round frees something, or there is nothing left.
             {
                 List<Evictor.Victim> victims = _evictor.Choose(bytes - freed, Evictor.Movable);
-                bool failed = !CopyOut(thread, victims);
+                bool failed = !CopyOut(thread, victims, PatienceFor(victims.Sum(static v => v.Bytes)), cancellationToken);
                 long round = Unload(thread, victims);
                 freed += round;
                 if (round == 0 || failed)
@@ -86,14 +89,14 @@ public sealed unsafe partial class PlasmaStore
     }
 
     /// <summary>Takes a block by moving objects to disk that nobody reads, or evicting those that may go, until there is room. False when nothing more can be moved.</summary>
-    private bool TrySpillFor(ThreadSlots thread, long needed, int alignment, ulong owner, ObjectEntry* entry, out long offset)
+    private bool TrySpillFor(ThreadSlots thread, long needed, int alignment, ulong owner, ObjectEntry* entry, Deadline deadline, out long offset, CancellationToken cancellationToken)
     {
         offset = 0;
         if (_spill is null || IsRefusedCheaply)
             return false;
         bool everywhere = false;
         bool inSlab = BlockAllocator.FitsSlab(needed, alignment);
-        long wanted = BlockAllocator.BlockBytesFor(needed, alignment), startedAtMs = Environment.TickCount64;
+        long wanted = BlockAllocator.BlockBytesFor(needed, alignment), othersUntilMs = Environment.TickCount64 + OthersMoveMs;
         RingSpiller();
         for (int lost = 0; lost < LostEvictionsMax;) // Ends: each round moves something, or loses its victims to others, or waits for them within a bounded time, or there is nothing left that helps.
         {
@@ -103,9 +106,9 @@ public sealed unsafe partial class PlasmaStore
             {
                 if (inSlab && victims.Sum(static v => v.Bytes) < SpillBytesMin)
                     victims.AddRange(_evictor.Choose(SpillBytesMin, Evictor.Movable)); // One that is in it already is moved once.
-                if (!MoveOut(thread, victims, out bool failed))
+                if (!MoveOut(thread, victims, deadline, out bool failed, cancellationToken))
                     lost++;
-                if (failed)
+                if (failed && (deadline.HasPassed || _spill.ProblemNow() is not null))
                     lost = LostEvictionsMax; // Another attempt would meet the same disk; what could be moved was.
             }
             else if (!everywhere)
@@ -116,9 +119,10 @@ public sealed unsafe partial class PlasmaStore
             }
             else
             {
-                if (!AnybodyMoves() || Environment.TickCount64 - startedAtMs >= OthersMoveMs || IsClosing)
+                if (!AnybodyMoves() || Environment.TickCount64 >= othersUntilMs || deadline.HasPassed || IsClosing)
                     break;
-                WaitWords.Sleep(_reclaimer.SpaceWord, sequence, WaitWords.SliceMs, CancellationToken.None);
+                cancellationToken.ThrowIfCancellationRequested();
+                WaitWords.Sleep(_reclaimer.SpaceWord, sequence, deadline.SliceMs(WaitWords.SliceMs), cancellationToken);
             }
             if (_allocator.TryAllocate(thread.Blocks, needed, alignment, owner, &entry->Block, Effort.Pressure, out offset))
                 return true;
@@ -127,7 +131,7 @@ public sealed unsafe partial class PlasmaStore
     }
 
     /// <summary>Makes room of victims: evicts those that may go, writes copies of the others where there are none, and takes their memory. False when nothing came of it.</summary>
-    private bool MoveOut(ThreadSlots thread, List<Evictor.Victim> victims, out bool failed)
+    private bool MoveOut(ThreadSlots thread, List<Evictor.Victim> victims, Deadline deadline, out bool failed, CancellationToken cancellationToken)
     {
         List<Evictor.Victim> evictable = [], movable = [];
         foreach (Evictor.Victim victim in victims)
@@ -135,41 +139,103 @@ public sealed unsafe partial class PlasmaStore
         int condemned = 0;
         if (evictable.Count > 0)
             Condemn(thread, evictable, PlasmaEventKind.Evicted, out condemned);
-        failed = !CopyOut(thread, movable);
+        failed = !CopyOut(thread, movable, deadline, cancellationToken);
         return Unload(thread, movable) > 0 || condemned > 0;
     }
 
-    /// <summary>Writes copies of victims that have none, several at a time. False when the disk refused one.</summary>
-    private bool CopyOut(ThreadSlots thread, List<Evictor.Victim> victims)
+    /// <summary>Writes copies of victims that have none, several at a time. False when the disk refused one, or has not taken all by the deadline or while it counts as one that answers: what was begun goes on then.</summary>
+    private bool CopyOut(ThreadSlots thread, List<Evictor.Victim> victims, Deadline deadline, CancellationToken cancellationToken)
     {
-        bool failed = false;
-        List<Evictor.Victim> dirty = victims.FindAll(v => !new SpillPlace(Volatile.Read(ref _entries[v.Entry].SpillPlace)).IsPlace); // Of another generation by now: then it is passed over, or unloaded in vain.
-        if (dirty.Count <= 1 || dirty.Sum(static v => v.Bytes) < SpillBytesMin)
+        Evictor.Victim[] dirty = [.. victims.Where(v => new SpillPlace(Volatile.Read(ref _entries[v.Entry].SpillPlace)).IsNone)]; // Of another generation by now: then it is passed over, or unloaded in vain.
+        if (dirty.Length == 0)
+            return true;
+        bool together = dirty.Length > 1 && dirty.Sum(static v => v.Bytes) >= SpillBytesMin;
+        if (!together && HasAllTime(deadline, cancellationToken))
+            return Array.TrueForAll(dirty, victim => TryCopyOut(thread, victim.Entry, victim.Generation) != CopyOutcome.Failed);
+        var work = new CopyWork(this, dirty);
+        var threads = new List<Task>();
+        int silent = _spill!.SilentCount;
+        try
         {
-            foreach (Evictor.Victim victim in dirty)
-                failed |= TryCopyOut(thread, victim.Entry, victim.Generation) == CopyOutcome.Failed;
-            return !failed;
-        }
-        Parallel.ForEach(dirty, new ParallelOptions { MaxDegreeOfParallelism = CopiesAtATime }, (victim, loop) =>
-        {
-            if (!TryEnter(out ThreadSlots? own))
+            for (int i = 0; i < (together ? Math.Min(dirty.Length, CopiesAtATime) : 1); i++)
+                if (TryTakeWriteTurn(i == 0 ? deadline : new Deadline(TimeSpan.Zero), cancellationToken))
+                    threads.Add(work.Start());
+            Task all = Task.WhenAll(threads);
+            bool ended = threads.Count > 0;
+            while (ended && !IsEnded(all, deadline, cancellationToken)) // Ends with the work, the deadline, a cancellation, the store's end, or when a disk has become silent that may have it.
             {
-                loop.Stop();
-                return;
+                ThrowIfClosing();
+                ended = !deadline.HasPassed && _spill.SilentCount <= silent;
             }
+            if (work.Error is { } error)
+                ExceptionDispatchInfo.Throw(error);
+            return ended && !work.HasFailed;
+        }
+        finally
+        {
+            work.Stop();
+        }
+    }
+
+    private bool TryTakeWriteTurn(Deadline deadline, CancellationToken cancellationToken)
+    {
+        while (!_spill!.WriteTurns.Wait(deadline.SliceMs(WaitWords.SliceMs), cancellationToken)) // Ends with a turn, the deadline, a cancellation or the store's end.
+        {
+            ThrowIfClosing();
+            if (deadline.HasPassed)
+                return false;
+        }
+        return true;
+    }
+
+    /// <summary>Copies that several threads write, each taking the next one.</summary>
+    private sealed class CopyWork(PlasmaStore store, Evictor.Victim[] victims)
+    {
+        private int _next;
+        private volatile bool _isStopped, _hasFailed;
+
+        internal bool HasFailed => _hasFailed;
+
+        internal Exception? Error { get; private set; }
+
+        /// <summary>No further copy is begun.</summary>
+        internal void Stop() => _isStopped = true;
+
+        /// <summary>Begins one thread's part, for which a turn was taken.</summary>
+        internal Task<bool> Start()
+        {
+            store.BeginDiskWork();
+            return store.DiskThreads.Start(Run);
+        }
+
+        private bool Run()
+        {
+            ThreadSlots? own = null;
             try
             {
-                if (TryCopyOut(own, victim.Entry, victim.Generation) != CopyOutcome.Failed)
-                    return;
-                Volatile.Write(ref failed, true);
-                loop.Stop();
+                if (!store.TryEnter(out own))
+                    return false;
+                while (!_isStopped && Interlocked.Increment(ref _next) is var taken && taken <= victims.Length) // Ends with the victims.
+                {
+                    if (store.TryCopyOut(own, victims[taken - 1].Entry, victims[taken - 1].Generation) == CopyOutcome.Failed)
+                        _hasFailed = _isStopped = true;
+                }
+                return true;
+            }
+            catch (Exception e)
+            {
+                Error = e; // For who waits; if nobody does any more the next one meets it too.
+                _hasFailed = _isStopped = true;
+                return false;
             }
             finally
             {
-                Leave(own);
+                if (own is not null)
+                    Leave(own);
+                store._spill!.WriteTurns.Release();
+                store.EndDiskWork();
             }
-        });
-        return !failed;
+        }
     }
 
     /// <summary>As <see cref="Enter"/> for a thread that helps a call: false when the store is being closed or the thread gets no slots.</summary>
@@ -247,6 +313,7 @@ public sealed unsafe partial class PlasmaStore
         // CRASH copy-placed: the object is clean; nothing is left behind but the announcement.
         FailPoint.Pass("copy-placed");
         Volatile.Write(ref _spillProblem, null);
+        _waits.Wake(_reclaimer.SpaceWord); // Who waits for what is being moved can take its memory now.
         ParticipantTable.CountSpill(_participants.Own, SpillCounter.Spills, 1);
         ParticipantTable.CountSpill(_participants.Own, SpillCounter.SpilledBytes, entry->PayloadBytes);
         return CopyOutcome.Clean;
@@ -395,18 +462,19 @@ public sealed unsafe partial class PlasmaStore
     /// <summary>Whether any participant is moving an object to disk at this moment.</summary>
     private bool AnybodyMoves()
     {
-        var moves = new MoveScan();
+        var moves = new MoveScan(CoarseClock.UtcTicks - OthersMoveMs * TimeSpan.TicksPerMillisecond);
         _scan.VisitOwn(ref moves);
         return moves.Any;
     }
 
-    private struct MoveScan : ISlotVisitor
+    /// <param name="notBefore">Moves that began earlier do not count: they may be stuck.</param>
+    private struct MoveScan(long notBefore) : ISlotVisitor
     {
         internal bool Any { get; private set; }
 
         public static bool WantsNames => false;
 
-        public void Visit(in SlotOwner owner, SlotWord word, long since) => Any |= word.Kind is SlotKind.Copy or SlotKind.Unload;
+        public void Visit(in SlotOwner owner, SlotWord word, long since) => Any |= word.Kind is SlotKind.Copy or SlotKind.Unload && since >= notBefore;
 
         public readonly void VisitUnreadable()
         {

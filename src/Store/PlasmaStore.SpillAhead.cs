@@ -22,6 +22,9 @@ public sealed unsafe partial class PlasmaStore
     /// <summary>Requests that one round serves.</summary>
     private const int RestoresARound = 64;
 
+    /// <summary>How long one request is waited for.</summary>
+    private const int ServeMs = 250;
+
     /// <summary>How long an object that was brought back for somebody else stays pinned for them.</summary>
     private const int RestoredKeptMs = 200;
 
@@ -74,12 +77,12 @@ public sealed unsafe partial class PlasmaStore
             DropRestored(Environment.TickCount64);
             if (!more)
                 WaitWords.Sleep(RestoreWord, sequence, WaitWords.SliceMs, CancellationToken.None);
-            if (IsClosing)
-                DropRestored(long.MaxValue);
             return true;
         }
         finally
         {
+            if (IsClosing)
+                DropRestored(long.MaxValue);
             EndSlowCall();
         }
     }
@@ -96,13 +99,13 @@ public sealed unsafe partial class PlasmaStore
             {
                 long wanted = Math.Min((long)(_capacity * FreeGoal) - free, RoundBytes);
                 List<Evictor.Victim> victims = _evictor.Choose(wanted, Evictor.Movable);
-                return victims.Count > 0 && MoveOut(thread, victims, out bool failed) && !failed;
+                return victims.Count > 0 && MoveOut(thread, victims, PatienceFor(wanted), out bool failed, CancellationToken.None) && !failed;
             }
             long ready = free + CleanBytes();
             if (ready >= _capacity * ReadyGoal)
                 return false;
             List<Evictor.Victim> dirty = NextDirty(Math.Min((long)(_capacity * ReadyGoal) - ready, RoundBytes));
-            return dirty.Count > 0 && CopyOut(thread, dirty);
+            return dirty.Count > 0 && CopyOut(thread, dirty, PatienceFor(RoundBytes), CancellationToken.None);
         }
         finally
         {
@@ -184,9 +187,10 @@ public sealed unsafe partial class PlasmaStore
         {
             served++;
             RestoreAsk none = default;
+            var deadline = new Deadline(TimeSpan.FromMilliseconds(ServeMs)); // What takes longer comes all the same, and wakes the requester.
             for (int round = 0; round < BringRounds; round++)
             {
-                PlasmaStatus status = TryBring(thread, id, new Deadline(TimeSpan.Zero), ref none, out PlasmaObject obj, out bool again, CancellationToken.None);
+                PlasmaStatus status = TryBring(thread, id, deadline, waitsForOthers: false, ref none, out PlasmaObject obj, out bool again, CancellationToken.None);
                 if (status == PlasmaStatus.Ok)
                 {
                     _restoredForOthers.Add((obj, Environment.TickCount64 + RestoredKeptMs));

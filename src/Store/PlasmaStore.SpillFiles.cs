@@ -7,12 +7,19 @@ public sealed unsafe partial class PlasmaStore
 {
     /// <summary>The spill directories of the store, with their numbers; without directories when the store spills nothing, or for a reader of another user, who has no rights there.</summary>
     /// <remarks>A walk over all records and over the chunks of the spill files.</remarks>
+    /// <exception cref="TimeoutException">The file systems of the directories have not said for 30 seconds how much room they have.</exception>
     public SpillInfo SpillInfo()
     {
         BeginSlowCall();
         try
         {
-            return _spill?.Info(_memory) ?? new SpillInfo { Directories = [], LimitBytes = null, Reserve = 0, IsPersistent = false };
+            if (_spill is { } space)
+            {
+                return TryOnDisk(() => space.Info(_memory), PatienceFor(0), late: null, out SpillInfo? info, CancellationToken.None)
+                    ? info!
+                    : throw new TimeoutException($"The file systems of the spill directories of store '{Name}' do not say how much room they have: {string.Join(", ", space.Paths)}.");
+            }
+            return new SpillInfo { Directories = [], LimitBytes = null, Reserve = 0, IsPersistent = false };
         }
         finally
         {
@@ -20,7 +27,7 @@ public sealed unsafe partial class PlasmaStore
         }
     }
 
-    /// <summary>Reads every copy on disk and compares its checksums; changes nothing. Objects need not come into memory for that.</summary>
+    /// <summary>Reads every copy on disk and compares its checksums; changes nothing. Objects need not come into memory for that. Waits for the disk as long as that takes.</summary>
     /// <param name="progress">Told the part done, 0 to 1; may throw to stop.</param>
     public SpillVerifyReport VerifySpill(IProgress<double>? progress = null)
     {
@@ -35,7 +42,7 @@ public sealed unsafe partial class PlasmaStore
         }
     }
 
-    /// <summary>Gives disk space in which no copy lies back to the file systems; it is kept for the next copies otherwise. Returns bytes.</summary>
+    /// <summary>Gives disk space in which no copy lies back to the file systems; it is kept for the next copies otherwise. Waits for the disk as long as that takes. Returns bytes.</summary>
     public long TrimSpill()
     {
         RequireWriter();

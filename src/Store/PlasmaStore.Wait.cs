@@ -5,6 +5,7 @@ using FastPlasma.Format;
 using FastPlasma.Index;
 using FastPlasma.Nodes;
 using FastPlasma.Participants;
+using FastPlasma.Spill;
 using FastPlasma.Waiting;
 
 namespace FastPlasma;
@@ -134,7 +135,7 @@ public sealed unsafe partial class PlasmaStore
             ThrowIfClosing();
             if (_hasSpill)
             {
-                status = TryBring(thread, id, deadline, ref restore, out obj, out bool again, cancellationToken);
+                status = TryBring(thread, id, deadline, waitsForOthers: true, ref restore, out obj, out bool again, cancellationToken);
                 if (status != PlasmaStatus.NotFound)
                     return status;
                 if (again && !deadline.HasPassed)
@@ -154,10 +155,11 @@ public sealed unsafe partial class PlasmaStore
     /// <summary>At a deadline: whether the object is there and only its bytes did not come, and then why as far as is known.</summary>
     private bool DescribeAway(ThreadSlots thread, in ObjectId id)
     {
-        if (!IsAway(id, out StateWord state, out _))
+        if (!IsAway(id, out StateWord state, out uint entryIndex))
             return false;
         NoteLate(thread, id, Access != StoreAccess.ReadWrite
             ? "this attachment is read-only, and no writer of the store has brought it"
+            : state.State == ObjectState.Spilled && _spill is not null ? DescribeSilence(_spill, new SpillPlace(Volatile.Read(ref _entries[entryIndex].SpillPlace)))
             : $"{DescribeParticipant(state.Participant)} has it in hand");
         return true;
     }
@@ -317,7 +319,7 @@ public sealed unsafe partial class PlasmaStore
                 {
                     PlasmaStatus status = store.TryPin(thread, ids[i], out _objects[i]);
                     if (status == PlasmaStatus.NotFound)
-                        status = store.TryBring(thread, ids[i], deadline, ref (_asks ??= new RestoreAsk[ids.Length])[i], out _objects[i], out again, cancellationToken);
+                        status = store.TryBring(thread, ids[i], deadline, waitsForOthers: true, ref (_asks ??= new RestoreAsk[ids.Length])[i], out _objects[i], out again, cancellationToken);
                     else
                         again = false;
                     if (status == PlasmaStatus.TooManyPins)
@@ -352,7 +354,7 @@ public sealed unsafe partial class PlasmaStore
                     try
                     {
                         RestoreAsk none = default;
-                        by.TryBring(own, wanted[i], deadline, ref none, out brought[i], out _, cancellationToken); // What is not brought is looked at again, with its reason.
+                        by.TryBring(own, wanted[i], deadline, waitsForOthers: true, ref none, out brought[i], out _, cancellationToken); // What is not brought is looked at again, with its reason.
                     }
                     finally
                     {
@@ -363,7 +365,7 @@ public sealed unsafe partial class PlasmaStore
             catch (AggregateException e)
             {
                 Array.ForEach(brought, static obj => obj.Dispose());
-                throw e.InnerExceptions[0] is OperationCanceledException ? e.InnerExceptions[0] : e;
+                throw e.InnerExceptions[0];
             }
             catch
             {

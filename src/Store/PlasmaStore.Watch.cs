@@ -143,7 +143,9 @@ public sealed unsafe partial class PlasmaStore
     /// <summary>Evicts until so much memory is free as the store is to keep. False once there has been enough, or nothing to evict, for so many times.</summary>
     internal bool ContinueEvictAhead(int idleMax)
     {
-        lock (_maintenance)
+        if (!_maintenance.TryEnter())
+            return false; // It is being detached.
+        try
         {
             if (!IsClosing)
                 _aheadIdle = MakeRoomAhead(expire: true, evict: true) > 0 ? 0 : _aheadIdle + 1;
@@ -152,6 +154,10 @@ public sealed unsafe partial class PlasmaStore
             _aheadIdle = 0;
             Volatile.Write(ref _evictsAhead, 0);
             return false;
+        }
+        finally
+        {
+            _maintenance.Exit();
         }
     }
 

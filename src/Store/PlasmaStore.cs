@@ -10,6 +10,7 @@ using FastPlasma.Participants;
 using FastPlasma.Reclaim;
 using FastPlasma.Spill;
 using FastPlasma.Waiting;
+using Microsoft.Extensions.Logging;
 
 namespace FastPlasma;
 
@@ -65,6 +66,7 @@ public sealed unsafe partial class PlasmaStore : IDisposable
 
     /// <summary>Whether objects of this store can be on disk.</summary>
     private readonly bool _hasSpill;
+    private readonly bool _isPersistent;
 
     // Open as long as the first and the last are the same: a fork changes the first in the child, Dispose the last.
     private readonly int* _processMark = ForkMark.Word;
@@ -114,6 +116,7 @@ public sealed unsafe partial class PlasmaStore : IDisposable
             _hasSpill = memory.Header->SpillDirectoryCount > 0;
             if (files.Spill is not null)
                 _reclaimer.Spill = _spill = new SpillSpace(files.Spill, _reclaimer, participant: -1, isAnonymous: files.Name.Length == 0);
+            _isPersistent = _spill?.IsPersistent == true;
 
             // Two steps: a place is needed before anything can carry its number, and repairing a place needs most of the rest.
             participants.Attach(files.Access, index => Repair(index, reserver));
@@ -331,9 +334,12 @@ public sealed unsafe partial class PlasmaStore : IDisposable
         // The process may end right after this call, and its background threads at whatever they do: a detaching that they had begun would leave a dead participant. What they do with the store ends first,
         // within milliseconds. Not waited for without end: they call the logger, which may wait for the caller; then they detach later.
         Volatile.Read(ref _asyncWaiters)?.Join(OwnThreadsMs);
-        for (long end = Environment.TickCount64 + OwnThreadsMs; Volatile.Read(ref _bringsLeft) > 0 && Environment.TickCount64 < end;)
-            Thread.Sleep(1);
         _spillAhead?.Join(OwnThreadsMs);
+        for (long end = Environment.TickCount64 + OwnThreadsMs; Volatile.Read(ref _diskWork) > 0 && Environment.TickCount64 < end;)
+            Thread.Sleep(1);
+        if (Volatile.Read(ref _diskWork) > 0)
+            Logger.LogWarning("Store '{Store}' is closed, and stays attached until its disk has answered: {What}.", Name, _spill?.DescribeSlow() ?? "");
+        Volatile.Read(ref _diskThreads)?.Close();
         bool alone = _maintenance.TryEnter(OwnThreadsMs);
         try
         {
@@ -349,12 +355,18 @@ public sealed unsafe partial class PlasmaStore : IDisposable
     /// <summary>The background thread's turn: maintains an open store; of a closed one it ends the attachment once the last call or handle is gone, because a hot call that was under way at Dispose does not look itself.</summary>
     internal void MaintainInBackground()
     {
-        lock (_maintenance)
+        if (!_maintenance.TryEnter())
+            return; // It is being detached, which may take as long as its disk.
+        try
         {
             if (IsClosing)
-                TryDetach();
+                TryDetach(waits: false); // This thread has other stores, and the clock.
             else
                 Maintain();
+        }
+        finally
+        {
+            _maintenance.Exit();
         }
     }
 
@@ -461,11 +473,20 @@ public sealed unsafe partial class PlasmaStore : IDisposable
     }
 
     /// <summary>Ends the attachment once it is closing, no call is in progress and no handle is open. Called by whoever may be the last, and by the maintainer for hot calls, which do not look.</summary>
-    internal void TryDetach()
+    /// <param name="waits">Whether this thread has time to wait for the catalogues that the last writer of a persistent store leaves.</param>
+    internal void TryDetach(bool waits = true)
     {
         // Before the barrier of Dispose, a call that is not seen in AnyInUse may still be in progress. Nothing shared is touched here: it may be unmapped already.
         if (IsForked || Volatile.Read(ref _mayDetach) == 0 || Volatile.Read(ref _slowCalls) != 0 || _slots.AnyInUse() || Interlocked.Exchange(ref _detached, 1) != 0)
             return;
+        if (_isPersistent && Access == StoreAccess.ReadWrite && _options.DiskPatience != Timeout.InfiniteTimeSpan)
+            DetachByDisk(waits);
+        else
+            Detach();
+    }
+
+    private void Detach()
+    {
         try
         {
             if (Access == StoreAccess.ReadWrite)

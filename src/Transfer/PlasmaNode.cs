@@ -282,7 +282,7 @@ public sealed partial class PlasmaNode : IHostedService, IAsyncDisposable, IPeer
             }
         }
         if (Store.TryDescribe(id, out ObjectImage image)) // On disk; NotFound if it is deleted at this very moment.
-            return offset >= image.PayloadBytes ? 0 : Store.ReadInto(id, offset, destination.Span);
+            return offset >= image.PayloadBytes ? 0 : Store.ReadInto(id, offset, destination.Span, cancellationToken);
         long deadline = FetchTable.DeadlineTicks(timeout);
         LocateProbe probe = await ProbeAsync(id, timeout, cancellationToken).ConfigureAwait(false);
         (Peer Peer, ObjectRecord Record)[] found = [.. probe.Found.Where(static found => found.Record.Answer == ObjectAnswer.Complete)];

@@ -43,7 +43,7 @@ internal static class Scenarios
         ["expire"] = Expire,
         ["wait"] = name => Wait(name, Content.Target),
         ["wait-any"] = WaitAny,
-        ["get-many"] = GetMany,
+        ["get-many"] = static name => GetMany(name, s_patience),
         ["subscribe"] = Subscribe,
         ["replica"] = Replica,
         ["delete-incarnation"] = DeleteIncarnation,
@@ -72,10 +72,10 @@ internal static class Scenarios
             return () => store.Unload(Content.FillerBytes * 2);
         },
         ["put-spill"] = static name => Put(name, Content.Target, Content.EvictingBytes, new PlasmaOptions { SpillsAhead = false }),
-        ["restore"] = name => Wait(name, Content.Target),
+        ["restore"] = name => Wait(name, Content.Target, timeout: Timeout.InfiniteTimeSpan),
         ["restore-full"] = RestoreInVain,
         ["restore-deleted"] = RestoreDeleted,
-        ["restore-many"] = GetMany,
+        ["restore-many"] = static name => GetMany(name, Timeout.InfiniteTimeSpan),
         ["restore-read-only"] = name => Wait(name, Content.Target, StoreAccess.ReadOnly),
         ["delete-spilled"] = name => Delete(name, Content.Target),
         ["read-into"] = ReadInto,
@@ -222,11 +222,12 @@ internal static class Scenarios
         return () => store.Delete(target);
     }
 
-    private static Action Wait(string name, string id, StoreAccess access = StoreAccess.ReadWrite)
+    /// <param name="timeout">Infinite has the call read the disk in its own thread, which is the one that is traced.</param>
+    private static Action Wait(string name, string id, StoreAccess access = StoreAccess.ReadWrite, TimeSpan? timeout = null)
     {
         PlasmaStore store = PlasmaStore.Open(name, new PlasmaOptions { Access = access });
         ObjectId target = Content.Id(id);
-        return () => store.Get(target, s_patience).Dispose();
+        return () => store.Get(target, timeout ?? s_patience).Dispose();
     }
 
     private static Action WaitAny(string name)
@@ -237,14 +238,14 @@ internal static class Scenarios
         return () => store.Wait(ids, 1, s_patience, ready);
     }
 
-    private static Action GetMany(string name)
+    private static Action GetMany(string name, TimeSpan timeout)
     {
         PlasmaStore store = PlasmaStore.Open(name);
         ObjectId[] ids = [Content.Id(Content.Residents[0].Name), Content.Id(Content.Target)];
         var objects = new PlasmaObject[ids.Length];
         return () =>
         {
-            store.Get(ids, objects, s_patience);
+            store.Get(ids, objects, timeout);
             foreach (PlasmaObject obj in objects)
                 obj.Dispose();
         };
@@ -336,7 +337,7 @@ internal static class Scenarios
         ObjectId target = Content.Id(Content.Target);
         return () =>
         {
-            PlasmaObject obj = store.Get(target, s_patience);
+            PlasmaObject obj = store.Get(target, Timeout.InfiniteTimeSpan);
             store.Delete(target);
             obj.Dispose();
         };
@@ -344,7 +345,7 @@ internal static class Scenarios
 
     private static Action ReadInto(string name)
     {
-        PlasmaStore store = PlasmaStore.Open(name);
+        PlasmaStore store = PlasmaStore.Open(name, new PlasmaOptions { DiskPatience = Timeout.InfiniteTimeSpan });
         ObjectId target = Content.Id(Content.Target);
         byte[] part = new byte[1000];
         return () => store.ReadInto(target, 5000, part);

@@ -30,6 +30,14 @@ internal sealed unsafe partial class Session
                 return $"ok {Rate(space, a[2], Int(a[3]))}";
             case "load": // spill load PREFIX MS SEED: puts, reads and deletes more than memory holds.
                 return $"ok {new DiskLoad(Store, a[2], Int(a[4])).Run(Int(a[3]))}";
+            case "put": // spill put ID BYTES SEED TIMEOUT: the error says why not.
+                Store.Put(Id(a[2]), Pattern.Of(Int(a[4]), Int(a[3])), new ObjectOptions { Timeout = Ms(a[5]) });
+                return "ok";
+            case "gets": // spill gets PREFIX N TIMEOUT: as many threads get an object each; answers what they got, the slowest, and the threads of the process meanwhile.
+                return $"ok {GetTogether(a[2], Int(a[3]), Ms(a[4]))}";
+            case "read": // spill read ID BYTES MS: the first bytes; cancelled after so long.
+                using (var cancellation = new CancellationTokenSource(Int(a[4])))
+                    return $"ok {Store.ReadInto(Id(a[2]), 0, new byte[Int(a[3])], cancellation.Token)}";
             case "unload": // spill unload BYTES
                 return $"ok {Store.Unload(long.Parse(a[2], CultureInfo.InvariantCulture))}";
             default:
@@ -41,6 +49,37 @@ internal sealed unsafe partial class Session
     {
         obj.GetNumbers(out ObjectEntry* entry, out _, out _, out _, out _);
         return BlockOwner.Of(new StateWord(Volatile.Read(ref entry->State)).Generation, (uint)(entry - Store.Memory.Entries));
+    }
+
+    private string GetTogether(string prefix, int count, TimeSpan timeout)
+    {
+        int got = 0, slowestMs = 0;
+        var threads = new Thread[count];
+        for (int i = 0; i < count; i++)
+        {
+            ObjectId id = Id(string.Create(CultureInfo.InvariantCulture, $"{prefix}-{i}"));
+            threads[i] = new Thread(() =>
+            {
+                long start = Environment.TickCount64;
+                PlasmaStatus status = Store.TryGet(id, timeout, out PlasmaObject obj);
+                InterlockedMax(ref slowestMs, (int)(Environment.TickCount64 - start));
+                if (status == PlasmaStatus.Ok)
+                    Interlocked.Increment(ref got);
+                obj.Dispose();
+            });
+            threads[i].Start();
+        }
+        Thread.Sleep((int)Math.Min(timeout.TotalMilliseconds / 2, 1000));
+        int meanwhile = Directory.GetDirectories("/proc/self/task").Length;
+        foreach (Thread thread in threads)
+            thread.Join();
+        return string.Create(CultureInfo.InvariantCulture, $"{got} {slowestMs} {meanwhile}");
+
+        static void InterlockedMax(ref int place, int value)
+        {
+            for (int seen = Volatile.Read(ref place); value > seen;) // Ends: the place only rises.
+                seen = Interlocked.CompareExchange(ref place, value, seen) is var now && now == seen ? value : now;
+        }
     }
 
     private int Churn(SpillSpace space, string prefix, int rounds, int seed)

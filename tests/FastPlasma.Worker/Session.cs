@@ -78,6 +78,8 @@ internal sealed unsafe partial class Session
                 return "ok";
             case "descriptors": // Of stores; the runtime opens files too.
                 return $"ok {Directory.GetFileSystemEntries("/proc/self/fd").Count(static fd => new FileInfo(fd).LinkTarget?.Contains("fastplasma.", StringComparison.Ordinal) == true)}";
+            case "pid": // Behind a wrapper it is not that of the process that was started.
+                return $"ok {Environment.ProcessId}";
             case "close":
                 Close();
                 return "ok";

@@ -51,14 +51,11 @@ internal sealed unsafe class ThreadSlots
 /// <summary>What kept an object from being brought back from disk.</summary>
 internal enum AwayReason
 {
-    /// <summary>Somebody else has it in hand, or has to bring it.</summary>
-    Others = 0,
-
-    /// <summary>There was no memory.</summary>
-    Memory = 1,
+    /// <summary>It was not brought in time: there was no memory, the disk has not answered, or somebody else has it in hand.</summary>
+    Time = 0,
 
     /// <summary>Its copy is missing, damaged or unreadable.</summary>
-    Disk = 2,
+    Disk = 1,
 }
 
 /// <summary>The slots of this participant: which are taken, by process-private sequences that make a second release do nothing.</summary>

@@ -4,6 +4,7 @@ using FastPlasma.Allocator;
 using FastPlasma.Files;
 using FastPlasma.Format;
 using FastPlasma.Participants;
+using FastPlasma.Spill;
 
 namespace FastPlasma.Reclaim;
 
@@ -47,11 +48,11 @@ internal sealed unsafe class Evictor
     /// <summary>What eviction chooses from.</summary>
     internal static readonly MayGo Evictable = static (StateWord state, in ObjectEntry _) => state.IsEvictable;
 
-    /// <summary>What can be moved to disk.</summary>
-    internal static readonly MayGo Movable = static (StateWord state, in ObjectEntry _) => state.IsMovable;
+    /// <summary>What can be moved to disk, and nobody is writing a copy of: that may be stuck.</summary>
+    internal static readonly MayGo Movable = static (StateWord state, in ObjectEntry entry) => state.IsMovable && !new SpillPlace(entry.SpillPlace).IsClaim;
 
     /// <summary>What can make room in one way or the other.</summary>
-    internal static readonly MayGo EvictableOrMovable = static (StateWord state, in ObjectEntry _) => state.IsCandidate;
+    internal static readonly MayGo EvictableOrMovable = static (StateWord state, in ObjectEntry entry) => state.IsCandidate && !new SpillPlace(entry.SpillPlace).IsClaim;
 
     internal VictimMap Map { get; }
 

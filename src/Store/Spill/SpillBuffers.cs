@@ -1,6 +1,6 @@
 using System.Collections.Concurrent;
-using System.Runtime.InteropServices;
 using FastPlasma.Allocator;
+using FastPlasma.Native;
 
 namespace FastPlasma.Spill;
 
@@ -10,9 +10,11 @@ internal sealed unsafe class SpillBuffers
     /// <summary>Memory for what cannot be read or written where it lies.</summary>
     internal const int BounceBytes = 1 << 20;
 
+    private const nuint AllBytes = 2 * SpillRecord.AlignmentBytes + BounceBytes;
+
     private SpillBuffers(int directoryCount)
     {
-        Header = (byte*)NativeMemory.AlignedAlloc(2 * SpillRecord.AlignmentBytes + BounceBytes, SpillRecord.AlignmentBytes);
+        Header = (byte*)ForkMark.MapWiped(AllBytes);
         Caches = new BlockCache[directoryCount];
         for (int i = 0; i < directoryCount; i++)
             Caches[i] = new BlockCache();
@@ -42,7 +44,7 @@ internal sealed unsafe class SpillBuffers
         public void Dispose()
         {
             while (_idle.TryTake(out SpillBuffers? buffers)) // Ends with the pool.
-                NativeMemory.AlignedFree(buffers.Header);
+                ForkMark.Unmap(buffers.Header, AllBytes);
         }
     }
 }

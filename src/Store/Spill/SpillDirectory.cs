@@ -1,5 +1,4 @@
 using System.Globalization;
-using System.Runtime.InteropServices;
 using FastPlasma.Allocator;
 using FastPlasma.Format;
 using FastPlasma.Native;
@@ -13,6 +12,12 @@ internal sealed unsafe class SpillDirectory
     /// <summary>So long nothing is written to a directory after the system reported an error, and after it was full.</summary>
     private const long RetryAfterErrorTicks = 30 * TimeSpan.TicksPerSecond, RetryAfterFullTicks = TimeSpan.TicksPerSecond;
 
+    /// <summary>Reads and writes of this attachment at a time; the next ones wait for one of them to end.</summary>
+    internal const int ReadsMax = 16, WritesMax = 16;
+
+    private const int TurnMs = 100;
+
+    private readonly DiskTurns _writeTurns = new(WritesMax);
     private readonly int _index;
     private readonly string _path;
     private readonly SharedFile? _file;
@@ -52,6 +57,18 @@ internal sealed unsafe class SpillDirectory
 
     internal bool IsClosedForWriting => _isClosedForWriting;
 
+    /// <summary>For whoever reads: taken before, given back after.</summary>
+    internal DiskTurns ReadTurns { get; } = new(ReadsMax);
+
+    /// <summary>Whether writes of this attachment have not been answered for long.</summary>
+    internal bool IsSilent => _writeTurns.IsSilent;
+
+    /// <inheritdoc cref="DiskTurns.DescribeSlow"/>
+    internal string? DescribeSlowReads() => ReadTurns.DescribeSlow("reads of", FilePath);
+
+    /// <inheritdoc cref="DiskTurns.DescribeSlow"/>
+    internal string? DescribeSlowWrites() => _writeTurns.DescribeSlow("writes to", FilePath);
+
     /// <summary>This attachment writes nothing there any more.</summary>
     internal void CloseForWriting(string because)
     {
@@ -80,6 +97,7 @@ internal sealed unsafe class SpillDirectory
             SpillErrorKind.Limit => "the limit of bytes for spilled objects is reached",
             SpillErrorKind.NoSpace => "no more than the share of the file system that has to stay free is left",
             SpillErrorKind.Missing => "the file was removed",
+            SpillErrorKind.NoAnswer => "the system had not answered writes for some seconds",
             _ => kind.ToString(),
         };
         return $"{where}: {what}";
@@ -93,21 +111,42 @@ internal sealed unsafe class SpillDirectory
         if (_file is null || _allocator is null || _extents is null || _isClosedForWriting)
             return Error(SpillErrorKind.Missing, image.Id, -1, 0, $"object {image.Id} cannot be written to {_path}: {_closedBecause}");
         long recordBytes = SpillRecord.BytesFor(image.ImageBytes);
-        if (RestingFor(recordBytes, isLastResort) is not 0 and ulong problem)
+        if (!_writeTurns.IsSilent && RestingFor(recordBytes, isLastResort) is not 0 and ulong problem) // Whose own writes are not answered does not take the next try from others.
             return Error((SpillErrorKind)(problem & 0xFF), image.Id, -1, (int)(problem >> 8) & 0xFFFF, $"object {image.Id}, {recordBytes} bytes, is not written, because of {Describe(problem)}; that is tried again later") with { IsResting = true };
-        if (!IsNameless && IsRemoved(_file))
+        while (!_writeTurns.TryTake(recordBytes, _writeTurns.IsSilent ? 0 : TurnMs)) // Ends with a turn: one comes, or the directory is silent.
+        {
+            if (!_writeTurns.IsSilent)
+                continue;
+            if ((SpillErrorKind)(Volatile.Read(ref _record->Problem) & 0xFF) != SpillErrorKind.NoAnswer)
+                Fail(SpillErrorKind.NoAnswer, 0, -1, RetryAfterErrorTicks, 0);
+            return Error(SpillErrorKind.NoAnswer, image.Id, -1, 0, $"object {image.Id}, {recordBytes} bytes, is not written: {DescribeSlowWrites() ?? Describe((ulong)SpillErrorKind.NoAnswer)}");
+        }
+        try
+        {
+            return Write(_file, _allocator, _extents, buffers, owner, image, bytes, recordBytes, out place);
+        }
+        finally
+        {
+            _writeTurns.GiveBack(recordBytes);
+        }
+    }
+
+    private SpillError? Write(SharedFile file, BlockAllocator allocator, SpillExtents extents, SpillBuffers buffers, ulong owner, in ObjectImage image, byte* bytes, long recordBytes, out SpillPlace place)
+    {
+        place = default;
+        if (!IsNameless && IsRemoved(file))
         {
             Fail(SpillErrorKind.Missing, 0, -1, RetryAfterErrorTicks, 0);
-            return Error(SpillErrorKind.Missing, image.Id, -1, 0, $"object {image.Id} is not written to {_file.Path}: the file was removed");
+            return Error(SpillErrorKind.Missing, image.Id, -1, 0, $"object {image.Id} is not written to {file.Path}: the file was removed");
         }
 
         BlockPlace block = default;
         if (!TryAllocate(buffers.Caches[_index], recordBytes, owner, &block, out long dataOffset))
         {
-            (SpillErrorKind kind, int errno) = _extents.LastFailure ?? (_extents.LastError is null ? SpillErrorKind.Limit : SpillErrorKind.NoSpace, 0); // An error without a number of the file's is one of the map's memory.
-            string why = _extents.LastError ?? $"no run of {recordBytes} bytes is free among {(long)Map.ChunkCount * ChunkMap.ChunkBytes} bytes";
+            (SpillErrorKind kind, int errno) = extents.LastFailure ?? (extents.LastError is null ? SpillErrorKind.Limit : SpillErrorKind.NoSpace, 0); // An error without a number of the file's is one of the map's memory.
+            string why = extents.LastError ?? $"no run of {recordBytes} bytes is free among {(long)Map.ChunkCount * ChunkMap.ChunkBytes} bytes";
             Fail(kind, errno, -1, errno == 0 || kind == SpillErrorKind.NoSpace ? RetryAfterFullTicks : RetryAfterErrorTicks, IsFull(kind) ? recordBytes : 0);
-            return Error(kind, image.Id, -1, errno, $"object {image.Id}, {recordBytes} bytes, cannot be written to {_file.Path}: {why}");
+            return Error(kind, image.Id, -1, errno, $"object {image.Id}, {recordBytes} bytes, cannot be written to {file.Path}: {why}");
         }
 
         // CRASH spill-allocated, spill-written: blocks with the owner of an entry that has no place; who recovers the claim frees them.
@@ -116,10 +155,10 @@ internal sealed unsafe class SpillDirectory
         int error = SharedFile.MaySize(offset + recordBytes) ? WriteRecord(buffers, image, bytes, offset) : Libc.EFBIG; // Another process may have reserved it.
         if (error != 0)
         {
-            _allocator.Free(null, block, owner);
+            allocator.Free(null, block, owner);
             SpillErrorKind kind = SpillExtents.KindOf(error);
             Fail(kind, error, offset, kind == SpillErrorKind.NoSpace ? RetryAfterFullTicks : RetryAfterErrorTicks, IsFull(kind) ? recordBytes : 0);
-            return Error(kind, image.Id, offset, error, $"object {image.Id} could not be written: write {recordBytes} bytes at {offset} of {_file.Path}: {OsException.Describe(error)}");
+            return Error(kind, image.Id, offset, error, $"object {image.Id} could not be written: write {recordBytes} bytes at {offset} of {file.Path}: {OsException.Describe(error)}");
         }
         FailPoint.Pass("spill-written");
         Interlocked.Increment(ref _record->WrittenCount);
@@ -182,19 +221,19 @@ internal sealed unsafe class SpillDirectory
     }
 
     /// <summary>Reads a part of an image; the pieces that it touches are read as a whole and verified.</summary>
-    internal SpillError? ReadRange(SpillBuffers buffers, SpillPlace place, in ObjectImage expected, long from, Span<byte> destination)
+    internal SpillError? ReadRange(SpillBuffers buffers, SpillPlace place, in ObjectImage expected, long from, ReadTarget target)
     {
         long imageBytes = expected.ImageBytes, offset = place.Offset;
         if (_file is null)
             return Error(SpillErrorKind.Missing, expected.Id, offset, 0, $"object {expected.Id} at {offset} of its spill file in {_path} cannot be read: {_closedBecause}");
-        if (destination.IsEmpty)
+        if (target.Length == 0)
             return null;
         if (SpillRecord.IsPacked(imageBytes))
         {
             byte* whole = stackalloc byte[SpillRecord.PackedImageBytesMax];
             SpillError? error = Read(buffers, place, expected, whole);
             if (error is null)
-                new ReadOnlySpan<byte>(whole + from, destination.Length).CopyTo(destination);
+                target.TryFill(0, new ReadOnlySpan<byte>(whole + from, target.Length));
             return error;
         }
 
@@ -204,10 +243,10 @@ internal sealed unsafe class SpillDirectory
             return failed;
         int shift = header->PieceShift;
         long pieceBytes = 1L << shift;
-        byte* piece = pieceBytes <= SpillBuffers.BounceBytes ? buffers.Bounce : (byte*)NativeMemory.AlignedAlloc((nuint)pieceBytes, SpillRecord.AlignmentBytes);
+        byte* piece = pieceBytes <= SpillBuffers.BounceBytes ? buffers.Bounce : (byte*)ForkMark.MapWiped((nuint)pieceBytes);
         try
         {
-            int last = (int)((from + destination.Length - 1) >> shift);
+            int last = (int)((from + target.Length - 1) >> shift);
             for (int i = (int)(from >> shift); i <= last; i++)
             {
                 long at = (long)i << shift, bytes = Math.Min(pieceBytes, imageBytes - at), asked = SpillRecord.RoundUp(bytes);
@@ -216,8 +255,9 @@ internal sealed unsafe class SpillDirectory
                     return stopped;
                 if (CheckPiece(SpillRecord.Hash(piece, bytes), SpillRecord.PieceHash(header, i), expected, offset + SpillRecord.AlignmentBytes + at, at, bytes) is { } damage)
                     return damage;
-                long begin = Math.Max(at, from), end = Math.Min(at + bytes, from + destination.Length);
-                new ReadOnlySpan<byte>(piece + (begin - at), (int)(end - begin)).CopyTo(destination[(int)(begin - from)..]);
+                long begin = Math.Max(at, from), end = Math.Min(at + bytes, from + target.Length);
+                if (!target.TryFill((int)(begin - from), new ReadOnlySpan<byte>(piece + (begin - at), (int)(end - begin))))
+                    return null;
                 CountRead(asked);
             }
             return null;
@@ -225,7 +265,7 @@ internal sealed unsafe class SpillDirectory
         finally
         {
             if (piece != buffers.Bounce)
-                NativeMemory.AlignedFree(piece);
+                ForkMark.Unmap(piece, (nuint)pieceBytes);
         }
     }
 

@@ -26,6 +26,9 @@ public enum SpillErrorKind
 
     /// <summary>The place lies outside of the spill file, or the store has no such directory: the shared state is broken.</summary>
     BadPlace = 8,
+
+    /// <summary>The system has answered writes neither with success nor with an error for some seconds.</summary>
+    NoAnswer = 9,
 }
 
 /// <summary>Why an object could not be written to disk or read back; names object, file, offset and what was expected.</summary>

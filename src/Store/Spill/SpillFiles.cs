@@ -1,4 +1,3 @@
-using System.Runtime.InteropServices;
 using System.Text;
 using FastPlasma.Allocator;
 using FastPlasma.Files;
@@ -402,7 +401,7 @@ internal sealed unsafe class SpillFiles : IDisposable
     private static string? ChangeEpoch(SharedFile file, bool raise, out ulong epoch)
     {
         epoch = 0;
-        byte* page = (byte*)NativeMemory.AlignedAlloc(SpillFileHeader.SizeBytes, SpillRecord.AlignmentBytes);
+        byte* page = (byte*)ForkMark.MapWiped(SpillFileHeader.SizeBytes);
         try
         {
             int errno = file.TryReadParts(0, [new IoPart(page, SpillFileHeader.SizeBytes)], out long read);
@@ -424,7 +423,7 @@ internal sealed unsafe class SpillFiles : IDisposable
         }
         finally
         {
-            NativeMemory.AlignedFree(page);
+            ForkMark.Unmap(page, SpillFileHeader.SizeBytes);
         }
     }
 

@@ -1,4 +1,3 @@
-using System.Runtime.InteropServices;
 using FastPlasma.Allocator;
 using FastPlasma.Files;
 using FastPlasma.Format;
@@ -42,6 +41,8 @@ internal sealed unsafe class SpillSpace : IDisposable
         byte* m = _view.Pointer;
         _header = (SpillHeader*)m;
         _buffers = new SpillBuffers.Pool(files.DirectoryCount);
+        int writeTurns = files.DirectoryCount * SpillDirectory.WritesMax + SpillDirectory.WritesMax / 2;
+        WriteTurns = new SemaphoreSlim(writeTurns, writeTurns);
         _directories = new SpillDirectory[files.DirectoryCount];
         for (int d = 0; d < _directories.Length; d++)
         {
@@ -63,6 +64,8 @@ internal sealed unsafe class SpillSpace : IDisposable
 
     internal int DirectoryCount => _directories.Length;
 
+    internal IEnumerable<string> Paths => _directories.Select(static directory => directory.Path);
+
     internal SpillDirectory Directory(int index) => _directories[index];
 
     /// <summary>Limit of all directories together; <see cref="long.MaxValue"/> for none but those of the file systems.</summary>
@@ -77,6 +80,26 @@ internal sealed unsafe class SpillSpace : IDisposable
         string?[] problems = Array.ConvertAll(_directories, static directory => directory.ProblemNow());
         return Array.Exists(problems, static problem => problem is null) ? null : string.Join("; ", problems);
     }
+
+    /// <summary>For threads that write copies: one more than can be stuck in all directories is always there, so that a disk that does not answer keeps no thread from the others.</summary>
+    internal SemaphoreSlim WriteTurns { get; }
+
+    /// <summary>Turns to read at a place's directory; null when there is none.</summary>
+    internal DiskTurns? ReadTurns(SpillPlace place) => place.IsPlace && place.Directory < _directories.Length ? _directories[place.Directory].ReadTurns : null;
+
+    /// <summary>What of the reads where a place is has not been answered, for people.</summary>
+    internal string DescribeReads(SpillPlace place) => place.IsPlace && place.Directory < _directories.Length ? _directories[place.Directory].DescribeSlowReads() ?? _directories[place.Directory].FilePath : place.ToString();
+
+    /// <summary>Writes that have not been answered for a moment, for people; null when there are none.</summary>
+    internal string? DescribeSlowWrites() => Join(_directories.Select(static directory => directory.DescribeSlowWrites()));
+
+    /// <summary>The same of reads and writes.</summary>
+    internal string? DescribeSlow() => Join(_directories.SelectMany(static directory => new[] { directory.DescribeSlowReads(), directory.DescribeSlowWrites() }));
+
+    private static string? Join(IEnumerable<string?> parts) => string.Join("; ", parts.OfType<string>()) is { Length: > 0 } joined ? joined : null;
+
+    /// <summary>Directories that do not answer writes at the moment.</summary>
+    internal int SilentCount => _directories.Count(static directory => directory.IsSilent);
 
     /// <summary>Writes a copy of an object to the first directory that takes it. The caller has announced itself and holds the entry's claim, so that the bytes stay and nobody else writes the same object.</summary>
     /// <param name="owner"><see cref="BlockOwner"/> of the entry.</param>
@@ -136,18 +159,18 @@ internal sealed unsafe class SpillSpace : IDisposable
     /// <param name="place">As for <see cref="Read"/>.</param>
     /// <param name="expected">As for <see cref="Read"/>.</param>
     /// <param name="offset">From the image's beginning, which is the payload's.</param>
-    /// <param name="destination">Room for the part, which lies inside the image.</param>
+    /// <param name="target">Room for the part, which lies inside the image; when it is closed, reading ends.</param>
     /// <returns>Null, or what is wrong.</returns>
-    internal SpillError? ReadRange(SpillPlace place, in ObjectImage expected, long offset, Span<byte> destination)
+    internal SpillError? ReadRange(SpillPlace place, in ObjectImage expected, long offset, ReadTarget target)
     {
-        if ((ulong)offset > (ulong)expected.ImageBytes || destination.Length > expected.ImageBytes - offset)
-            throw new ArgumentOutOfRangeException(nameof(offset), offset, $"{destination.Length} bytes at {offset} are not inside of {expected.ImageBytes}.");
+        if ((ulong)offset > (ulong)expected.ImageBytes || target.Length > expected.ImageBytes - offset)
+            throw new ArgumentOutOfRangeException(nameof(offset), offset, $"{target.Length} bytes at {offset} are not inside of {expected.ImageBytes}.");
         if (CheckPlace(place, expected) is { } impossible)
             return impossible;
         SpillBuffers buffers = _buffers.Rent();
         try
         {
-            return _directories[place.Directory].ReadRange(buffers, place, expected, offset, destination);
+            return _directories[place.Directory].ReadRange(buffers, place, expected, offset, target);
         }
         finally
         {
@@ -363,9 +386,10 @@ internal sealed unsafe class SpillSpace : IDisposable
                 nuint needed = (nuint)SpillRecord.RoundUp(Math.Max(image.ImageBytes, 1));
                 if (needed > bufferBytes)
                 {
-                    NativeMemory.AlignedFree(buffer);
+                    ForkMark.Unmap(buffer, bufferBytes);
                     buffer = null;
-                    buffer = (byte*)NativeMemory.AlignedAlloc(bufferBytes = needed, SpillRecord.AlignmentBytes);
+                    buffer = (byte*)ForkMark.MapWiped(needed);
+                    bufferBytes = needed;
                 }
                 SpillError? error = Read(new SpillPlace(place), image, buffer);
                 if (!IsUnchanged())
@@ -386,7 +410,7 @@ internal sealed unsafe class SpillSpace : IDisposable
         }
         finally
         {
-            NativeMemory.AlignedFree(buffer);
+            ForkMark.Unmap(buffer, bufferBytes);
         }
         return new SpillVerifyReport { CopyCount = copies, ImageBytes = bytes, Errors = errors };
     }

@@ -110,11 +110,16 @@ internal readonly struct Deadline
 
     internal bool IsZero { get; }
 
+    internal bool IsNever => _at == long.MaxValue;
+
     /// <summary>On the clock of <see cref="Stopwatch.GetTimestamp"/>, which on Linux is CLOCK_MONOTONIC in nanoseconds; <see cref="long.MaxValue"/> for never.</summary>
     internal long At => _at;
 
     /// <summary>Time left, or <see cref="Timeout.InfiniteTimeSpan"/>.</summary>
     internal TimeSpan Left => _at == long.MaxValue ? Timeout.InfiniteTimeSpan : HasPassed ? TimeSpan.Zero : Stopwatch.GetElapsedTime(Stopwatch.GetTimestamp(), _at);
+
+    /// <summary>This one, or so long from now on if that is earlier.</summary>
+    internal Deadline AtMost(int milliseconds) => SliceMs(milliseconds) < milliseconds ? this : new Deadline(TimeSpan.FromMilliseconds(milliseconds));
 
     internal bool HasPassed => IsZero || Stopwatch.GetTimestamp() >= _at;
 

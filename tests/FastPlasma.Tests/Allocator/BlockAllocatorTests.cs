@@ -322,6 +322,26 @@ public sealed unsafe class BlockAllocatorTests
     }
 
     [Theory]
+    [InlineData(-5)]
+    [InlineData(127)]
+    [InlineData(int.MaxValue)]
+    public void A_trim_gives_back_what_is_empty_whatever_the_hints_say(int hint)
+    {
+        using var rig = new AllocatorRig(3);
+        BlockAllocator allocator = rig.AllocatorOf(0);
+        Assert.True(allocator.TryAllocate(new BlockCache(), 100_000, 64, 1, rig.Place(0), Effort.Normal, out _));
+        Assert.True(allocator.TryAllocate(new BlockCache(), 4 << 20, 64, 2, rig.Place(1), Effort.Normal, out _));
+        allocator.Free(null, *rig.Place(1), 2);
+        for (long chunk = 0; chunk < 3; chunk++)
+            rig.Map.Record(chunk)->FreeHint = hint;
+        Assert.Equal(2 * ChunkMap.ChunkBytes, allocator.Trim());
+        allocator.Free(null, *rig.Place(0), 1);
+        for (long chunk = 0; chunk < 3; chunk++)
+            rig.Map.Record(chunk)->FreeHint = hint;
+        Assert.Equal(ChunkMap.ChunkBytes, allocator.Trim());
+    }
+
+    [Theory]
     [InlineData(64)]
     [InlineData(3000)]
     [InlineData(131072)]

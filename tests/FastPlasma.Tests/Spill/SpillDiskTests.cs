@@ -1,4 +1,3 @@
-using System.Diagnostics;
 using System.Globalization;
 using FastPlasma.Nodes;
 using FastPlasma.Spill;
@@ -148,23 +147,6 @@ public sealed class SpillDiskTests : SpillTest
         using PlasmaObject obj = store.Get(Id("a"), TimeSpan.FromSeconds(5));
         Same(Content("a", 900_000), obj.Span);
         Assert.True(store.SpillInfo().Directories[0].ReadErrors >= 1);
-        worker.Dispose();
-    }
-
-    [Fact]
-    public void A_disk_that_does_not_answer_does_not_keep_an_asynchronous_get_past_its_deadline()
-    {
-        PlasmaStore store = Named(out string name, WithSpill());
-        store.Put(Id("a"), Content("a", 900_000));
-        Assert.True(store.Unload(long.MaxValue) > 0);
-        WorkerProcess worker = StartWorker(null, uid: null, ["strace", "-f", "-qq", "-o", "/dev/null", "-e", "trace=preadv", "-P", SpillFile(Folder), "-e", "inject=preadv:delay_enter=3000000"]);
-        worker.Call($"open {name}");
-        long start = Stopwatch.GetTimestamp();
-        WorkerException e = Assert.ThrowsAny<WorkerException>(() => worker.Call("await a 300 async"));
-        Assert.InRange(Stopwatch.GetElapsedTime(start).TotalMilliseconds, 290, 2500);
-        Assert.Contains("not come from disk yet", e.Message, StringComparison.Ordinal);
-        Assert.StartsWith("Ok ", worker.Call("await a 10000 async"), StringComparison.Ordinal); // What was begun went on; who waits longer has it.
-        Eventually.True(() => store.Stats().PinnedBytes == 0, "The pin of the get that was given up is still there.");
         worker.Dispose();
     }
 

@@ -40,9 +40,9 @@ public sealed class SpillErrorTests : SpillTest
         SpillPlace place = Write(store, obj, out ObjectImage image);
         Flip(place.Offset + 4096 + 600_000);
         byte[] part = new byte[200_000];
-        Assert.Null(SpaceOf(store).ReadRange(place, image, 0, part));
+        Assert.Null(ReadRange(store, place, image, 0, part));
         Same(Content("a", LargeBytes).AsSpan(0, part.Length), part);
-        SpillError? error = SpaceOf(store).ReadRange(place, image, 550_000, part);
+        SpillError? error = ReadRange(store, place, image, 550_000, part);
         Assert.NotNull(error);
         Assert.Equal(SpillErrorKind.Damaged, error.Kind);
         Expect(error, obj, place);
@@ -61,7 +61,7 @@ public sealed class SpillErrorTests : SpillTest
         SpillError error = ReadFails(store, place, image);
         Assert.Equal(SpillErrorKind.Truncated, error.Kind);
         Expect(error, obj, place);
-        Assert.Equal(SpillErrorKind.Truncated, SpaceOf(store).ReadRange(place, image, 0, new byte[10])!.Kind);
+        Assert.Equal(SpillErrorKind.Truncated, ReadRange(store, place, image, 0, new byte[10])!.Kind);
     }
 
     [Fact]

@@ -27,7 +27,7 @@ public sealed class SpillSpaceTests : SpillTest
         byte[] part = new byte[Math.Min(bytes, 300_000)];
         foreach (int from in (int[])[0, bytes - part.Length, (bytes - part.Length) / 2])
         {
-            Assert.Null(SpaceOf(store).ReadRange(place, image, from, part));
+            Assert.Null(ReadRange(store, place, image, from, part));
             Same(expected.AsSpan(from, part.Length), part);
         }
     }

@@ -68,6 +68,17 @@ public abstract unsafe class SpillTest : StoreTest
     private protected WorkerProcess StartWithFault(string call, string errno) =>
         StartWorker(null, uid: null, ["strace", "-f", "-qq", "-o", "/dev/null", "-e", $"trace={call}", "-P", SpillFile(Folder), "-e", $"inject={call}:error={errno}"]);
 
+    /// <summary>A worker whose calls of one kind to the system are answered so much later for a spill file, all of them.</summary>
+    private protected WorkerProcess StartWithDelay(string call, int delayMs, string? file = null) =>
+        StartWorker(null, uid: null, ["strace", "-f", "-qq", "-o", "/dev/null", "-e", $"trace={call}", "-P", file ?? SpillFile(Folder), "-e", $"inject={call}:delay_enter={delayMs}000"]);
+
+    /// <summary>As <see cref="SpillSpace.ReadRange"/>, for memory of a test.</summary>
+    private protected static SpillError? ReadRange(PlasmaStore store, SpillPlace place, in ObjectImage image, long offset, Span<byte> destination)
+    {
+        fixed (byte* p = destination)
+            return SpaceOf(store).ReadRange(place, image, offset, new ReadTarget(p, destination.Length));
+    }
+
     public override void Dispose()
     {
         GC.SuppressFinalize(this);
