@@ -222,13 +222,22 @@ internal sealed unsafe class SharedFile : IDisposable
         return flags >= 0 && Libc.fcntl(Descriptor, Libc.F_SETFL, flags & ~Libc.O_DIRECT) == 0;
     }
 
+    /// <summary>Whether reads and writes pass by the page cache. If not, <see cref="TrySync"/> tells whether what was written is on the medium.</summary>
+    internal bool BypassesCache => _bypassesCache;
+
     /// <summary>Reads into the parts, one after the other, from <paramref name="offset"/> on. 0 or errno; <paramref name="bytesRead"/> is less than asked for at the end of the file. The parts are used up.</summary>
-    internal int TryReadParts(long offset, Span<IoPart> parts, out long bytesRead) => Transfer(offset, parts, write: false, out bytesRead);
+    /// <param name="offset">In the file.</param>
+    /// <param name="parts">Where to.</param>
+    /// <param name="bytesRead">How many.</param>
+    /// <param name="pieceBytes">Most bytes of one call to the system, a multiple of 4 KiB.</param>
+    /// <param name="onPiece">Told after each call that was not the last.</param>
+    internal int TryReadParts(long offset, Span<IoPart> parts, out long bytesRead, int pieceBytes = int.MaxValue, Action? onPiece = null) => Transfer(offset, parts, write: false, out bytesRead, pieceBytes, onPiece);
 
     /// <summary>Writes the parts, one after the other, from <paramref name="offset"/> on. 0 or errno, after which some of it may be written. The parts are used up.</summary>
-    internal int TryWriteParts(long offset, Span<IoPart> parts) => Transfer(offset, parts, write: true, out _);
+    /// <inheritdoc cref="TryReadParts"/>
+    internal int TryWriteParts(long offset, Span<IoPart> parts, int pieceBytes = int.MaxValue, Action? onPiece = null) => Transfer(offset, parts, write: true, out _, pieceBytes, onPiece);
 
-    private int Transfer(long offset, Span<IoPart> parts, bool write, out long done)
+    private int Transfer(long offset, Span<IoPart> parts, bool write, out long done, int pieceBytes, Action? onPiece)
     {
         done = 0;
         fixed (IoPart* all = parts)
@@ -240,11 +249,18 @@ internal sealed unsafe class SharedFile : IDisposable
                     first++;
                     continue;
                 }
-                int count = Math.Min(parts.Length - first, SocketIo.PartCountMax);
+                int count = 0;
+                long asked = 0;
+                while (count < Math.Min(parts.Length - first, SocketIo.PartCountMax) && asked < pieceBytes) // Ends with the parts.
+                    asked += (long)all[first + count++].Bytes;
+                nuint later = (nuint)Math.Max(asked - pieceBytes, 0); // Of the last part.
+                IoPart* last = all + first + count - 1;
+                last->Bytes -= later;
                 nint n = write ? Libc.pwritev(Descriptor, all + first, count, offset + done) : Libc.preadv(Descriptor, all + first, count, offset + done);
+                int errno = n < 0 ? Marshal.GetLastPInvokeError() : 0;
+                last->Bytes += later;
                 if (n < 0)
                 {
-                    int errno = Marshal.GetLastPInvokeError();
                     if (errno == Libc.EINTR)
                         continue; // Ends with the signals: the runtime sends a bounded number of them.
                     if (errno == Libc.EINVAL && TryUseCache())
@@ -263,6 +279,8 @@ internal sealed unsafe class SharedFile : IDisposable
                     if (all[first].Bytes == 0)
                         first++;
                 }
+                if (later > 0)
+                    onPiece?.Invoke();
             }
             return 0;
         }

@@ -38,19 +38,18 @@ public sealed unsafe partial class PlasmaStore
             return PlasmaStatus.TooLarge;
 
         ulong hash = _index.HashOf(id);
-        Deadline deadline = _hasSpill ? MoveDeadline(timeout, needed) : default;
-        PlasmaStatus status = TryMake(thread, id, hash, payloadBytes, needed, alignment, nameBytes, typeBytes, options, deadline, out writer);
-        if (status is not (PlasmaStatus.StoreFull or PlasmaStatus.TooManyObjects) || timeout == TimeSpan.Zero)
+        bool waits = timeout != TimeSpan.Zero;
+        Deadline deadline = waits ? new Deadline(timeout) : default;
+        PlasmaStatus status = TryMake(thread, id, hash, payloadBytes, needed, alignment, nameBytes, typeBytes, options, waits || !_hasSpill ? timeout : PatienceFor(needed), out writer);
+        if (status is not (PlasmaStatus.StoreFull or PlasmaStatus.TooManyObjects) || !waits)
             return status;
-        if (!_hasSpill)
-            deadline = new Deadline(timeout);
         var wait = new SpaceWait(this, needed, deadline);
         try
         {
             do // Ends with memory, with the id appearing, or with the deadline.
             {
                 wait.Announce(options.CancellationToken);
-                status = TryMake(thread, id, hash, payloadBytes, needed, alignment, nameBytes, typeBytes, options, deadline, out writer);
+                status = TryMake(thread, id, hash, payloadBytes, needed, alignment, nameBytes, typeBytes, options, deadline.Left, out writer);
             }
             while (status is PlasmaStatus.StoreFull or PlasmaStatus.TooManyObjects && wait.Sleep(options.CancellationToken));
             return status;
@@ -107,7 +106,7 @@ public sealed unsafe partial class PlasmaStore
     }
 
     private PlasmaStatus TryMake(
-        ThreadSlots thread, in ObjectId id, ulong hash, long payloadBytes, long needed, int alignment, int nameBytes, int typeBytes, in ObjectOptions options, Deadline deadline, out ObjectWriter writer)
+        ThreadSlots thread, in ObjectId id, ulong hash, long payloadBytes, long needed, int alignment, int nameBytes, int typeBytes, in ObjectOptions options, TimeSpan left, out ObjectWriter writer)
     {
         writer = default;
         long lifeTicks = LifeTicksOf(options.TimeToLive);
@@ -156,7 +155,7 @@ public sealed unsafe partial class PlasmaStore
                 {
                     if (_options.QuotaBytes is long quota && !TryFitQuota(thread, BlockAllocator.BlockBytesFor(needed, alignment), quota))
                         return PlasmaStatus.StoreFull;
-                    if (!TryAllocate(thread, needed, alignment, BlockOwner.Of(generation, entryIndex), entry, deadline, out offset, options.CancellationToken))
+                    if (!TryAllocate(thread, needed, alignment, BlockOwner.Of(generation, entryIndex), entry, left, out offset, options.CancellationToken))
                         return PlasmaStatus.StoreFull;
                 }
                 entry->DataOffset = offset;
@@ -308,7 +307,8 @@ public sealed unsafe partial class PlasmaStore
     /// <summary>How often all victims may turn out to be gone or pinned before a create gives up; each time somebody else has got on.</summary>
     private const int LostEvictionsMax = 64;
 
-    private bool TryAllocate(ThreadSlots thread, long needed, int alignment, ulong owner, ObjectEntry* entry, Deadline deadline, out long offset, CancellationToken cancellationToken)
+    /// <summary>Takes a block, making room for it if need be. What has to go to disk first is waited for as long as there is time <paramref name="left"/>.</summary>
+    private bool TryAllocate(ThreadSlots thread, long needed, int alignment, ulong owner, ObjectEntry* entry, TimeSpan left, out long offset, CancellationToken cancellationToken)
     {
         BlockPlace* place = &entry->Block;
         if (_allocator.TryAllocate(thread.Blocks, needed, alignment, owner, place, Effort.Normal, out offset))
@@ -350,7 +350,7 @@ public sealed unsafe partial class PlasmaStore
             if (_allocator.TryAllocate(thread.Blocks, needed, alignment, owner, place, Effort.Pressure, out offset))
                 return true;
         }
-        if (TrySpillFor(thread, needed, alignment, owner, entry, deadline, out offset, cancellationToken))
+        if (TrySpillFor(thread, needed, alignment, owner, entry, new Deadline(left), out offset, cancellationToken))
             return true;
         if (thorough != 0 && _allocator.TryAllocate(thread.Blocks, needed, alignment, owner, place, Effort.Exact, out offset))
             return true;

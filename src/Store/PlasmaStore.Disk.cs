@@ -12,14 +12,14 @@ public sealed unsafe partial class PlasmaStore
 
     private DiskThreads DiskThreads => LazyInitializer.EnsureInitialized(ref _diskThreads, static () => new DiskThreads())!;
 
-    /// <summary>Until when calls wait for a disk that have no deadline of their own, for so many bytes.</summary>
-    private Deadline PatienceFor(long bytes) => new(_options.DiskPatience == Timeout.InfiniteTimeSpan ? _options.DiskPatience : _options.DiskPatience + TimeSpan.FromSeconds(bytes / DiskTurns.BytesPerSecond));
+    /// <summary>How long calls wait for a disk that have no deadline of their own, for so many bytes.</summary>
+    private TimeSpan PatienceFor(long bytes) => !HasDiskThreads ? Timeout.InfiniteTimeSpan : _options.DiskPatience + TimeSpan.FromSeconds(bytes / DiskTurns.BytesPerSecond);
 
-    /// <summary>Until when a create waits for what it moves to disk.</summary>
-    private Deadline MoveDeadline(TimeSpan timeout, long bytes) => timeout == TimeSpan.Zero ? PatienceFor(bytes) : new Deadline(timeout);
+    /// <summary>Whether other threads may work on the disk for this attachment.</summary>
+    private bool HasDiskThreads => _options.DiskPatience != Timeout.InfiniteTimeSpan;
 
     /// <summary>Whether a call may stay in the kernel for as long as the disk likes.</summary>
-    private static bool HasAllTime(Deadline deadline, CancellationToken cancellationToken) => deadline.IsNever && !cancellationToken.CanBeCanceled;
+    private bool HasAllTime(Deadline deadline, CancellationToken cancellationToken) => !HasDiskThreads || (deadline.IsNever && !cancellationToken.CanBeCanceled);
 
     /// <summary>Does work that the disk may keep: in this thread if there is all time, else in a thread for it, for whose end this one waits until the deadline.</summary>
     /// <param name="work">Owns what it works with; the attachment stays until it has ended.</param>
@@ -78,7 +78,7 @@ public sealed unsafe partial class PlasmaStore
 
     private void EndDiskWork()
     {
-        EndSlowCall();
+        EndSlowCall(waits: false); // In a thread that nobody waits for, or inside of another call.
         Interlocked.Decrement(ref _diskWork); // Last: when Dispose sees none, what is to follow from the end of a call has followed.
     }
 
@@ -95,22 +95,6 @@ public sealed unsafe partial class PlasmaStore
         }
     }
 
-    /// <summary>Takes a turn to read; false when the time is over first. Whoever reads gives it back.</summary>
-    private bool TryTakeTurn(DiskTurns? turns, long bytes, Deadline deadline, CancellationToken cancellationToken)
-    {
-        const int cancellableMs = 10;
-        if (turns is null)
-            return true; // There is no such directory, which the read finds out and says.
-        while (!turns.TryTake(bytes, deadline.SliceMs(cancellationToken.CanBeCanceled ? cancellableMs : WaitWords.SliceMs))) // Ends with a turn, the deadline, a cancellation or the store's end.
-        {
-            cancellationToken.ThrowIfCancellationRequested();
-            ThrowIfClosing();
-            if (deadline.HasPassed)
-                return false;
-        }
-        return true;
-    }
-
     /// <summary>Detaches in another thread, because that may write catalogues, and waits for it as long as a disk is waited for.</summary>
     private void DetachByDisk(bool waits)
     {
@@ -119,7 +103,7 @@ public sealed unsafe partial class PlasmaStore
             Detach();
             return true;
         });
-        Deadline deadline = PatienceFor(0);
+        var deadline = new Deadline(PatienceFor(0));
         while (waits && !IsEnded(detach, deadline, CancellationToken.None)) // Ends with the work, or with the patience.
         {
             if (!deadline.HasPassed)
@@ -127,8 +111,10 @@ public sealed unsafe partial class PlasmaStore
             Logger.LogWarning("Store '{Store}' is closed, and the objects on its disk can be found again only when that has answered: catalogues are being written.", Name);
             break;
         }
-        if (detach.IsFaulted)
+        if (waits && detach.IsCompleted)
             detach.GetAwaiter().GetResult();
+        else
+            _ = detach.ContinueWith(ended => Logger.LogError(ended.Exception, "Store '{Store}' could not be closed in order.", Name), CancellationToken.None, TaskContinuationOptions.OnlyOnFaulted, TaskScheduler.Default);
     }
 
     /// <summary>Why nothing has come from a place on disk in time.</summary>

@@ -97,7 +97,7 @@ public sealed unsafe partial class PlasmaStore
             CancellationToken = cancellationToken,
         };
         PlasmaStatus status = TryMake(
-            thread, image.Id, _index.HashOf(image.Id), image.PayloadBytes, needed, SizeClasses.QuantumBytes, nameBytes: 0, typeBytes: 0, options, deadline.IsZero ? MoveDeadline(TimeSpan.Zero, needed) : deadline, out writer);
+            thread, image.Id, _index.HashOf(image.Id), image.PayloadBytes, needed, SizeClasses.QuantumBytes, nameBytes: 0, typeBytes: 0, options, deadline.IsZero ? PatienceFor(needed) : deadline.Left, out writer);
         if (status != PlasmaStatus.Ok)
             return status;
         ObjectEntry* entry = writer.Entry;

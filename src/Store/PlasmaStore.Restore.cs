@@ -20,6 +20,19 @@ public sealed unsafe partial class PlasmaStore
     /// <summary>How long a get waits for a turn to read before it looks whether the object has come without it.</summary>
     private const int TurnLookMs = 10;
 
+    /// <summary>What to do when an object was not brought.</summary>
+    private enum AnotherLook
+    {
+        /// <summary>Nothing more, or sleep until somebody brings it.</summary>
+        None,
+
+        /// <summary>Look again at once: something moved.</summary>
+        AtOnce,
+
+        /// <summary>Look again, for a moment was waited for a turn at the disk in vain; others may have brought it.</summary>
+        Later,
+    }
+
     /// <summary>How often a look meets an object between two states before the caller sleeps; each time another has moved it on.</summary>
     private const int BringRounds = 16;
 
@@ -53,7 +66,8 @@ public sealed unsafe partial class PlasmaStore
         {
             bytes = 0;
             problem = null;
-            for (int round = 0; ; round++) // Ends: each repetition means that the object moved between memory and disk, or that another of the id came; after some it counts as away.
+            var deadline = new Deadline(PatienceFor(destination.Length));
+            for (int moved = 0; ;) // Ends with the bytes, an error or the deadline; or after some repetitions, each of which means that the object moved between memory and disk, or that another of the id came: then it counts as away.
             {
                 PlasmaStatus status = TryPin(thread, id, out PlasmaObject obj);
                 if (status == PlasmaStatus.Ok)
@@ -67,8 +81,10 @@ public sealed unsafe partial class PlasmaStore
                 }
                 if (status != PlasmaStatus.NotFound || !IsAway(id, out StateWord state, out uint entryIndex))
                     return status;
-                status = TryReadCopy(thread, id, entryIndex, state.Generation, offset, destination, out bytes, out problem, cancellationToken);
-                if (status != PlasmaStatus.NotFound || round == BringRounds)
+                status = TryReadCopy(thread, id, entryIndex, state.Generation, offset, destination, deadline, out bytes, out problem, out AnotherLook again, cancellationToken);
+                if (again == AnotherLook.Later && !deadline.HasPassed)
+                    continue;
+                if (status != PlasmaStatus.NotFound || moved++ == BringRounds)
                     return status;
             }
         }
@@ -81,10 +97,12 @@ public sealed unsafe partial class PlasmaStore
     }
 
     /// <summary>Reads from the copy on disk under a pin, which keeps the copy as it keeps memory. NotFound when the entry is no longer there in that generation, or has no whole copy.</summary>
-    private PlasmaStatus TryReadCopy(ThreadSlots thread, in ObjectId id, uint entryIndex, uint generation, long offset, Span<byte> destination, out int bytes, out string? problem, CancellationToken cancellationToken)
+    private PlasmaStatus TryReadCopy(
+        ThreadSlots thread, in ObjectId id, uint entryIndex, uint generation, long offset, Span<byte> destination, Deadline deadline, out int bytes, out string? problem, out AnotherLook again, CancellationToken cancellationToken)
     {
         bytes = 0;
         problem = null;
+        again = AnotherLook.None;
         ObjectEntry* entry = _entries + entryIndex;
         if (!_slots.TryAcquire(thread, out int slot, out long sequence))
             return PlasmaStatus.TooManyPins;
@@ -103,7 +121,7 @@ public sealed unsafe partial class PlasmaStore
             if (_spill is null)
                 problem = "this attachment has no access to the spill files";
             else if (bytes > 0)
-                problem = ReadPart(_spill, spill, image, offset, destination[..bytes], slot, sequence, out handedOver, cancellationToken);
+                problem = ReadPart(_spill, spill, image, offset, destination[..bytes], slot, sequence, deadline, out handedOver, out again, cancellationToken);
             if (problem is not null)
                 return PlasmaStatus.NotResident;
             thread.Count(Counter.GetCopiedBytes, bytes);
@@ -117,19 +135,25 @@ public sealed unsafe partial class PlasmaStore
     }
 
     /// <summary>The disk's part of <see cref="TryReadCopy"/>. Null, or why the bytes are not there. With <paramref name="handedOver"/> the pin is ended by who reads.</summary>
-    private string? ReadPart(SpillSpace space, SpillPlace place, ObjectImage image, long offset, Span<byte> destination, int slot, long sequence, out bool handedOver, CancellationToken cancellationToken)
+    private string? ReadPart(
+        SpillSpace space, SpillPlace place, ObjectImage image, long offset, Span<byte> destination, int slot, long sequence, Deadline deadline, out bool handedOver, out AnotherLook again, CancellationToken cancellationToken)
     {
-        Deadline deadline = PatienceFor(destination.Length);
         handedOver = false;
+        again = AnotherLook.None;
         int bytes = destination.Length;
-        if (!TryTakeTurn(space.ReadTurns(place), bytes, deadline, cancellationToken))
+        if (space.ReadTurns(place) is { } turns && !turns.TryTake(bytes, deadline.SliceMs(TurnLookMs)))
+        {
+            cancellationToken.ThrowIfCancellationRequested();
+            ThrowIfClosing();
+            again = AnotherLook.Later;
             return DescribeSilence(space, place);
+        }
         fixed (byte* to = destination)
         {
-            var target = new ReadTarget(to, destination.Length);
+            var target = new ReadTarget(to, bytes);
+            handedOver = true;
             try
             {
-                handedOver = true;
                 return TryOnDisk(Read, deadline, late: null, out string? problem, cancellationToken) ? problem : DescribeSilence(space, place);
             }
             finally
@@ -145,8 +169,8 @@ public sealed unsafe partial class PlasmaStore
                 }
                 finally
                 {
-                    space.ReadTurns(place)?.GiveBack(bytes);
                     EndMove(slot, sequence);
+                    space.ReadTurns(place)?.GiveBack(bytes);
                 }
             }
         }
@@ -247,16 +271,16 @@ public sealed unsafe partial class PlasmaStore
     /// <param name="thread">The caller's.</param>
     /// <param name="id">The object.</param>
     /// <param name="deadline">Until when to wait.</param>
-    /// <param name="waitsForOthers">Whether also for memory that others have to free, and for reads of others; else for the own read only.</param>
+    /// <param name="waitsForMemory">Whether also for memory that others have to free.</param>
     /// <param name="ask">This attachment's request, if it cannot restore by itself.</param>
     /// <param name="obj">The pin.</param>
-    /// <param name="again">Whether the caller should look again at once: something moved.</param>
+    /// <param name="again">Whether the caller should look again.</param>
     /// <param name="cancellationToken">Ends the wait at once.</param>
     /// <returns>Ok; NotFound when there is nothing to bring, or no time left for it, or somebody else brings it: then the caller sleeps on the id's word; NotResident when it cannot be brought; TooManyPins.</returns>
-    private PlasmaStatus TryBring(ThreadSlots thread, in ObjectId id, Deadline deadline, bool waitsForOthers, ref RestoreAsk ask, out PlasmaObject obj, out bool again, CancellationToken cancellationToken)
+    private PlasmaStatus TryBring(ThreadSlots thread, in ObjectId id, Deadline deadline, bool waitsForMemory, ref RestoreAsk ask, out PlasmaObject obj, out AnotherLook again, CancellationToken cancellationToken)
     {
         obj = default;
-        again = false;
+        again = AnotherLook.None;
         if (!IsAway(id, out StateWord state, out uint entryIndex))
             return PlasmaStatus.NotFound;
         if (Access != StoreAccess.ReadWrite)
@@ -271,20 +295,20 @@ public sealed unsafe partial class PlasmaStore
         {
             case ObjectState.Unloading:
                 Rescue(entryIndex, state);
-                again = true;
+                again = AnotherLook.AtOnce;
                 return PlasmaStatus.NotFound;
             case ObjectState.Spilled when !deadline.HasPassed:
-                return TryRestore(thread, id, entryIndex, state.Generation, deadline, waitsForOthers, out obj, out again, cancellationToken);
+                return TryRestore(thread, id, entryIndex, state.Generation, deadline, waitsForMemory, out obj, out again, cancellationToken);
             default:
                 return PlasmaStatus.NotFound; // Of Emptying and Restoring whoever does it wakes us.
         }
     }
 
     private PlasmaStatus TryRestore(
-        ThreadSlots thread, in ObjectId id, uint entryIndex, uint generation, Deadline deadline, bool waitsForOthers, out PlasmaObject obj, out bool again, CancellationToken cancellationToken)
+        ThreadSlots thread, in ObjectId id, uint entryIndex, uint generation, Deadline deadline, bool waitsForMemory, out PlasmaObject obj, out AnotherLook again, CancellationToken cancellationToken)
     {
         obj = default;
-        again = false;
+        again = AnotherLook.None;
         ObjectEntry* entry = _entries + entryIndex;
         if (_spill is null)
         {
@@ -294,16 +318,18 @@ public sealed unsafe partial class PlasmaStore
 
         // Before anything is taken for it: a disk that does not answer must not take memory from who needs none of its objects. Both are looked at again below.
         var place = new SpillPlace(Volatile.Read(ref entry->SpillPlace));
-        var turn = new ReadTurn(this, place, Math.Clamp(entry->PayloadBytes, 0, _capacity));
-        if (!turn.TryTake(waitsForOthers ? deadline.AtMost(TurnLookMs) : new Deadline(TimeSpan.Zero), cancellationToken))
+        var turn = new ReadTurn(_spill.ReadTurns(place), Math.Clamp(entry->PayloadBytes, 0, _capacity));
+        if (!turn.TryTake(deadline.SliceMs(TurnLookMs)))
         {
-            again = waitsForOthers; // Others, for whom the disk answers, may have brought it meanwhile.
+            cancellationToken.ThrowIfCancellationRequested();
+            ThrowIfClosing();
+            again = AnotherLook.Later;
             return PlasmaStatus.NotFound;
         }
         Landing? landing = null;
         try
         {
-            PlasmaStatus status = TryPrepare(thread, id, entryIndex, generation, turn, deadline, waitsForOthers, out landing, out again, cancellationToken);
+            PlasmaStatus status = TryPrepare(thread, id, entryIndex, generation, turn, deadline, waitsForMemory, out landing, out again, cancellationToken);
             if (landing is null)
                 return status;
         }
@@ -332,30 +358,33 @@ public sealed unsafe partial class PlasmaStore
         return PlasmaStatus.Ok;
     }
 
-    /// <summary>A turn to read at a place's directory, which is given back once.</summary>
-    private sealed class ReadTurn(PlasmaStore store, SpillPlace place, long bytes)
+    /// <summary>A turn to read that is given back once.</summary>
+    private sealed class ReadTurn(DiskTurns? turns, long bytes)
     {
         private bool _isTaken;
 
-        internal bool TryTake(Deadline deadline, CancellationToken cancellationToken) => _isTaken = store.TryTakeTurn(store._spill!.ReadTurns(place), bytes, deadline, cancellationToken);
+        internal bool TryTake(int waitMs) => _isTaken = turns is null || turns.TryTake(bytes, waitMs); // Without such a directory the read finds that out and says it.
 
         internal void GiveBack()
         {
             if (_isTaken)
-                store._spill!.ReadTurns(place)?.GiveBack(bytes);
+                turns?.GiveBack(bytes);
             _isTaken = false;
         }
     }
 
     /// <summary>Announces a restore, makes the entry Restoring and takes memory for it. The status counts when there is no <paramref name="landing"/>.</summary>
     private PlasmaStatus TryPrepare(
-        ThreadSlots thread, in ObjectId id, uint entryIndex, uint generation, ReadTurn turn, Deadline deadline, bool waitsForOthers, out Landing? landing, out bool again, CancellationToken cancellationToken)
+        ThreadSlots thread, in ObjectId id, uint entryIndex, uint generation, ReadTurn turn, Deadline deadline, bool waitsForMemory, out Landing? landing, out AnotherLook again, CancellationToken cancellationToken)
     {
-        again = false;
+        again = AnotherLook.AtOnce;
         landing = null;
         ObjectEntry* entry = _entries + entryIndex;
         if (!_slots.TryAcquire(thread, out int slot, out long sequence))
+        {
+            again = AnotherLook.None;
             return PlasmaStatus.TooManyPins;
+        }
         PinSlot* announcement = _slots.Slot(slot);
         announcement->Since = CoarseClock.UtcTicks;
         try
@@ -365,15 +394,14 @@ public sealed unsafe partial class PlasmaStore
             // CRASH restore-announced: nothing but the announcement.
             FailPoint.Pass("restore-announced");
             var state = new StateWord(Volatile.Read(ref entry->State));
-            again = !state.Is(ObjectState.Spilled, generation) || !ObjectId.Same(in entry->Id, in id);
-            if (again)
+            if (!state.Is(ObjectState.Spilled, generation) || !ObjectId.Same(in entry->Id, in id))
                 return PlasmaStatus.NotFound;
             StateWord restoring = state.With(ObjectState.Restoring, _participants.Index);
 
             // PUBLISH restore: one restorer; the others sleep on the id's word.
-            again = Interlocked.CompareExchange(ref entry->State, restoring.Value, state.Value) != state.Value;
-            if (again)
+            if (Interlocked.CompareExchange(ref entry->State, restoring.Value, state.Value) != state.Value)
                 return PlasmaStatus.NotFound;
+            again = AnotherLook.None;
             try
             {
                 // CRASH restore-begun, restore-read: recovery frees the block and makes the entry Spilled again.
@@ -381,7 +409,7 @@ public sealed unsafe partial class PlasmaStore
                 entry->Block.Count = 0; // The old place: nothing there is ours any more.
                 var place = new SpillPlace(Volatile.Read(ref entry->SpillPlace));
                 ObjectImage image = ImageOf(entry, restoring);
-                string? problem = TakeMemory(thread, entry, place, image, BlockOwner.Of(generation, entryIndex), turn, deadline, waitsForOthers, out long offset, cancellationToken);
+                string? problem = TakeMemory(thread, entry, place, image, BlockOwner.Of(generation, entryIndex), turn, deadline, waitsForMemory, out long offset, out again, cancellationToken);
                 if (problem is null)
                     landing = new Landing(this, id, entryIndex, restoring, place, image, offset, slot, sequence, turn);
                 else
@@ -392,7 +420,7 @@ public sealed unsafe partial class PlasmaStore
                 if (landing is null)
                     GiveUpRestore(entry, restoring, BlockOwner.Of(generation, entryIndex));
             }
-            return PlasmaStatus.NotResident;
+            return again == AnotherLook.None ? PlasmaStatus.NotResident : PlasmaStatus.NotFound;
         }
         finally
         {
@@ -403,18 +431,23 @@ public sealed unsafe partial class PlasmaStore
 
     /// <summary>Memory for an entry in Restoring. Null, or why there is none.</summary>
     private string? TakeMemory(
-        ThreadSlots thread, ObjectEntry* entry, SpillPlace place, in ObjectImage image, ulong owner, ReadTurn turn, Deadline deadline, bool waitsForOthers, out long offset, CancellationToken cancellationToken)
+        ThreadSlots thread, ObjectEntry* entry, SpillPlace place, in ObjectImage image, ulong owner, ReadTurn turn, Deadline deadline, bool waitsForMemory, out long offset, out AnotherLook again, CancellationToken cancellationToken)
     {
         long needed = image.ImageBytes;
         if (!place.IsPlace || image.Validate() is not null || needed <= 0 || needed > _capacity)
             throw _memory.Broken("a spilled object has the length", needed, _capacity);
         int alignment = entry->AlignmentBytes is ChunkMap.PageBytes or (int)ChunkMap.ChunkBytes ? entry->AlignmentBytes : SizeClasses.QuantumBytes;
-        if (TryAllocate(thread, needed, alignment, owner, entry, deadline, out offset, cancellationToken))
+        again = AnotherLook.None;
+        if (_allocator.TryAllocate(thread.Blocks, needed, alignment, owner, &entry->Block, Effort.Normal, out offset))
             return null;
-        turn.GiveBack(); // Others, which find memory, may read meanwhile.
-        if (!waitsForOthers || !TryAllocateUntil(thread, needed, alignment, owner, entry, deadline, out offset, cancellationToken))
+        turn.GiveBack(); // Others, which find memory, may read while this one makes room.
+        if (!TryAllocate(thread, needed, alignment, owner, entry, deadline.Left, out offset, cancellationToken)
+            && !(waitsForMemory && TryAllocateUntil(thread, needed, alignment, owner, entry, deadline, out offset, cancellationToken)))
             return string.Create(CultureInfo.InvariantCulture, $"the store has no memory of {needed} bytes for it; {DescribeFull(BuildFullReport(needed), TimeSpan.Zero)}");
-        return turn.TryTake(deadline, cancellationToken) ? null : DescribeSilence(_spill!, place);
+        if (turn.TryTake(deadline.SliceMs(WaitWords.SliceMs)))
+            return null;
+        again = AnotherLook.Later; // Not with memory that others may need.
+        return DescribeSilence(_spill!, place);
     }
 
     /// <summary>The disk's part of a restore, for whatever thread: it owns the announcement, the entry in Restoring and the block.</summary>
@@ -446,12 +479,12 @@ public sealed unsafe partial class PlasmaStore
             }
             finally
             {
-                turn.GiveBack();
                 if (!restored)
                 {
                     store.GiveUpRestore(entry, restoring, BlockOwner.Of(restoring.Generation, entryIndex));
                     store.EndMove(slot, sequence);
                 }
+                turn.GiveBack();
             }
             if (Problem is not null)
             {
@@ -477,6 +510,8 @@ public sealed unsafe partial class PlasmaStore
         {
             if (restored)
                 store.EndMove(slot, sequence);
+            else if (Problem is not null && store._spillAhead is not null)
+                store._unreadable[id] = Environment.TickCount64 + UnreadableMs;
         }
     }
 
@@ -494,7 +529,7 @@ public sealed unsafe partial class PlasmaStore
         while (true) // Ends with memory, the deadline, a cancellation or the store's end.
         {
             uint sequence = _waits.Announce(_reclaimer.SpaceWord);
-            if (TryAllocate(thread, needed, alignment, owner, entry, deadline, out offset, cancellationToken))
+            if (TryAllocate(thread, needed, alignment, owner, entry, deadline.Left, out offset, cancellationToken))
                 return true;
             if (deadline.HasPassed)
                 return false;

@@ -72,7 +72,7 @@ public sealed unsafe partial class PlasmaStore
             while (_spill is not null && freed < bytes) // Ends: each round frees something, or there is nothing left.
             {
                 List<Evictor.Victim> victims = _evictor.Choose(bytes - freed, Evictor.Movable);
-                bool failed = !CopyOut(thread, victims, PatienceFor(victims.Sum(static v => v.Bytes)), cancellationToken);
+                bool failed = !CopyOut(thread, victims, new Deadline(PatienceFor(victims.Sum(static v => v.Bytes))), cancellationToken);
                 long round = Unload(thread, victims);
                 freed += round;
                 if (round == 0 || failed)
@@ -94,7 +94,7 @@ public sealed unsafe partial class PlasmaStore
         offset = 0;
         if (_spill is null || IsRefusedCheaply)
             return false;
-        bool everywhere = false;
+        bool everywhere = false, looked = false;
         bool inSlab = BlockAllocator.FitsSlab(needed, alignment);
         long wanted = BlockAllocator.BlockBytesFor(needed, alignment), othersUntilMs = Environment.TickCount64 + OthersMoveMs;
         RingSpiller();
@@ -104,6 +104,7 @@ public sealed unsafe partial class PlasmaStore
             List<Evictor.Victim> victims = _evictor.ChooseForBlock(wanted, inSlab, _allocator.LastReservationError is null, Evictor.EvictableOrMovable, everywhere);
             if (victims.Count > 0)
             {
+                looked = false;
                 if (inSlab && victims.Sum(static v => v.Bytes) < SpillBytesMin)
                     victims.AddRange(_evictor.Choose(SpillBytesMin, Evictor.Movable)); // One that is in it already is moved once.
                 if (!MoveOut(thread, victims, deadline, out bool failed, cancellationToken))
@@ -119,6 +120,11 @@ public sealed unsafe partial class PlasmaStore
             }
             else
             {
+                if (!AnybodyMoves() && !looked)
+                {
+                    looked = true; // What somebody has just moved was nobody's victim before.
+                    continue;
+                }
                 if (!AnybodyMoves() || Environment.TickCount64 >= othersUntilMs || deadline.HasPassed || IsClosing)
                     break;
                 cancellationToken.ThrowIfCancellationRequested();
@@ -150,22 +156,20 @@ public sealed unsafe partial class PlasmaStore
         if (dirty.Length == 0)
             return true;
         bool together = dirty.Length > 1 && dirty.Sum(static v => v.Bytes) >= SpillBytesMin;
-        if (!together && HasAllTime(deadline, cancellationToken))
+        if (!HasDiskThreads || (!together && HasAllTime(deadline, cancellationToken)))
             return Array.TrueForAll(dirty, victim => TryCopyOut(thread, victim.Entry, victim.Generation) != CopyOutcome.Failed);
         var work = new CopyWork(this, dirty);
-        var threads = new List<Task>();
-        int silent = _spill!.SilentCount;
         try
         {
             for (int i = 0; i < (together ? Math.Min(dirty.Length, CopiesAtATime) : 1); i++)
                 if (TryTakeWriteTurn(i == 0 ? deadline : new Deadline(TimeSpan.Zero), cancellationToken))
-                    threads.Add(work.Start());
-            Task all = Task.WhenAll(threads);
-            bool ended = threads.Count > 0;
-            while (ended && !IsEnded(all, deadline, cancellationToken)) // Ends with the work, the deadline, a cancellation, the store's end, or when a disk has become silent that may have it.
+                    work.Start();
+            Task all = Task.WhenAll(work.Threads);
+            bool ended = work.Threads.Count > 0;
+            while (ended && !IsEnded(all, deadline, cancellationToken)) // Ends with the work, the deadline, a cancellation, the store's end, or when silent disks have all that is left of it.
             {
                 ThrowIfClosing();
-                ended = !deadline.HasPassed && _spill.SilentCount <= silent;
+                ended = !deadline.HasPassed && !work.IsStuck;
             }
             if (work.Error is { } error)
                 ExceptionDispatchInfo.Throw(error);
@@ -191,6 +195,7 @@ public sealed unsafe partial class PlasmaStore
     /// <summary>Copies that several threads write, each taking the next one.</summary>
     private sealed class CopyWork(PlasmaStore store, Evictor.Victim[] victims)
     {
+        private readonly List<WriteWatch> _watches = [];
         private int _next;
         private volatile bool _isStopped, _hasFailed;
 
@@ -198,17 +203,34 @@ public sealed unsafe partial class PlasmaStore
 
         internal Exception? Error { get; private set; }
 
+        /// <summary>The parts that were begun.</summary>
+        internal List<Task> Threads { get; } = [];
+
+        /// <summary>Whether all parts that have not ended are writing in directories that do not answer.</summary>
+        internal bool IsStuck
+        {
+            get
+            {
+                for (int i = 0; i < Threads.Count; i++)
+                    if (!Threads[i].IsCompleted && _watches[i].Directory is not { IsSilent: true })
+                        return false;
+                return true;
+            }
+        }
+
         /// <summary>No further copy is begun.</summary>
         internal void Stop() => _isStopped = true;
 
         /// <summary>Begins one thread's part, for which a turn was taken.</summary>
-        internal Task<bool> Start()
+        internal void Start()
         {
+            var watch = new WriteWatch();
+            _watches.Add(watch);
             store.BeginDiskWork();
-            return store.DiskThreads.Start(Run);
+            Threads.Add(store.DiskThreads.Start(() => Run(watch)));
         }
 
-        private bool Run()
+        private bool Run(WriteWatch watch)
         {
             ThreadSlots? own = null;
             try
@@ -217,7 +239,7 @@ public sealed unsafe partial class PlasmaStore
                     return false;
                 while (!_isStopped && Interlocked.Increment(ref _next) is var taken && taken <= victims.Length) // Ends with the victims.
                 {
-                    if (store.TryCopyOut(own, victims[taken - 1].Entry, victims[taken - 1].Generation) == CopyOutcome.Failed)
+                    if (store.TryCopyOut(own, victims[taken - 1].Entry, victims[taken - 1].Generation, watch) == CopyOutcome.Failed)
                         _hasFailed = _isStopped = true;
                 }
                 return true;
@@ -254,7 +276,7 @@ public sealed unsafe partial class PlasmaStore
     }
 
     /// <summary>Writes one object's bytes to disk while it stays readable.</summary>
-    private CopyOutcome TryCopyOut(ThreadSlots thread, uint entryIndex, uint generation)
+    private CopyOutcome TryCopyOut(ThreadSlots thread, uint entryIndex, uint generation, WriteWatch? watch = null)
     {
         ObjectEntry* entry = _entries + entryIndex;
         if (!_slots.TryAcquire(thread, out int slot, out long sequence))
@@ -277,7 +299,7 @@ public sealed unsafe partial class PlasmaStore
             var seen = new SpillPlace(Interlocked.CompareExchange(ref entry->SpillPlace, claim, 0));
             if (seen.Value != 0)
                 return seen.IsPlace ? CopyOutcome.Clean : CopyOutcome.Busy;
-            return WriteClaimed(entry, state, BlockOwner.Of(generation, entryIndex), claim);
+            return WriteClaimed(entry, state, BlockOwner.Of(generation, entryIndex), claim, watch);
         }
         finally
         {
@@ -285,7 +307,7 @@ public sealed unsafe partial class PlasmaStore
         }
     }
 
-    private CopyOutcome WriteClaimed(ObjectEntry* entry, StateWord state, ulong owner, ulong claim)
+    private CopyOutcome WriteClaimed(ObjectEntry* entry, StateWord state, ulong owner, ulong claim, WriteWatch? watch)
     {
         SpillPlace place = default;
         bool written = false;
@@ -297,7 +319,7 @@ public sealed unsafe partial class PlasmaStore
             long offset = entry->DataOffset;
             if (image.Validate() is not null || !StoreMemory.IsInside(offset, image.ImageBytes, _capacity))
                 throw _memory.Broken("an object lies at", offset, _capacity);
-            written = _spill!.TryWrite(owner, image, _payload + offset, out place, out SpillError? error);
+            written = _spill!.TryWrite(owner, image, _payload + offset, out place, out SpillError? error, watch);
             // CRASH copy-written: a whole copy that nobody knows of; as copy-claimed.
             FailPoint.Pass("copy-written");
             if (!written)
@@ -462,19 +484,23 @@ public sealed unsafe partial class PlasmaStore
     /// <summary>Whether any participant is moving an object to disk at this moment.</summary>
     private bool AnybodyMoves()
     {
-        var moves = new MoveScan(CoarseClock.UtcTicks - OthersMoveMs * TimeSpan.TicksPerMillisecond);
+        var moves = new MoveScan(_entries, _entryCount, CoarseClock.UtcTicks);
         _scan.VisitOwn(ref moves);
         return moves.Any;
     }
 
-    /// <param name="notBefore">Moves that began earlier do not count: they may be stuck.</param>
-    private struct MoveScan(long notBefore) : ISlotVisitor
+    /// <summary>Moves that began longer ago than they may take do not count: they may be stuck.</summary>
+    private struct MoveScan(ObjectEntry* entries, uint entryCount, long now) : ISlotVisitor
     {
         internal bool Any { get; private set; }
 
         public static bool WantsNames => false;
 
-        public void Visit(in SlotOwner owner, SlotWord word, long since) => Any |= word.Kind is SlotKind.Copy or SlotKind.Unload && since >= notBefore;
+        public void Visit(in SlotOwner owner, SlotWord word, long since)
+        {
+            if (word.Kind is SlotKind.Copy or SlotKind.Unload && word.Entry < entryCount)
+                Any |= now - since < (OthersMoveMs + Math.Max(entries[word.Entry].PayloadBytes, 0) / (DiskTurns.BytesPerSecond / 1000)) * TimeSpan.TicksPerMillisecond;
+        }
 
         public readonly void VisitUnreadable()
         {

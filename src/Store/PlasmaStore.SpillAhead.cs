@@ -1,3 +1,4 @@
+using System.Collections.Concurrent;
 using System.Diagnostics;
 using FastPlasma.Allocator;
 using FastPlasma.Format;
@@ -22,13 +23,17 @@ public sealed unsafe partial class PlasmaStore
     /// <summary>Requests that one round serves.</summary>
     private const int RestoresARound = 64;
 
-    /// <summary>How long one request is waited for.</summary>
-    private const int ServeMs = 250;
+    /// <summary>How long one request is waited for, and the copies of one round; what takes longer goes on by itself.</summary>
+    private const int ServeMs = 250, AheadMs = 1000;
+
+    /// <summary>How long an error of the disk that came too late for its request is kept for the requester's next one.</summary>
+    private const int UnreadableMs = 2000;
 
     /// <summary>How long an object that was brought back for somebody else stays pinned for them.</summary>
     private const int RestoredKeptMs = 200;
 
     private readonly List<(PlasmaObject Pin, long UntilMs)> _restoredForOthers = []; // The spiller's thread only.
+    private readonly ConcurrentDictionary<ObjectId, long> _unreadable = []; // Until when, in milliseconds. By whoever reads for nobody any more; taken by the spiller.
     private readonly ForeignRequests _foreignRequests = new(); // The same.
     private SpillAhead? _spillAhead;
     private int _askedToSpill;
@@ -99,13 +104,13 @@ public sealed unsafe partial class PlasmaStore
             {
                 long wanted = Math.Min((long)(_capacity * FreeGoal) - free, RoundBytes);
                 List<Evictor.Victim> victims = _evictor.Choose(wanted, Evictor.Movable);
-                return victims.Count > 0 && MoveOut(thread, victims, PatienceFor(wanted), out bool failed, CancellationToken.None) && !failed;
+                return victims.Count > 0 && MoveOut(thread, victims, new Deadline(TimeSpan.FromMilliseconds(AheadMs)), out bool failed, CancellationToken.None) && !failed;
             }
             long ready = free + CleanBytes();
             if (ready >= _capacity * ReadyGoal)
                 return false;
             List<Evictor.Victim> dirty = NextDirty(Math.Min((long)(_capacity * ReadyGoal) - ready, RoundBytes));
-            return dirty.Count > 0 && CopyOut(thread, dirty, PatienceFor(RoundBytes), CancellationToken.None);
+            return dirty.Count > 0 && CopyOut(thread, dirty, new Deadline(TimeSpan.FromMilliseconds(AheadMs)), CancellationToken.None);
         }
         finally
         {
@@ -185,12 +190,14 @@ public sealed unsafe partial class PlasmaStore
             return RestoreAnswer.None;
         try
         {
-            served++;
+            if (_unreadable.TryRemove(id, out _))
+                return RestoreAnswer.Unreadable;
             RestoreAsk none = default;
             var deadline = new Deadline(TimeSpan.FromMilliseconds(ServeMs)); // What takes longer comes all the same, and wakes the requester.
             for (int round = 0; round < BringRounds; round++)
             {
-                PlasmaStatus status = TryBring(thread, id, deadline, waitsForOthers: false, ref none, out PlasmaObject obj, out bool again, CancellationToken.None);
+                PlasmaStatus status = TryBring(thread, id, deadline, waitsForMemory: false, ref none, out PlasmaObject obj, out AnotherLook again, CancellationToken.None);
+                served += status is PlasmaStatus.Ok or PlasmaStatus.NotResident ? 1 : 0;
                 if (status == PlasmaStatus.Ok)
                 {
                     _restoredForOthers.Add((obj, Environment.TickCount64 + RestoredKeptMs));
@@ -198,7 +205,7 @@ public sealed unsafe partial class PlasmaStore
                 }
                 if (status == PlasmaStatus.NotResident)
                     return thread.LateAway == AwayReason.Disk ? RestoreAnswer.Unreadable : RestoreAnswer.None; // Memory may come: the next rounds try again, until the requester's deadline.
-                if (!again)
+                if (again != AnotherLook.AtOnce)
                     break;
             }
             return RestoreAnswer.None;
@@ -211,6 +218,9 @@ public sealed unsafe partial class PlasmaStore
 
     private void DropRestored(long nowMs)
     {
+        foreach ((ObjectId id, long untilMs) in _unreadable)
+            if (untilMs <= nowMs)
+                _unreadable.TryRemove(id, out _);
         for (int i = _restoredForOthers.Count - 1; i >= 0; i--)
         {
             if (_restoredForOthers[i].UntilMs > nowMs)

@@ -1,4 +1,5 @@
 using FastPlasma.Spill;
+using FastPlasma.Waiting;
 
 namespace FastPlasma;
 
@@ -14,16 +15,32 @@ public sealed unsafe partial class PlasmaStore
         try
         {
             if (_spill is { } space)
-            {
-                return TryOnDisk(() => space.Info(_memory), PatienceFor(0), late: null, out SpillInfo? info, CancellationToken.None)
-                    ? info!
-                    : throw new TimeoutException($"The file systems of the spill directories of store '{Name}' do not say how much room they have: {string.Join(", ", space.Paths)}.");
-            }
+                return InfoOf(space);
             return new SpillInfo { Directories = [], LimitBytes = null, Reserve = 0, IsPersistent = false };
         }
         finally
         {
             EndSlowCall();
+        }
+    }
+
+    private SpillInfo InfoOf(SpillSpace space)
+    {
+        var deadline = new Deadline(PatienceFor(0));
+        if (space.InfoTurns.TryTake(0, deadline.SliceMs(int.MaxValue)) && TryOnDisk(Read, deadline, late: null, out SpillInfo? info, CancellationToken.None))
+            return info!;
+        throw new TimeoutException($"The file systems of the spill directories of store '{Name}' do not say how much room they have: {string.Join(", ", space.Paths)}.");
+
+        SpillInfo Read()
+        {
+            try
+            {
+                return space.Info(_memory);
+            }
+            finally
+            {
+                space.InfoTurns.GiveBack(0);
+            }
         }
     }
 

@@ -135,11 +135,11 @@ public sealed unsafe partial class PlasmaStore
             ThrowIfClosing();
             if (_hasSpill)
             {
-                status = TryBring(thread, id, deadline, waitsForOthers: true, ref restore, out obj, out bool again, cancellationToken);
+                status = TryBring(thread, id, deadline, waitsForMemory: true, ref restore, out obj, out AnotherLook again, cancellationToken);
                 if (status != PlasmaStatus.NotFound)
                     return status;
-                if (again && !deadline.HasPassed)
-                    continue; // Another has moved it meanwhile.
+                if (again != AnotherLook.None && !deadline.HasPassed)
+                    continue;
             }
             if (deadline.HasPassed)
                 return DescribeAway(thread, id) ? PlasmaStatus.NotResident : PlasmaStatus.Timeout;
@@ -314,14 +314,14 @@ public sealed unsafe partial class PlasmaStore
                 if (_objects[i].IsValid || _lost?.Contains(i) == true)
                     continue;
                 cancellationToken.ThrowIfCancellationRequested();
-                bool again = true;
-                for (int round = 0; again && round < BringRounds; round++)
+                AnotherLook again = AnotherLook.AtOnce;
+                for (int round = 0; again == AnotherLook.AtOnce && round < BringRounds; round++) // What has to wait for a turn is looked at again after the others.
                 {
                     PlasmaStatus status = store.TryPin(thread, ids[i], out _objects[i]);
                     if (status == PlasmaStatus.NotFound)
-                        status = store.TryBring(thread, ids[i], deadline, waitsForOthers: true, ref (_asks ??= new RestoreAsk[ids.Length])[i], out _objects[i], out again, cancellationToken);
+                        status = store.TryBring(thread, ids[i], deadline, waitsForMemory: true, ref (_asks ??= new RestoreAsk[ids.Length])[i], out _objects[i], out again, cancellationToken);
                     else
-                        again = false;
+                        again = AnotherLook.None;
                     if (status == PlasmaStatus.TooManyPins)
                         throw store._slots.TooManyPins();
                     if (status == PlasmaStatus.NotResident)
@@ -354,7 +354,7 @@ public sealed unsafe partial class PlasmaStore
                     try
                     {
                         RestoreAsk none = default;
-                        by.TryBring(own, wanted[i], deadline, waitsForOthers: true, ref none, out brought[i], out _, cancellationToken); // What is not brought is looked at again, with its reason.
+                        by.TryBring(own, wanted[i], deadline, waitsForMemory: true, ref none, out brought[i], out _, cancellationToken); // What is not brought is looked at again, with its reason.
                     }
                     finally
                     {

@@ -66,7 +66,6 @@ public sealed unsafe partial class PlasmaStore : IDisposable
 
     /// <summary>Whether objects of this store can be on disk.</summary>
     private readonly bool _hasSpill;
-    private readonly bool _isPersistent;
 
     // Open as long as the first and the last are the same: a fork changes the first in the child, Dispose the last.
     private readonly int* _processMark = ForkMark.Word;
@@ -116,7 +115,6 @@ public sealed unsafe partial class PlasmaStore : IDisposable
             _hasSpill = memory.Header->SpillDirectoryCount > 0;
             if (files.Spill is not null)
                 _reclaimer.Spill = _spill = new SpillSpace(files.Spill, _reclaimer, participant: -1, isAnonymous: files.Name.Length == 0);
-            _isPersistent = _spill?.IsPersistent == true;
 
             // Two steps: a place is needed before anything can carry its number, and repairing a place needs most of the rest.
             participants.Attach(files.Access, index => Repair(index, reserver));
@@ -308,7 +306,7 @@ public sealed unsafe partial class PlasmaStore : IDisposable
     public static IReadOnlyList<string> ListStores(string? directory = null) => StoreFiles.List(directory);
 
     /// <summary>Detaches. Handles that are still open keep their bytes; the last one that is disposed ends the attachment. A second call does nothing.</summary>
-    /// <remarks>When no handle is open and no call of another thread in progress, the attachment has ended when this returns, so the process may end at once and leaves nothing to recover. In a forked child of the process that opened the store only the child's copies of the descriptors are closed; the attachment is the parent's.</remarks>
+    /// <remarks>When no handle is open and no call of another thread in progress, the attachment has ended when this returns, so the process may end at once and leaves nothing to recover; unless a disk does not answer: then it ends when that does, which the log says. In a forked child of the process that opened the store only the child's copies of the descriptors are closed; the attachment is the parent's.</remarks>
     public void Dispose()
     {
         if (IsForked)
@@ -325,30 +323,37 @@ public sealed unsafe partial class PlasmaStore : IDisposable
         // Counts as a call itself, so that a waiter that leaves cannot unmap the words under the waking below.
         Interlocked.Increment(ref _slowCalls);
 
-        // Calls raise their thread's Busy, then read _openMark, without a fence between; this barrier stands in for it.
-        Interlocked.MemoryBarrierProcessWide();
-        Volatile.Write(ref _mayDetach, 1);
-        if (_slots.AnyInUse() || Volatile.Read(ref _slowCalls) > 1)
-            WakeOwnWaiters();
-
-        // The process may end right after this call, and its background threads at whatever they do: a detaching that they had begun would leave a dead participant. What they do with the store ends first,
-        // within milliseconds. Not waited for without end: they call the logger, which may wait for the caller; then they detach later.
-        Volatile.Read(ref _asyncWaiters)?.Join(OwnThreadsMs);
-        _spillAhead?.Join(OwnThreadsMs);
-        for (long end = Environment.TickCount64 + OwnThreadsMs; Volatile.Read(ref _diskWork) > 0 && Environment.TickCount64 < end;)
-            Thread.Sleep(1);
-        if (Volatile.Read(ref _diskWork) > 0)
-            Logger.LogWarning("Store '{Store}' is closed, and stays attached until its disk has answered: {What}.", Name, _spill?.DescribeSlow() ?? "");
-        Volatile.Read(ref _diskThreads)?.Close();
-        bool alone = _maintenance.TryEnter(OwnThreadsMs);
+        bool alone = false;
         try
         {
-            EndSlowCall();
+            // Calls raise their thread's Busy, then read _openMark, without a fence between; this barrier stands in for it.
+            Interlocked.MemoryBarrierProcessWide();
+            Volatile.Write(ref _mayDetach, 1);
+            if (_slots.AnyInUse() || Volatile.Read(ref _slowCalls) > 1)
+                WakeOwnWaiters();
+
+            // The process may end right after this call, and its background threads at whatever they do: a detaching that they had begun would leave a dead participant. What they do with the store ends first,
+            // within milliseconds. Not waited for without end: they call the logger, which may wait for the caller, or a disk that does not answer; then they detach later.
+            Volatile.Read(ref _asyncWaiters)?.Join(OwnThreadsMs);
+            _spillAhead?.Join(OwnThreadsMs);
+            for (long end = Environment.TickCount64 + OwnThreadsMs; Volatile.Read(ref _diskWork) > 0 && Environment.TickCount64 < end;)
+                Thread.Sleep(1);
+            if (Volatile.Read(ref _diskWork) > 0)
+                Logger.LogWarning("Store '{Store}' is closed, and stays attached until its disk has answered: {What}.", Name, _spill?.DescribeSlow() ?? "");
+            Volatile.Read(ref _diskThreads)?.Close();
+            alone = _maintenance.TryEnter(OwnThreadsMs);
         }
         finally
         {
-            if (alone)
-                _maintenance.Exit();
+            try
+            {
+                EndSlowCall();
+            }
+            finally
+            {
+                if (alone)
+                    _maintenance.Exit();
+            }
         }
     }
 
@@ -466,21 +471,22 @@ public sealed unsafe partial class PlasmaStore : IDisposable
         return false;
     }
 
-    internal void EndSlowCall()
+    /// <inheritdoc cref="TryDetach"/>
+    internal void EndSlowCall(bool waits = true)
     {
         if (Interlocked.Decrement(ref _slowCalls) == 0 && IsClosing)
-            TryDetach();
+            TryDetach(waits);
     }
 
     /// <summary>Ends the attachment once it is closing, no call is in progress and no handle is open. Called by whoever may be the last, and by the maintainer for hot calls, which do not look.</summary>
-    /// <param name="waits">Whether this thread has time to wait for the catalogues that the last writer of a persistent store leaves.</param>
+    /// <param name="waits">Whether this thread has time to wait for a disk.</param>
     internal void TryDetach(bool waits = true)
     {
         // Before the barrier of Dispose, a call that is not seen in AnyInUse may still be in progress. Nothing shared is touched here: it may be unmapped already.
         if (IsForked || Volatile.Read(ref _mayDetach) == 0 || Volatile.Read(ref _slowCalls) != 0 || _slots.AnyInUse() || Interlocked.Exchange(ref _detached, 1) != 0)
             return;
-        if (_isPersistent && Access == StoreAccess.ReadWrite && _options.DiskPatience != Timeout.InfiniteTimeSpan)
-            DetachByDisk(waits);
+        if (_spill is not null && HasDiskThreads)
+            DetachByDisk(waits); // Catalogues may be written, and files of another machine closed.
         else
             Detach();
     }

@@ -43,22 +43,22 @@ internal static class Scenarios
         ["expire"] = Expire,
         ["wait"] = name => Wait(name, Content.Target),
         ["wait-any"] = WaitAny,
-        ["get-many"] = static name => GetMany(name, s_patience),
+        ["get-many"] = GetMany,
         ["subscribe"] = Subscribe,
         ["replica"] = Replica,
         ["delete-incarnation"] = DeleteIncarnation,
         ["node-get"] = NodeGet,
         ["node-serve"] = NodeServe,
-        ["attach"] = static name => () => GC.KeepAlive(PlasmaStore.Open(name)),
-        ["attach-read-only"] = static name => () => GC.KeepAlive(PlasmaStore.Open(name, new PlasmaOptions { Access = StoreAccess.ReadOnly })),
-        ["attach-recover"] = static name => () => GC.KeepAlive(PlasmaStore.Open(name)),
+        ["attach"] = static name => () => GC.KeepAlive(Open(name)),
+        ["attach-read-only"] = static name => () => GC.KeepAlive(Open(name, new PlasmaOptions { Access = StoreAccess.ReadOnly })),
+        ["attach-recover"] = static name => () => GC.KeepAlive(Open(name)),
         ["detach"] = static name => With(name, static store => store.Dispose()),
         ["detach-condemned"] = DetachCondemned,
         ["create-store"] = static name => () => GC.KeepAlive(PlasmaStore.Create(name, Geometry)),
         ["destroy-store"] = static name => () => PlasmaStore.Destroy(name),
         ["trim-spill"] = name => With(name, static store => store.TrimSpill()),
         ["detach-persistent"] = static name => With(name, static store => store.Dispose()),
-        ["attach-persistent"] = static name => () => GC.KeepAlive(PlasmaStore.Open(name)),
+        ["attach-persistent"] = static name => () => GC.KeepAlive(Open(name)),
         ["create-persistent"] = static name => () => GC.KeepAlive(PlasmaStore.Create(name, Geometry! with { SpillDirectories = [SpillFolderOf(name)], Persist = true })),
         ["admit"] = name => With(name, static store => store.AdmitReader(ReaderUser)),
         ["trim"] = name => With(name, static store => store.Trim()),
@@ -68,14 +68,14 @@ internal static class Scenarios
         ["recover"] = name => With(name, static store => store.Maintain()),
         ["spill"] = static name =>
         {
-            PlasmaStore store = PlasmaStore.Open(name, new PlasmaOptions { SpillsAhead = false });
+            PlasmaStore store = Open(name, new PlasmaOptions { SpillsAhead = false });
             return () => store.Unload(Content.FillerBytes * 2);
         },
         ["put-spill"] = static name => Put(name, Content.Target, Content.EvictingBytes, new PlasmaOptions { SpillsAhead = false }),
-        ["restore"] = name => Wait(name, Content.Target, timeout: Timeout.InfiniteTimeSpan),
+        ["restore"] = name => Wait(name, Content.Target),
         ["restore-full"] = RestoreInVain,
         ["restore-deleted"] = RestoreDeleted,
-        ["restore-many"] = static name => GetMany(name, Timeout.InfiniteTimeSpan),
+        ["restore-many"] = GetMany,
         ["restore-read-only"] = name => Wait(name, Content.Target, StoreAccess.ReadOnly),
         ["delete-spilled"] = name => Delete(name, Content.Target),
         ["read-into"] = ReadInto,
@@ -93,15 +93,18 @@ internal static class Scenarios
     /// <summary>The survivor's folder for the store, which has the store's name and something more.</summary>
     private static string SpillFolderOf(string name) => Directory.GetDirectories(Path.GetTempPath(), name + "*").Single();
 
+    /// <summary>Whose calls do all their work in their own thread: it is the one that goes on under a tracer.</summary>
+    private static PlasmaStore Open(string name, PlasmaOptions? options = null) => PlasmaStore.Open(name, (options ?? new PlasmaOptions()) with { DiskPatience = Timeout.InfiniteTimeSpan });
+
     private static Action With(string name, Action<PlasmaStore> operation)
     {
-        PlasmaStore store = PlasmaStore.Open(name);
+        PlasmaStore store = Open(name);
         return () => operation(store);
     }
 
     private static Action Seal(string name, string id, int count)
     {
-        PlasmaStore store = PlasmaStore.Open(name);
+        PlasmaStore store = Open(name);
         ObjectId target = Content.Id(id);
         byte[] bytes = Content.Bytes(id, count);
         return () =>
@@ -114,7 +117,7 @@ internal static class Scenarios
 
     private static Action Put(string name, string id, int count, PlasmaOptions? options = null)
     {
-        PlasmaStore store = PlasmaStore.Open(name, options);
+        PlasmaStore store = Open(name, options);
         ObjectId target = Content.Id(id);
         byte[] bytes = Content.Bytes(id, count);
         return () => store.TryPut(target, bytes);
@@ -122,7 +125,7 @@ internal static class Scenarios
 
     private static Action PutWithEverything(string name)
     {
-        PlasmaStore store = PlasmaStore.Open(name);
+        PlasmaStore store = Open(name);
         ObjectId target = Content.Id(Content.Target);
         byte[] bytes = Content.Bytes(Content.Target, Content.SmallBytes);
         return () => store.Put(
@@ -131,7 +134,7 @@ internal static class Scenarios
 
     private static Action PutMany(string name)
     {
-        PlasmaStore store = PlasmaStore.Open(name);
+        PlasmaStore store = Open(name);
         ObjectId[] ids = [Content.Id(Content.Target), Content.Id(Content.Second)];
         ReadOnlyMemory<byte>[] payloads = [Content.Bytes(Content.Target, Content.SmallBytes), Content.Bytes(Content.Second, Content.SmallBytes)];
         var statuses = new PlasmaStatus[ids.Length];
@@ -141,7 +144,7 @@ internal static class Scenarios
     /// <summary>With a record among them that was a candidate and is none any more.</summary>
     private static Action EvictAll(string name)
     {
-        PlasmaStore store = PlasmaStore.Open(name);
+        PlasmaStore store = Open(name);
         ObjectId id = Content.Id(Content.Second);
         store.Put(id, Content.Bytes(Content.Second, Content.SmallBytes), new ObjectOptions { Retention = Retention.Evictable });
         store.Delete(id);
@@ -151,7 +154,7 @@ internal static class Scenarios
     /// <summary>For memory that does not come.</summary>
     private static Action PutThatWaits(string name)
     {
-        PlasmaStore store = PlasmaStore.Open(name);
+        PlasmaStore store = Open(name);
         ObjectId target = Content.Id(Content.Target);
         return () =>
         {
@@ -163,7 +166,7 @@ internal static class Scenarios
     /// <summary>Nobody else has the time to remove what has expired.</summary>
     private static Action Expire(string name)
     {
-        PlasmaStore store = PlasmaStore.Open(name);
+        PlasmaStore store = Open(name);
         ObjectId id = Content.Id(Content.Second);
         byte[] bytes = Content.Bytes(Content.Second, Content.SmallBytes);
         return () =>
@@ -176,14 +179,14 @@ internal static class Scenarios
 
     private static Action Abort(string name)
     {
-        PlasmaStore store = PlasmaStore.Open(name);
+        PlasmaStore store = Open(name);
         ObjectId target = Content.Id(Content.Target);
         return () => store.Create(target, Content.SmallBytes).Dispose();
     }
 
     private static Action AbortById(string name)
     {
-        PlasmaStore store = PlasmaStore.Open(name);
+        PlasmaStore store = Open(name);
         ObjectId target = Content.Id(Content.Target);
         store.Create(target, Content.LargeBytes);
         return () => store.Abort(target);
@@ -191,7 +194,7 @@ internal static class Scenarios
 
     private static Action Get(string name, string id, StoreAccess access)
     {
-        PlasmaStore store = PlasmaStore.Open(name, new PlasmaOptions { Access = access });
+        PlasmaStore store = Open(name, new PlasmaOptions { Access = access });
         ObjectId target = Content.Id(id);
         return () =>
         {
@@ -202,14 +205,14 @@ internal static class Scenarios
 
     private static Action Release(string name)
     {
-        PlasmaStore store = PlasmaStore.Open(name);
+        PlasmaStore store = Open(name);
         PlasmaObject obj = store.Get(Content.Id(Content.Residents[0].Name), TimeSpan.Zero);
         return () => obj.Dispose();
     }
 
     private static Action ReleaseDeleted(string name)
     {
-        PlasmaStore store = PlasmaStore.Open(name);
+        PlasmaStore store = Open(name);
         PlasmaObject obj = store.Get(Content.Id(Content.Target), TimeSpan.Zero);
         store.Delete(Content.Id(Content.Target));
         return () => obj.Dispose();
@@ -217,35 +220,34 @@ internal static class Scenarios
 
     private static Action Delete(string name, string id)
     {
-        PlasmaStore store = PlasmaStore.Open(name);
+        PlasmaStore store = Open(name);
         ObjectId target = Content.Id(id);
         return () => store.Delete(target);
     }
 
-    /// <param name="timeout">Infinite has the call read the disk in its own thread, which is the one that is traced.</param>
-    private static Action Wait(string name, string id, StoreAccess access = StoreAccess.ReadWrite, TimeSpan? timeout = null)
+    private static Action Wait(string name, string id, StoreAccess access = StoreAccess.ReadWrite)
     {
-        PlasmaStore store = PlasmaStore.Open(name, new PlasmaOptions { Access = access });
+        PlasmaStore store = Open(name, new PlasmaOptions { Access = access });
         ObjectId target = Content.Id(id);
-        return () => store.Get(target, timeout ?? s_patience).Dispose();
+        return () => store.Get(target, s_patience).Dispose();
     }
 
     private static Action WaitAny(string name)
     {
-        PlasmaStore store = PlasmaStore.Open(name);
+        PlasmaStore store = Open(name);
         ObjectId[] ids = [Content.Id(Content.Never), Content.Id(Content.Target)];
         bool[] ready = new bool[ids.Length];
         return () => store.Wait(ids, 1, s_patience, ready);
     }
 
-    private static Action GetMany(string name, TimeSpan timeout)
+    private static Action GetMany(string name)
     {
-        PlasmaStore store = PlasmaStore.Open(name);
+        PlasmaStore store = Open(name);
         ObjectId[] ids = [Content.Id(Content.Residents[0].Name), Content.Id(Content.Target)];
         var objects = new PlasmaObject[ids.Length];
         return () =>
         {
-            store.Get(ids, objects, timeout);
+            store.Get(ids, objects, s_patience);
             foreach (PlasmaObject obj in objects)
                 obj.Dispose();
         };
@@ -253,7 +255,7 @@ internal static class Scenarios
 
     private static unsafe Action Replica(string name)
     {
-        PlasmaStore store = PlasmaStore.Open(name);
+        PlasmaStore store = Open(name);
         byte[] bytes = Content.Bytes(Content.Target, Content.SmallBytes);
         var image = new ObjectImage { Id = Content.Id(Content.Target), PayloadBytes = bytes.Length, UserBytes = 3, Incarnation = 0x1234 };
         return () =>
@@ -269,7 +271,7 @@ internal static class Scenarios
 
     private static Action DeleteIncarnation(string name)
     {
-        PlasmaStore store = PlasmaStore.Open(name);
+        PlasmaStore store = Open(name);
         ObjectId target = Content.Id(Content.Target);
         ulong incarnation;
         using (PlasmaObject obj = store.Get(target, TimeSpan.Zero))
@@ -280,7 +282,7 @@ internal static class Scenarios
     /// <summary>The victim is also the service, which takes nothing.</summary>
     private static Action NodeGet(string name)
     {
-        PlasmaStore store = PlasmaStore.Open(name);
+        PlasmaStore store = Open(name);
         NodeRequests service = NodeRequests.TryOpen(store, out _) ?? throw new InvalidOperationException("There is a service.");
         ObjectId target = Content.Id(Content.Target);
         return () =>
@@ -294,7 +296,7 @@ internal static class Scenarios
     /// <summary>The survivor's other thread waits for an object, so there is a request to take as soon as there is a service.</summary>
     private static Action NodeServe(string name)
     {
-        PlasmaStore store = PlasmaStore.Open(name);
+        PlasmaStore store = Open(name);
         return () =>
         {
             using NodeRequests service = NodeRequests.TryOpen(store, out _) ?? throw new InvalidOperationException("There is a service.");
@@ -309,7 +311,7 @@ internal static class Scenarios
 
     private static Action Subscribe(string name)
     {
-        PlasmaStore store = PlasmaStore.Open(name);
+        PlasmaStore store = Open(name);
         return () =>
         {
             using PlasmaSubscription subscription = store.Subscribe();
@@ -320,7 +322,7 @@ internal static class Scenarios
     /// <summary>The survivor's pins leave no memory for it.</summary>
     private static Action RestoreInVain(string name)
     {
-        PlasmaStore store = PlasmaStore.Open(name);
+        PlasmaStore store = Open(name);
         foreach ((string resident, _) in Content.Residents)
             store.Get(Content.Id(resident), s_patience);
         ObjectId target = Content.Id(Content.Target);
@@ -333,11 +335,11 @@ internal static class Scenarios
 
     private static Action RestoreDeleted(string name)
     {
-        PlasmaStore store = PlasmaStore.Open(name);
+        PlasmaStore store = Open(name);
         ObjectId target = Content.Id(Content.Target);
         return () =>
         {
-            PlasmaObject obj = store.Get(target, Timeout.InfiniteTimeSpan);
+            PlasmaObject obj = store.Get(target, s_patience);
             store.Delete(target);
             obj.Dispose();
         };
@@ -345,7 +347,7 @@ internal static class Scenarios
 
     private static Action ReadInto(string name)
     {
-        PlasmaStore store = PlasmaStore.Open(name, new PlasmaOptions { DiskPatience = Timeout.InfiniteTimeSpan });
+        PlasmaStore store = Open(name);
         ObjectId target = Content.Id(Content.Target);
         byte[] part = new byte[1000];
         return () => store.ReadInto(target, 5000, part);
@@ -354,7 +356,7 @@ internal static class Scenarios
     /// <summary>Not attacked: dies at "ready" in the middle of three moves. What is not done by the store's own code is what that leaves behind at its fail points.</summary>
     private static unsafe Action HoldMoves(string name)
     {
-        PlasmaStore store = PlasmaStore.Open(name);
+        PlasmaStore store = Open(name);
         store.TryGet(Content.Id(Content.Residents[0].Name), out _); // A slot chunk of our own, with pins.
         Announce(store, slot: 50, Content.Fillers[0], SlotKind.Unload, ObjectState.Emptying);
         ObjectEntry* restoring = Announce(store, slot: 51, Content.Target, SlotKind.Restore, ObjectState.Restoring);
@@ -387,7 +389,7 @@ internal static class Scenarios
 
     private static Action DetachCondemned(string name)
     {
-        PlasmaStore store = PlasmaStore.Open(name);
+        PlasmaStore store = Open(name);
         store.Delete(Content.Id(Content.Pinned)); // The survivor reads it, so it stays on this participant's list.
         return store.Dispose;
     }
@@ -395,7 +397,7 @@ internal static class Scenarios
     /// <summary>Not attacked: dies at "ready" and leaves what the recovery scenarios recover.</summary>
     private static Action Hold(string name)
     {
-        PlasmaStore store = PlasmaStore.Open(name);
+        PlasmaStore store = Open(name);
         store.Get(Content.Id(Content.Residents[0].Name), TimeSpan.Zero);
         store.Create(Content.Id(Content.HeldSmall), Content.SmallBytes);
         store.Create(Content.Id(Content.HeldLarge), Content.LargeBytes);

@@ -105,7 +105,7 @@ public sealed record PlasmaOptions
     /// <summary>Whether this attachment has the thread that moves objects to disk ahead of need. For attacks that stop all threads of a process but one: what that thread holds would never be given back.</summary>
     internal bool SpillsAhead { get; init; } = true;
 
-    /// <summary>How long calls wait for a disk that does not answer and have no deadline of their own; <see cref="Timeout.InfiniteTimeSpan"/> has them do the disk's work themselves. For tests, and for attacks as above.</summary>
+    /// <summary>How long calls wait for a disk that does not answer and have no deadline of their own. <see cref="Timeout.InfiniteTimeSpan"/>: all calls do the disk's work themselves, and wait for it however long that takes; for attacks as above.</summary>
     internal TimeSpan DiskPatience { get; init; } = TimeSpan.FromSeconds(30);
 
     /// <summary>Seed of the index's hash at creation; null (default) is a random one, so that nobody can aim ids at one place. For attacks that must find the same collisions each time.</summary>
@@ -140,7 +140,7 @@ public readonly ref struct ObjectOptions
     /// <summary>Whether a 64-bit XXH3 checksum over payload and metadata is stored at seal.</summary>
     public bool Checksum { get; init; }
 
-    /// <summary>How long to wait for memory; null takes <see cref="PlasmaOptions.FullTimeout"/>. Zero does not wait for others; what has to go to disk first is moved all the same, for 5 seconds at most.</summary>
+    /// <summary>How long to wait for memory; null takes <see cref="PlasmaOptions.FullTimeout"/>. Zero does not wait for others to free any; what has to go to disk first is moved all the same, unless the disk does not answer for some seconds, and for 30 seconds at most (and one more for each 32 MiB).</summary>
     public TimeSpan? Timeout { get; init; }
 
     /// <summary>Ends the wait for memory at once: the create throws <see cref="OperationCanceledException"/>, and there is no object.</summary>

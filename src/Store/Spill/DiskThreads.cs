@@ -26,22 +26,23 @@ internal sealed class DiskThreads : TaskScheduler
 
     protected override void QueueTask(Task task)
     {
-        lock (_gate)
+        Uninterrupted.Enter(_gate);
+        bool isTaken = _queue.Count < _idle; // Each that waits takes one.
+        if (isTaken)
         {
-            if (_queue.Count < _idle) // Each that waits takes one.
-            {
-                _queue.Enqueue(task);
-                Monitor.Pulse(_gate);
-                return;
-            }
+            _queue.Enqueue(task);
+            Monitor.Pulse(_gate);
         }
+        Monitor.Exit(_gate);
+        if (isTaken)
+            return;
         try
         {
-            new Thread(Run) { IsBackground = true, Name = "fastplasma-disk" }.Start(task);
+            new Thread(Run) { IsBackground = true, Name = "fastplasma-disk" }.UnsafeStart(task);
         }
-        catch (Exception e) when (e is OutOfMemoryException or ThreadStartException)
+        catch (Exception e) when (e is OutOfMemoryException or ThreadStartException or ThreadInterruptedException)
         {
-            TryExecuteTask(task);
+            TryExecuteTask(task); // Once, whoever is first.
         }
     }
 

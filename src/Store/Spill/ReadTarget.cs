@@ -5,7 +5,7 @@ namespace FastPlasma.Spill;
 /// <param name="length">Bytes there.</param>
 internal sealed unsafe class ReadTarget(byte* destination, int length)
 {
-    private readonly Lock _lock = new();
+    private readonly object _gate = new();
     private byte* _destination = destination;
 
     internal int Length => length;
@@ -13,7 +13,7 @@ internal sealed unsafe class ReadTarget(byte* destination, int length)
     /// <summary>Copies bytes to a place of the target; false when it is closed.</summary>
     internal bool TryFill(int offset, ReadOnlySpan<byte> bytes)
     {
-        lock (_lock)
+        lock (_gate)
         {
             if (_destination == null)
                 return false;
@@ -25,21 +25,8 @@ internal sealed unsafe class ReadTarget(byte* destination, int length)
     /// <summary>Waits for a copy in progress; from here on nobody touches the memory.</summary>
     internal void Close()
     {
-        bool isInterrupted = false;
-        while (true) // Ends: a copy of a piece takes no longer than the piece.
-        {
-            try
-            {
-                lock (_lock)
-                    _destination = null;
-                break;
-            }
-            catch (ThreadInterruptedException)
-            {
-                isInterrupted = true; // Later: until it is closed the memory must stay where it is.
-            }
-        }
-        if (isInterrupted)
-            Thread.CurrentThread.Interrupt();
+        Uninterrupted.Enter(_gate); // Until it is closed the memory must stay where it is.
+        _destination = null;
+        Monitor.Exit(_gate);
     }
 }

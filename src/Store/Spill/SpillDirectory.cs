@@ -18,6 +18,8 @@ internal sealed unsafe class SpillDirectory
     private const int TurnMs = 100;
 
     private readonly DiskTurns _writeTurns = new(WritesMax);
+    private readonly Action _onWritten, _onRead;
+    private long _writtenSeen; // Of all attachments, when a write of this one was last begun while the directory was not silent.
     private readonly int _index;
     private readonly string _path;
     private readonly SharedFile? _file;
@@ -31,6 +33,7 @@ internal sealed unsafe class SpillDirectory
     {
         (_index, _path, _file, _closedBecause, Map, _extents) = (index, path, file, closedBecause, map, extents);
         _record = record;
+        (_onWritten, _onRead) = (_writeTurns.NotePiece, ReadTurns.NotePiece);
         if (extents is not null)
             _allocator = new BlockAllocator(map, extents, owners, participant);
     }
@@ -82,7 +85,7 @@ internal sealed unsafe class SpillDirectory
         if (_file is null || _isClosedForWriting)
             return _closedBecause;
         ulong problem = Volatile.Read(ref _record->Problem);
-        return problem == 0 ? null : Describe(problem);
+        return problem != 0 ? Describe(problem) : IsSilent ? DescribeSlowWrites() : null;
     }
 
     /// <summary>A value of Problem for people.</summary>
@@ -117,10 +120,12 @@ internal sealed unsafe class SpillDirectory
         {
             if (!_writeTurns.IsSilent)
                 continue;
-            if ((SpillErrorKind)(Volatile.Read(ref _record->Problem) & 0xFF) != SpillErrorKind.NoAnswer)
-                Fail(SpillErrorKind.NoAnswer, 0, -1, RetryAfterErrorTicks, 0);
+            if (Volatile.Read(ref _record->Problem) == 0 && Volatile.Read(ref _record->WrittenCount) == Volatile.Read(ref _writtenSeen))
+                Fail(SpillErrorKind.NoAnswer, 0, -1, RetryAfterErrorTicks, 0); // Nobody else has had an answer either.
             return Error(SpillErrorKind.NoAnswer, image.Id, -1, 0, $"object {image.Id}, {recordBytes} bytes, is not written: {DescribeSlowWrites() ?? Describe((ulong)SpillErrorKind.NoAnswer)}");
         }
+        if (!_writeTurns.IsSilent)
+            Volatile.Write(ref _writtenSeen, Volatile.Read(ref _record->WrittenCount));
         try
         {
             return Write(_file, _allocator, _extents, buffers, owner, image, bytes, recordBytes, out place);
@@ -153,6 +158,8 @@ internal sealed unsafe class SpillDirectory
         FailPoint.Pass("spill-allocated");
         long offset = SpillFileHeader.DataOffset + dataOffset;
         int error = SharedFile.MaySize(offset + recordBytes) ? WriteRecord(buffers, image, bytes, offset) : Libc.EFBIG; // Another process may have reserved it.
+        if (error == 0 && !file.BypassesCache)
+            error = file.TrySync(); // The object's memory may go next: what the cache could not write would be lost.
         if (error != 0)
         {
             allocator.Free(null, block, owner);
@@ -487,7 +494,7 @@ internal sealed unsafe class SpillDirectory
             SpillRecord.Write((SpillRecordHeader*)buffers.Bounce, image, bytes);
             Buffer.MemoryCopy(bytes, buffers.Bounce + SpillRecordHeader.SizeBytes, imageBytes, imageBytes);
             new Span<byte>(buffers.Bounce + SpillRecordHeader.SizeBytes + imageBytes, (int)(recordBytes - SpillRecordHeader.SizeBytes - imageBytes)).Clear();
-            return _file!.TryWriteParts(offset, [new IoPart(buffers.Bounce, (nuint)recordBytes)]);
+            return _file!.TryWriteParts(offset, [new IoPart(buffers.Bounce, (nuint)recordBytes)], DiskTurns.PieceBytes, _onWritten);
         }
 
         SpillRecord.Write((SpillRecordHeader*)buffers.Header, image, bytes);
@@ -500,13 +507,14 @@ internal sealed unsafe class SpillDirectory
             new Span<byte>(buffers.Tail + rest, (int)(SpillRecord.AlignmentBytes - rest)).Clear();
             tailBytes = SpillRecord.AlignmentBytes;
         }
-        int errno = _file!.TryWriteParts(offset, [new IoPart(buffers.Header, SpillRecord.AlignmentBytes), new IoPart(bytes, (nuint)direct), new IoPart(buffers.Tail, tailBytes)]);
+        int errno = _file!.TryWriteParts(offset, [new IoPart(buffers.Header, SpillRecord.AlignmentBytes), new IoPart(bytes, (nuint)direct), new IoPart(buffers.Tail, tailBytes)], DiskTurns.PieceBytes, _onWritten);
         for (long at = inPlace ? imageBytes : 0; errno == 0 && at < imageBytes;) // Through the buffer, for memory that does not begin at a page.
         {
             long piece = Math.Min(SpillBuffers.BounceBytes, imageBytes - at), written = SpillRecord.RoundUp(piece);
             Buffer.MemoryCopy(bytes + at, buffers.Bounce, piece, piece);
             new Span<byte>(buffers.Bounce + piece, (int)(written - piece)).Clear();
             errno = _file.TryWriteParts(offset + SpillRecord.AlignmentBytes + at, [new IoPart(buffers.Bounce, (nuint)written)]);
+            _onWritten();
             at += piece;
         }
         return errno;
@@ -514,7 +522,7 @@ internal sealed unsafe class SpillDirectory
 
     private SpillError? ReadParts(Span<IoPart> parts, long offset, long bytes, in ObjectImage expected)
     {
-        int errno = _file!.TryReadParts(offset, parts, out long read);
+        int errno = _file!.TryReadParts(offset, parts, out long read, DiskTurns.PieceBytes, _onRead);
         if (errno != 0)
         {
             Count(ref _record->ReadErrors, 1);

@@ -98,8 +98,8 @@ internal sealed unsafe class SpillSpace : IDisposable
 
     private static string? Join(IEnumerable<string?> parts) => string.Join("; ", parts.OfType<string>()) is { Length: > 0 } joined ? joined : null;
 
-    /// <summary>Directories that do not answer writes at the moment.</summary>
-    internal int SilentCount => _directories.Count(static directory => directory.IsSilent);
+    /// <summary>For calls that ask how much room there is.</summary>
+    internal DiskTurns InfoTurns { get; } = new(2);
 
     /// <summary>Writes a copy of an object to the first directory that takes it. The caller has announced itself and holds the entry's claim, so that the bytes stay and nobody else writes the same object.</summary>
     /// <param name="owner"><see cref="BlockOwner"/> of the entry.</param>
@@ -107,7 +107,8 @@ internal sealed unsafe class SpillSpace : IDisposable
     /// <param name="bytes">The image in shared memory; <see cref="ObjectImage.ImageBytes"/> of them are read.</param>
     /// <param name="place">For the entry, when the result is true.</param>
     /// <param name="error">Else why no directory took it: the reason of each in its message. Nothing is left on disk then.</param>
-    internal bool TryWrite(ulong owner, in ObjectImage image, byte* bytes, out SpillPlace place, out SpillError? error)
+    /// <param name="watch">Told in which directory the write is.</param>
+    internal bool TryWrite(ulong owner, in ObjectImage image, byte* bytes, out SpillPlace place, out SpillError? error, WriteWatch? watch = null)
     {
         SpillBuffers buffers = _buffers.Rent();
         try
@@ -119,6 +120,7 @@ internal sealed unsafe class SpillSpace : IDisposable
                 {
                     if (round > 0 && refused[d] is not { IsResting: true })
                         continue; // Tried just now.
+                    watch?.Directory = _directories[d];
                     refused[d] = _directories[d].TryWrite(buffers, owner, image, bytes, isLastResort: round > 0, out place);
                     if (refused[d] is null)
                     {
@@ -131,6 +133,7 @@ internal sealed unsafe class SpillSpace : IDisposable
         }
         finally
         {
+            watch?.Directory = null;
             _buffers.Return(buffers);
         }
     }
@@ -456,5 +459,17 @@ internal sealed unsafe class SpillSpace : IDisposable
         _buffers.Dispose();
         _view.Dispose();
         _files.Dispose();
+    }
+}
+
+/// <summary>Where a thread is writing, for those who wait for it.</summary>
+internal sealed class WriteWatch
+{
+    private volatile SpillDirectory? _directory;
+
+    internal SpillDirectory? Directory
+    {
+        get => _directory;
+        set => _directory = value;
     }
 }

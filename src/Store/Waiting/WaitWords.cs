@@ -118,9 +118,6 @@ internal readonly struct Deadline
     /// <summary>Time left, or <see cref="Timeout.InfiniteTimeSpan"/>.</summary>
     internal TimeSpan Left => _at == long.MaxValue ? Timeout.InfiniteTimeSpan : HasPassed ? TimeSpan.Zero : Stopwatch.GetElapsedTime(Stopwatch.GetTimestamp(), _at);
 
-    /// <summary>This one, or so long from now on if that is earlier.</summary>
-    internal Deadline AtMost(int milliseconds) => SliceMs(milliseconds) < milliseconds ? this : new Deadline(TimeSpan.FromMilliseconds(milliseconds));
-
     internal bool HasPassed => IsZero || Stopwatch.GetTimestamp() >= _at;
 
     /// <summary>Time left in milliseconds, rounded up, at most one slice.</summary>

@@ -28,7 +28,7 @@ internal static class InstructionsCommand
         {
             var code = new VictimCode(Path.GetFullPath(parse.GetValue(victim)!));
             string[] names = parse.GetValue(scenario) ?? [];
-            Plan[] plans = names.Length == 0 ? Array.FindAll(Plan.All, static plan => !plan.UsesPool) : [.. names.Select(Plan.Of)];
+            Plan[] plans = names.Length == 0 ? Plan.All : [.. names.Select(Plan.Of)];
             Kill? one = parse.GetValue(at) is string place ? new Kill(KillKind.Instruction, code.Resolve(place), parse.GetValue(hit))
                 : parse.GetValue(step) is long n ? new Kill(KillKind.Step, 0, n)
                 : parse.GetValue(afterUs) is long us ? new Kill(KillKind.Time, 0, us) : null;

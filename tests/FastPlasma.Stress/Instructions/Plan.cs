@@ -54,9 +54,6 @@ internal sealed record Plan(string Name, params Target[] Targets)
     /// <summary>With <see cref="OwnStoreIsThere"/> and <see cref="HasSpill"/>: whether the store leaves its first target on disk with a catalogue, before the victim comes.</summary>
     internal bool IsPersistent { get; init; }
 
-    /// <summary>Whether the operation writes from several threads of the pool: the tracer follows one thread, so its victims die at the named places only.</summary>
-    internal bool UsesPool { get; init; }
-
     internal long CapacityBytes { get; init; } = 16 << 20;
 
     /// <summary>What the dead participant leaves.</summary>
@@ -122,8 +119,8 @@ internal sealed record Plan(string Name, params Target[] Targets)
         new("stat"),
         new("verify"),
         new("recover", s_held) { HasDead = true },
-        new("spill", Kept) { CapacityBytes = 4 << 20, HasSpill = true, UsesPool = true },
-        new("put-spill", [new Target(Content.Target, Content.EvictingBytes), .. Kept]) { CapacityBytes = 4 << 20, HasSpill = true, UsesPool = true },
+        new("spill", Kept) { CapacityBytes = 4 << 20, HasSpill = true },
+        new("put-spill", [new Target(Content.Target, Content.EvictingBytes), .. Kept]) { CapacityBytes = 4 << 20, HasSpill = true },
         new("restore", Spilled) { HasSpill = true },
         new("restore-full", [new Target(Content.Target, Content.EvictingBytes, IsThereBefore: true, IsSpilled: true) { Stays = true }, .. Kept.Select(static filler => filler with { IsPinned = true })]) { CapacityBytes = 4 << 20, HasSpill = true },
         new("restore-deleted", Spilled with { Stays = false }) { HasSpill = true },
