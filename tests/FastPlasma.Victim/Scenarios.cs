@@ -59,7 +59,7 @@ internal static class Scenarios
         ["trim-spill"] = name => With(name, static store => store.TrimSpill()),
         ["detach-persistent"] = static name => With(name, static store => store.Dispose()),
         ["attach-persistent"] = static name => () => GC.KeepAlive(Open(name)),
-        ["create-persistent"] = static name => () => GC.KeepAlive(PlasmaStore.Create(name, Geometry! with { SpillDirectories = [SpillFolderOf(name)], Persist = true })),
+        ["create-persistent"] = static name => () => GC.KeepAlive(PlasmaStore.Create(name, InOneThread(Geometry! with { SpillDirectories = [SpillFolderOf(name)], Persist = true }))),
         ["admit"] = name => With(name, static store => store.AdmitReader(ReaderUser)),
         ["trim"] = name => With(name, static store => store.Trim()),
         ["list"] = name => With(name, static store => store.List()),
@@ -68,10 +68,10 @@ internal static class Scenarios
         ["recover"] = name => With(name, static store => store.Maintain()),
         ["spill"] = static name =>
         {
-            PlasmaStore store = Open(name, new PlasmaOptions { SpillsAhead = false });
+            PlasmaStore store = Open(name);
             return () => store.Unload(Content.FillerBytes * 2);
         },
-        ["put-spill"] = static name => Put(name, Content.Target, Content.EvictingBytes, new PlasmaOptions { SpillsAhead = false }),
+        ["put-spill"] = static name => Put(name, Content.Target, Content.EvictingBytes),
         ["restore"] = name => Wait(name, Content.Target),
         ["restore-full"] = RestoreInVain,
         ["restore-deleted"] = RestoreDeleted,
@@ -93,8 +93,10 @@ internal static class Scenarios
     /// <summary>The survivor's folder for the store, which has the store's name and something more.</summary>
     private static string SpillFolderOf(string name) => Directory.GetDirectories(Path.GetTempPath(), name + "*").Single();
 
-    /// <summary>Whose calls do all their work in their own thread: it is the one that goes on under a tracer.</summary>
-    private static PlasmaStore Open(string name, PlasmaOptions? options = null) => PlasmaStore.Open(name, (options ?? new PlasmaOptions()) with { DiskPatience = Timeout.InfiniteTimeSpan });
+    /// <summary>Whose calls do all their work in their own thread, and that has no thread to wait for: only one goes on under a tracer.</summary>
+    private static PlasmaOptions InOneThread(PlasmaOptions? options) => (options ?? new PlasmaOptions()) with { DiskPatience = Timeout.InfiniteTimeSpan, SpillsAhead = false };
+
+    private static PlasmaStore Open(string name, PlasmaOptions? options = null) => PlasmaStore.Open(name, InOneThread(options));
 
     private static Action With(string name, Action<PlasmaStore> operation)
     {

@@ -115,7 +115,7 @@ public sealed class SilentDiskTests : SpillTest
         WorkerException e = Late(() => worker.Call($"spill put new {Bytes} 1 400"), 400);
         Assert.Contains("has no room", e.Message, StringComparison.Ordinal);
         Assert.Contains($"writes to {SpillFile(Folder)}", e.Message, StringComparison.Ordinal);
-        Assert.Contains("have not been answered", e.Message, StringComparison.Ordinal);
+        Assert.Contains("none was answered for", e.Message, StringComparison.Ordinal);
         worker.Call($"spill put new {Bytes} 1 20000"); // What was begun went on.
         AssertAllThere(store);
     }
