@@ -54,7 +54,7 @@ public sealed unsafe partial class PlasmaStore
         return status == PlasmaStatus.TooManyPins ? throw _slots.TooManyPins() : false;
     }
 
-    /// <summary>Pins an object, waiting for its seal if need be, and bringing it back from disk if it is there: in the calling thread, once for all who want it at the same time.</summary>
+    /// <summary>Pins an object, waiting for its seal if need be, and bringing it back from disk if it is there, once for all who want it at the same time.</summary>
     /// <param name="id">The object.</param>
     /// <param name="timeout">Longest wait; zero looks once, and in memory only, <see cref="Timeout.InfiniteTimeSpan"/> waits for ever.</param>
     /// <param name="obj">The pin.</param>

@@ -330,7 +330,7 @@ internal static class Scenarios
         ObjectId target = Content.Id(Content.Target);
         return () =>
         {
-            if (store.TryGet(target, TimeSpan.FromMilliseconds(1), out PlasmaObject obj) == PlasmaStatus.Ok)
+            if (store.TryGet(target, TimeSpan.FromMilliseconds(100), out PlasmaObject obj) == PlasmaStatus.Ok)
                 obj.Dispose();
         };
     }

@@ -27,7 +27,7 @@ public sealed partial class StructLayoutTests
         [
             nameof(AllocatorHeader), nameof(BlockPlace), nameof(CatalogHeader), nameof(ChunkRecord), nameof(DomainRecord), nameof(EventSlot), nameof(Libc.Flock), nameof(Libc.NamedId), nameof(NodeRecord), nameof(ObjectEntry),
             nameof(ParticipantBlock), nameof(PinSlot), nameof(PinsHeader), nameof(SlotChunk), nameof(SpaceWaiter),
-            nameof(SpillDirectoryRecord), nameof(SpillFileHeader), nameof(SpillHeader), nameof(SpillRecordHeader), nameof(Libc.Statx), nameof(StoreHeader),
+            nameof(SpillDirectoryRecord), nameof(SpillFileHeader), nameof(SpillHeader), nameof(SpillRecordHeader), nameof(Libc.Statfs), nameof(Libc.Statx), nameof(StoreHeader),
         ];
         Assert.Equal(expected, names);
     }
