@@ -29,13 +29,7 @@ public sealed unsafe partial class PlasmaStore
             for (int i = 0; i < (together ? Math.Min(dirty.Length, CopiesAtATime) : 1); i++)
                 if (TryTakeWriteTurn(i == 0 ? deadline : new Deadline(TimeSpan.Zero), cancellationToken))
                     work.Start();
-            Task all = Task.WhenAll(work.Threads);
-            bool ended = work.Threads.Count > 0;
-            while (ended && !IsEnded(all, deadline, cancellationToken)) // Ends with the work, the deadline, a cancellation, the store's end, or when silent disks have all that is left of it.
-            {
-                ThrowIfClosing();
-                ended = !deadline.HasPassed && !work.IsStuck;
-            }
+            bool ended = work.Threads.Count > 0 && IsEnded(Task.WhenAll(work.Threads), deadline, () => work.IsStuck, cancellationToken);
             if (work.Error is { } error)
                 ExceptionDispatchInfo.Throw(error);
             return ended && !work.HasFailed;
@@ -92,7 +86,7 @@ public sealed unsafe partial class PlasmaStore
             var watch = new WriteWatch();
             _watches.Add(watch);
             store.BeginDiskWork();
-            Threads.Add(store.DiskThreads.Start(() => Run(watch)));
+            Threads.Add(store.OwnDiskThreads.Start(() => Run(watch)));
         }
 
         private bool Run(WriteWatch watch)

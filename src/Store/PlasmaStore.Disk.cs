@@ -7,10 +7,10 @@ namespace FastPlasma;
 /// <content>Waiting for a disk that may not answer: until a deadline, while others do what may take longer. docs/concurrency.md, section 12.</content>
 public sealed unsafe partial class PlasmaStore
 {
-    private DiskThreads? _diskThreads;
+    private DiskThreads? _ownDiskThreads;
     private int _diskWork; // Of this attachment in other threads, whether or not anybody waits for it.
 
-    private DiskThreads DiskThreads => LazyInitializer.EnsureInitialized(ref _diskThreads, static () => new DiskThreads())!;
+    private DiskThreads OwnDiskThreads => LazyInitializer.EnsureInitialized(ref _ownDiskThreads, static () => new DiskThreads())!;
 
     /// <summary>How long calls wait for a disk that have no deadline of their own, for so many bytes.</summary>
     private TimeSpan PatienceFor(long bytes) => !HasDiskThreads ? Timeout.InfiniteTimeSpan : _options.DiskPatience + TimeSpan.FromSeconds(bytes / DiskTurns.BytesPerSecond);
@@ -36,12 +36,11 @@ public sealed unsafe partial class PlasmaStore
             return true;
         }
         BeginDiskWork(); // The call that waits holds the attachment up to here.
-        Task<T> task = DiskThreads.Start(work);
+        Task<T> task = OwnDiskThreads.Start(work);
         bool ended = false;
         try
         {
-            while (!(ended = IsEnded(task, deadline, cancellationToken)) && !deadline.HasPassed) // Ends with the work, the deadline, a cancellation or the store's end.
-                ThrowIfClosing();
+            ended = IsEnded(task, deadline, isStuck: null, cancellationToken);
         }
         finally
         {
@@ -82,35 +81,30 @@ public sealed unsafe partial class PlasmaStore
         Interlocked.Decrement(ref _diskWork); // Last: when Dispose sees none, what is to follow from the end of a call has followed.
     }
 
-    /// <summary>Waits a slice, or until the deadline, for work in another thread.</summary>
-    private static bool IsEnded(Task task, Deadline deadline, CancellationToken cancellationToken)
+    /// <summary>Waits for work in another thread. False when the deadline has passed, or it is stuck.</summary>
+    private bool IsEnded(Task task, Deadline deadline, Func<bool>? isStuck, CancellationToken cancellationToken)
     {
-        try
+        ManualResetEventSlim? ended = null;
+        while (!DiskThreads.Wait(task, ref ended, deadline.SliceMs(WaitWords.SliceMs), cancellationToken)) // Ends with the work, the deadline, a cancellation or the store's end.
         {
-            return task.Wait(deadline.SliceMs(WaitWords.SliceMs), cancellationToken);
+            ThrowIfClosing();
+            if (deadline.HasPassed || isStuck?.Invoke() == true)
+                return false;
         }
-        catch (AggregateException) when (task.IsFaulted)
-        {
-            return true; // Whoever takes the result meets it.
-        }
+        return true;
     }
 
     /// <summary>Detaches in another thread, because that may write catalogues, and waits for it as long as a disk is waited for.</summary>
     private void DetachByDisk(bool waits)
     {
-        Task<bool> detach = DiskThreads.Start(() =>
+        Task<bool> detach = OwnDiskThreads.Start(() =>
         {
             Detach();
             return true;
         });
-        var deadline = new Deadline(PatienceFor(0));
-        while (waits && !IsEnded(detach, deadline, CancellationToken.None)) // Ends with the work, or with the patience.
-        {
-            if (!deadline.HasPassed)
-                continue;
-            Logger.LogWarning("Store '{Store}' is closed, and the objects on its disk can be found again only when that has answered: catalogues are being written.", Name);
-            break;
-        }
+        ManualResetEventSlim? ended = null;
+        if (waits && !DiskThreads.Wait(detach, ref ended, new Deadline(PatienceFor(0)).SliceMs(int.MaxValue), CancellationToken.None))
+            Logger.LogWarning("Store '{Store}' is closed, and stays attached until its disk has answered: catalogues are being written, or files closed.", Name);
         if (waits && detach.IsCompleted)
             detach.GetAwaiter().GetResult();
         else

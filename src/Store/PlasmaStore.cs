@@ -340,7 +340,7 @@ public sealed unsafe partial class PlasmaStore : IDisposable
                 Thread.Sleep(1);
             if (Volatile.Read(ref _diskWork) > 0)
                 Logger.LogWarning("Store '{Store}' is closed, and stays attached until its disk has answered: {What}.", Name, _spill?.DescribeSlow() ?? "");
-            Volatile.Read(ref _diskThreads)?.Close();
+            Volatile.Read(ref _ownDiskThreads)?.Close();
             alone = _maintenance.TryEnter(OwnThreadsMs);
         }
         finally

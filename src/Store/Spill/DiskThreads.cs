@@ -6,36 +6,53 @@ internal sealed class DiskThreads : TaskScheduler
 {
     private const int IdleMs = 10_000;
 
-    private readonly object _gate = new(); // A Lock has no Wait.
-    private readonly Queue<Task> _queue = [];
-    private int _idle;
+    private readonly object _gate = new();
+    private readonly List<Worker> _idle = []; // The one that was busy last is the first to be busy again.
     private bool _isClosed;
 
     /// <summary>Begins work in a thread of its own. On a system that refuses one the caller does the work, and waits for the disk: then it has ended when this returns.</summary>
     internal Task<T> Start<T>(Func<T> work) => Task.Factory.StartNew(work, CancellationToken.None, TaskCreationOptions.HideScheduler, this);
 
+    /// <summary>Waits for work without spinning: its thread may need the processor that the caller is on.</summary>
+    internal static bool Wait(Task task, ref ManualResetEventSlim? ended, int timeoutMs, CancellationToken cancellationToken)
+    {
+        if (task.IsCompleted)
+            return true;
+        if (ended is null)
+        {
+            ended = new ManualResetEventSlim(initialState: false, spinCount: 0);
+            _ = task.ContinueWith(static (_, e) => ((ManualResetEventSlim)e!).Set(), ended, CancellationToken.None, TaskContinuationOptions.ExecuteSynchronously, Default);
+        }
+        return ended.Wait(timeoutMs, cancellationToken);
+    }
+
     /// <summary>Idle threads end now; busy ones after their work.</summary>
     internal void Close()
     {
-        lock (_gate)
-        {
-            _isClosed = true;
-            Monitor.PulseAll(_gate);
-        }
+        Uninterrupted.Enter(_gate);
+        _isClosed = true;
+        foreach (Worker worker in _idle)
+            worker.Called.Set();
+        _idle.Clear();
+        Monitor.Exit(_gate);
     }
 
     protected override void QueueTask(Task task)
     {
+        Worker? idle = null;
         Uninterrupted.Enter(_gate);
-        bool isTaken = _queue.Count < _idle; // Each that waits takes one.
-        if (isTaken)
+        if (_idle.Count > 0)
         {
-            _queue.Enqueue(task);
-            Monitor.Pulse(_gate);
+            idle = _idle[^1];
+            _idle.RemoveAt(_idle.Count - 1);
         }
         Monitor.Exit(_gate);
-        if (isTaken)
+        if (idle is not null)
+        {
+            idle.Task = task;
+            idle.Called.Set();
             return;
+        }
         try
         {
             new Thread(Run) { IsBackground = true, Name = "fastplasma-disk" }.UnsafeStart(task);
@@ -49,34 +66,43 @@ internal sealed class DiskThreads : TaskScheduler
     /// <summary>Whoever waits for work with a deadline does not do it himself.</summary>
     protected override bool TryExecuteTaskInline(Task task, bool taskWasPreviouslyQueued) => false;
 
-    protected override IEnumerable<Task> GetScheduledTasks()
-    {
-        lock (_gate)
-            return [.. _queue];
-    }
+    /// <summary>For debuggers: no task waits for a thread here.</summary>
+    protected override IEnumerable<Task> GetScheduledTasks() => [];
 
     private void Run(object? first)
     {
-        for (var task = (Task?)first; task is not null; task = Next()) // Ends when there was no work for a while.
-            TryExecuteTask(task);
+        var self = new Worker { Task = (Task?)first };
+        do // Ends when there was no work for a while.
+            TryExecuteTask(self.Task!);
+        while (IsCalled(self));
     }
 
-    private Task? Next()
+    /// <summary>Waits for work; false when there is none for a while.</summary>
+    private bool IsCalled(Worker self)
     {
-        long end = Environment.TickCount64 + IdleMs;
+        self.Task = null;
+        self.Called.Reset();
         lock (_gate)
         {
-            while (true) // Ends with work, or with the time.
-            {
-                if (_queue.TryDequeue(out Task? task))
-                    return task;
-                long left = end - Environment.TickCount64;
-                if (left <= 0 || _isClosed)
-                    return null;
-                _idle++;
-                Monitor.Wait(_gate, (int)left);
-                _idle--;
-            }
+            if (_isClosed)
+                return false;
+            _idle.Add(self);
         }
+        if (!self.Called.Wait(IdleMs))
+        {
+            lock (_gate)
+                if (_idle.Remove(self))
+                    return false;
+            self.Called.Wait(); // Somebody has just taken it, and is about to say for what.
+        }
+        return self.Task is not null;
+    }
+
+    private sealed class Worker
+    {
+        /// <summary>By whoever takes it out of the idle ones, before <see cref="Called"/>; null to end.</summary>
+        internal Task? Task { get; set; }
+
+        internal ManualResetEventSlim Called { get; } = new(initialState: false, spinCount: 0);
     }
 }
