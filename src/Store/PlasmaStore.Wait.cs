@@ -159,7 +159,7 @@ public sealed unsafe partial class PlasmaStore
             return false;
         NoteLate(thread, id, Access != StoreAccess.ReadWrite
             ? "this attachment is read-only, and no writer of the store has brought it"
-            : state.State == ObjectState.Spilled && _spill is not null ? DescribeSilence(_spill, new SpillPlace(Volatile.Read(ref _entries[entryIndex].SpillPlace)))
+            : _spill is not null && (state.State == ObjectState.Spilled || (state.State == ObjectState.Restoring && state.Participant == _participants.Index)) ? DescribeSilence(_spill, new SpillPlace(Volatile.Read(ref _entries[entryIndex].SpillPlace)))
             : $"{DescribeParticipant(state.Participant)} has it in hand");
         return true;
     }

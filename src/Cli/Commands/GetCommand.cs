@@ -22,7 +22,7 @@ internal static class GetCommand
     /// <summary>How long a writer of the store is given to bring an object back from disk.</summary>
     private static readonly TimeSpan s_diskPatience = TimeSpan.FromSeconds(10);
 
-    private static readonly Option<TimeSpan?> Timeout = StoreOptions.Timeout("How long to wait for the object to be sealed. Default: not at all.");
+    private static readonly Option<TimeSpan?> Timeout = StoreOptions.Timeout("How long to wait for the object to be sealed, and for the disk if it is there. Default: not at all, and 10 s for the disk.");
 
     internal static Command CreateGet() => new StoreCommand(
         "get", "Write an object's payload to a file or to stdout, straight from shared memory.",
@@ -43,7 +43,7 @@ internal static class GetCommand
     {
         ObjectKey key = ObjectKey.Parse(call.Value(Key)!);
         using PlasmaStore store = OpenToRead(call);
-        using PlasmaObject found = Find(call, store, key, call.Value(Timeout) ?? TimeSpan.Zero);
+        using PlasmaObject found = Find(call, store, key, call.Value(Timeout));
         if (call.Value(OutputFile) is not { } file)
         {
             WriteToStdout(call, found);
@@ -70,7 +70,7 @@ internal static class GetCommand
         {
             try
             {
-                using PlasmaObject found = Find(call, store, key, TimeSpan.Zero);
+                using PlasmaObject found = Find(call, store, key, null);
                 WriteToStdout(call, found);
             }
             catch (Exception e) when (Failure.Of(e) is { ExitCode: ExitCodes.Negative } || e is CliException { Status: nameof(PlasmaStatus.NotResident) })
@@ -100,10 +100,11 @@ internal static class GetCommand
         }
     }
 
-    private static PlasmaObject Find(Call call, PlasmaStore store, ObjectKey key, TimeSpan timeout)
+    private static PlasmaObject Find(Call call, PlasmaStore store, ObjectKey key, TimeSpan? asked)
     {
+        TimeSpan timeout = asked ?? TimeSpan.Zero;
         PlasmaStatus status = store.TryGet(key.Id, timeout, out PlasmaObject found, cancellationToken: call.Cancellation);
-        if (status == PlasmaStatus.NotResident && timeout < s_diskPatience)
+        if (status == PlasmaStatus.NotResident && asked is null)
             status = store.TryGet(key.Id, timeout = s_diskPatience, out found, cancellationToken: call.Cancellation); // It is there; what is not waited for is its seal.
         return status switch
         {

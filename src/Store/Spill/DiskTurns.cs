@@ -98,7 +98,7 @@ internal sealed class DiskTurns(int max)
         lock (_gate)
         {
             long silentMs = Environment.TickCount64 - _answeredAtMs;
-            return _taken == 0 || silentMs < SlowMs ? null : string.Create(CultureInfo.InvariantCulture, $"{_taken} {calls} {file} are under way, and none was answered for {silentMs / 1000.0:0.0} s");
+            return _taken == 0 || silentMs < SlowMs ? null : string.Create(CultureInfo.InvariantCulture, $"{calls} under way in {file}: {_taken}, none answered for {silentMs / 1000.0:0.0} s");
         }
     }
 }

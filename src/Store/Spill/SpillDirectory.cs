@@ -67,10 +67,10 @@ internal sealed unsafe partial class SpillDirectory
     internal bool IsSilent => _writeTurns.IsSilent;
 
     /// <inheritdoc cref="DiskTurns.DescribeSlow"/>
-    internal string? DescribeSlowReads() => ReadTurns.DescribeSlow("reads of", FilePath);
+    internal string? DescribeSlowReads() => ReadTurns.DescribeSlow("reads", FilePath);
 
     /// <inheritdoc cref="DiskTurns.DescribeSlow"/>
-    internal string? DescribeSlowWrites() => _writeTurns.DescribeSlow("writes to", FilePath);
+    internal string? DescribeSlowWrites() => _writeTurns.DescribeSlow("writes", FilePath);
 
     /// <summary>This attachment writes nothing there any more.</summary>
     internal void CloseForWriting(string because)

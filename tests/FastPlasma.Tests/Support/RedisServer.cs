@@ -1,3 +1,4 @@
+using System.Collections.Concurrent;
 using System.Diagnostics;
 using System.Globalization;
 using System.Net;
@@ -30,13 +31,17 @@ internal sealed class RedisServer : IDisposable
 
     internal string Configuration => string.Join(',', _ports.Select(static port => $"127.0.0.1:{port.ToString(CultureInfo.InvariantCulture)}")) + (_password.Length > 0 ? $",password={_password}" : "");
 
-    /// <summary>A port that nobody listens on, below those that the system gives to outgoing connections: it stays free while its server is away.</summary>
+    private static readonly ConcurrentDictionary<int, bool> s_given = new();
+
+    /// <summary>A port that nobody listens on, below those that the system gives to outgoing connections: it stays free while its server is away. No other test of this process gets it.</summary>
     internal static int FreePort()
     {
         while (true) // Ends with the first that can be had.
         {
             using var socket = new Socket(AddressFamily.InterNetwork, SocketType.Stream, ProtocolType.Tcp);
             int port = Random.Shared.Next(12_000, 32_000);
+            if (!s_given.TryAdd(port, true))
+                continue;
             try
             {
                 socket.Bind(new IPEndPoint(IPAddress.Loopback, port));
@@ -67,10 +72,16 @@ internal sealed class RedisServer : IDisposable
         for (int i = 0; i < _ports.Length; i++)
         {
             int at = i;
-            Eventually.True(() => Ask(at, "PING") == "PONG", "redis-server answers");
+            Eventually.True(() => Ask(at, "PING") == "PONG" || (_processes[at]!.HasExited ? throw new InvalidOperationException($"redis-server has ended: {Log(at)}") : false), $"redis-server answers at port {_ports[at].ToString(CultureInfo.InvariantCulture)}");
         }
         if (_isCluster && _processes.Length > 0 && Ask(0, "CLUSTER", "INFO").Contains("cluster_known_nodes:3", StringComparison.Ordinal))
             AwaitCluster();
+    }
+
+    private string Log(int index)
+    {
+        string path = Path.Combine(_folder, $"{_ports[index].ToString(CultureInfo.InvariantCulture)}.log");
+        return File.Exists(path) ? File.ReadAllText(path) : "there is no log";
     }
 
     /// <summary>Ends one at once, with what it has in memory.</summary>
