@@ -57,7 +57,7 @@ internal sealed unsafe partial class Session
         switch (a[0])
         {
             case "open":
-                _store = PlasmaStore.Open(a[1], new PlasmaOptions { Access = a.Contains("ro") ? StoreAccess.ReadOnly : StoreAccess.ReadWrite });
+                _store = PlasmaStore.Open(a[1], new PlasmaOptions { Access = a.Contains("ro") ? StoreAccess.ReadOnly : StoreAccess.ReadWrite, DiskPatience = TimeSpan.FromSeconds(a.Contains("hurried") ? 0.5 : 30) });
                 return "ok";
             case "vectors":
                 return $"ok {VectorCheck.Run(Int(a[1]))}";

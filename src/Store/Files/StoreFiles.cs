@@ -107,7 +107,7 @@ internal sealed unsafe class StoreFiles : IDisposable
             pins = OpenPart(directory, StoreNames.Pins(name, uuid, suffix), writable: true);
             locks = OpenPart(directory, StoreNames.Lock(name, uuid, suffix), writable: true);
             if (domain == 0 && spillDirectoryCount > 0)
-                spill = SpillFiles.Open(directory, name, uuid, spillDirectoryCount, canWrite: options.Access == StoreAccess.ReadWrite);
+                spill = SpillFiles.Open(directory, name, uuid, spillDirectoryCount, canWrite: options.Access == StoreAccess.ReadWrite, options.DiskPatience);
             return new StoreFiles(name, directory, meta, data, geometry, uuid) { Pins = pins, Lock = locks, Domain = domain, Access = options.Access, Spill = spill };
         }
         catch (OsException e) when (e.ErrorNumber == Libc.ENOENT)

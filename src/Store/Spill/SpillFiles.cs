@@ -3,6 +3,7 @@ using FastPlasma.Allocator;
 using FastPlasma.Files;
 using FastPlasma.Format;
 using FastPlasma.Native;
+using FastPlasma.Waiting;
 using Microsoft.Extensions.Logging;
 
 namespace FastPlasma.Spill;
@@ -117,9 +118,15 @@ internal sealed unsafe class SpillFiles : IDisposable
         }
     }
 
-    /// <summary>Opens the spill files of a store. What is missing is a <see cref="Problems"/> of its directory, and no error before somebody wants it.</summary>
+    /// <summary>Opens the spill files of a store. What is missing, or does not answer in time, is a <see cref="Problems"/> of its directory, and no error before somebody wants it.</summary>
+    /// <param name="folder">Of the store's map.</param>
+    /// <param name="name">The store's.</param>
+    /// <param name="uuid">The store's.</param>
+    /// <param name="directoryCount">As the store's header has it.</param>
+    /// <param name="canWrite">Whether for writing.</param>
+    /// <param name="patience">How long the disks together may take.</param>
     /// <exception cref="PlasmaFormatException">The map is missing or damaged.</exception>
-    internal static SpillFiles Open(string folder, string name, Guid uuid, int directoryCount, bool canWrite)
+    internal static SpillFiles Open(string folder, string name, Guid uuid, int directoryCount, bool canWrite, TimeSpan patience)
     {
         SharedFile map;
         try
@@ -141,9 +148,8 @@ internal sealed unsafe class SpillFiles : IDisposable
                 files.Paths[d] = paths[d];
                 if (ids[d] == Guid.Empty)
                     files.Problems[d] = $"the directory {paths[d]} could not be used when the store was created, and is not used by it";
-                else
-                    files._data[d] = files.OpenData(d, name, ids[d]);
             }
+            files.OpenAll(name, ids, patience);
             return files;
         }
         catch
@@ -359,33 +365,66 @@ internal sealed unsafe class SpillFiles : IDisposable
         }
     }
 
-    private SharedFile? OpenData(int directory, string name, Guid id)
+    /// <summary>Opens all that the store uses at the same time, in threads that may be left in a disk that does not answer; without end in this one.</summary>
+    private void OpenAll(string name, Guid[] ids, TimeSpan patience)
     {
-        string path = Paths[directory], fileName = StoreNames.Spill(name, id);
+        uint owner = Map.Facts().OwnerUid;
+        var threads = new DiskThreads();
+        var opening = new Task<(SharedFile? File, string? Problem)>?[ids.Length];
+        for (int d = 0; d < ids.Length; d++)
+        {
+            string path = Paths[d], fileName = StoreNames.Spill(name, ids[d]);
+            bool canWrite = CanWrite;
+            if (ids[d] != Guid.Empty && patience == Timeout.InfiniteTimeSpan)
+                (_data[d], Problems[d]) = OpenData(path, fileName, canWrite, owner);
+            else if (ids[d] != Guid.Empty)
+                opening[d] = threads.Start(() => OpenData(path, fileName, canWrite, owner));
+        }
+        threads.Close();
+        var deadline = new Deadline(patience);
+        for (int d = 0; d < ids.Length; d++)
+        {
+            if (opening[d] is not { } task)
+                continue;
+            ManualResetEventSlim? ended = null;
+            if (DiskThreads.Wait(task, ref ended, deadline.SliceMs(int.MaxValue), CancellationToken.None))
+            {
+                (_data[d], Problems[d]) = task.GetAwaiter().GetResult();
+                continue;
+            }
+            Problems[d] = $"{Paths[d]} did not answer within {patience.TotalSeconds:0.###} s when this process opened the store";
+            _ = task.ContinueWith(static late => late.Result.File?.Dispose(), CancellationToken.None, TaskContinuationOptions.OnlyOnRanToCompletion, TaskScheduler.Default);
+        }
+    }
+
+    /// <summary>One of a file and what is wrong with it.</summary>
+    private static (SharedFile? File, string? Problem) OpenData(string path, string fileName, bool canWrite, uint owner)
+    {
         SharedFile? file = null;
+        string? problem;
         try
         {
-            file = SharedFile.Open(path, fileName, CanWrite);
-            if (!TryLock(file, CanWrite))
-                Problems[directory] = $"{file.Path} is locked by somebody who takes it for an orphan";
+            file = SharedFile.Open(path, fileName, canWrite);
+            if (!TryLock(file, canWrite))
+                problem = $"{file.Path} is locked by somebody who takes it for an orphan";
             else if (file.Facts() is var facts && facts.LinkCount == 0)
-                Problems[directory] = $"{file.Path} was removed";
-            else if (facts.OwnerUid != Map.Facts().OwnerUid)
-                Problems[directory] = $"{file.Path} belongs to user {facts.OwnerUid}, the store to user {Map.Facts().OwnerUid}";
-            else if (ReadFileHeader(file, out _) is { } problem)
-                Problems[directory] = problem;
+                problem = $"{file.Path} was removed";
+            else if (facts.OwnerUid != owner)
+                problem = $"{file.Path} belongs to user {facts.OwnerUid}, the store to user {owner}";
             else
+                problem = ReadFileHeader(file, out _);
+            if (problem is null)
             {
                 file.TryBypassCache();
-                return file;
+                return (file, null);
             }
         }
         catch (OsException e)
         {
-            Problems[directory] = e.Message;
+            problem = e.Message;
         }
         file?.Dispose();
-        return null;
+        return (null, problem);
     }
 
     private static bool TryLock(SharedFile file, bool writer) => WaitForLock(file, AttachedLock, exclusive: false) && (!writer || WaitForLock(file, WriterLock, exclusive: false));

@@ -82,6 +82,19 @@ public sealed class SilentDiskTests : SpillTest
     }
 
     [Fact]
+    public void A_store_is_opened_without_a_directory_that_does_not_answer()
+    {
+        OnDisk(out string name, "a");
+        WorkerProcess worker = StartWithDelay("openat", 4000);
+        long start = Stopwatch.GetTimestamp();
+        worker.Call($"open {name} hurried");
+        Assert.InRange(Stopwatch.GetElapsedTime(start).TotalMilliseconds, 490, 2500);
+        Assert.Contains($"{Folder} did not answer within 0.5 s", Late(() => worker.Call("await a 5000"), 0).Message, StringComparison.Ordinal);
+        worker.Call("put b 1000 1"); // Memory is as usual.
+        Assert.StartsWith("Ok ", worker.Call("get b 0"), StringComparison.Ordinal);
+    }
+
+    [Fact]
     public void A_get_is_cancelled_at_once()
     {
         OnDisk(out string name, "a");
