@@ -33,7 +33,7 @@ internal sealed unsafe partial class Session
             case "put": // spill put ID BYTES SEED TIMEOUT: the error says why not.
                 Store.Put(Id(a[2]), Pattern.Of(Int(a[4]), Int(a[3])), new ObjectOptions { Timeout = Ms(a[5]) });
                 return "ok";
-            case "gets": // spill gets PREFIX N TIMEOUT: as many threads get an object each; answers what they got, the slowest, and the threads of the process meanwhile.
+            case "gets": // spill gets PREFIX N TIMEOUT: as many threads get an object each; answers what they got, the slowest, and how many threads are at the disk then.
                 return $"ok {GetTogether(a[2], Int(a[3]), Ms(a[4]))}";
             case "read": // spill read ID BYTES MS: the first bytes; cancelled after so long.
                 using (var cancellation = new CancellationTokenSource(Int(a[4])))
@@ -69,11 +69,10 @@ internal sealed unsafe partial class Session
             });
             threads[i].Start();
         }
-        Thread.Sleep((int)Math.Min(timeout.TotalMilliseconds / 2, 1000));
-        int meanwhile = Directory.GetDirectories("/proc/self/task").Length;
         foreach (Thread thread in threads)
             thread.Join();
-        return string.Create(CultureInfo.InvariantCulture, $"{got} {slowestMs} {meanwhile}");
+        int atDisk = Directory.GetDirectories("/proc/self/task").Count(static task => File.ReadAllText(Path.Combine(task, "comm")).Trim() == "fastplasma-disk");
+        return string.Create(CultureInfo.InvariantCulture, $"{got} {slowestMs} {atDisk}");
 
         static void InterlockedMax(ref int place, int value)
         {

@@ -4,6 +4,7 @@ using System.Globalization;
 namespace FastPlasma.Tests.Spill;
 
 /// <summary>Disks that answer neither with bytes nor with an error: every call ends at its deadline and says why, what was begun goes on, and nothing is lost or held for good.</summary>
+[Trait("Anchor", "26")]
 public sealed class SilentDiskTests : SpillTest
 {
     private const int Bytes = 900_000;
@@ -26,12 +27,12 @@ public sealed class SilentDiskTests : SpillTest
     public void Whoever_waits_for_what_another_process_is_reading_ends_at_his_own_deadline_and_says_who_has_it()
     {
         PlasmaStore store = OnDisk(out string name, "a");
-        WorkerProcess worker = StartWithDelay("preadv", 4000);
+        WorkerProcess worker = StartWithDelay("preadv", 8000);
         worker.Call($"open {name}");
         Late(() => worker.Call("await a 300"), 300);
         long start = Stopwatch.GetTimestamp();
         PlasmaException e = Assert.Throws<PlasmaException>(() => store.Get(Id("a"), TimeSpan.FromMilliseconds(300)));
-        Assert.InRange(Stopwatch.GetElapsedTime(start).TotalMilliseconds, 290, 1500);
+        Assert.InRange(Stopwatch.GetElapsedTime(start).TotalMilliseconds, 290, 2700);
         Assert.Contains("has it in hand", e.Message, StringComparison.Ordinal);
         WorkerProcess reader = StartWorker(name, "ro");
         Assert.Contains("no writer of the store has brought it", Late(() => reader.Call("await a 300"), 300).Message, StringComparison.Ordinal);
@@ -50,7 +51,7 @@ public sealed class SilentDiskTests : SpillTest
         worker.Call($"open {name}");
         long start = Stopwatch.GetTimestamp();
         Assert.Equal("0", worker.Call("get-many a 4 300"));
-        Assert.InRange(Stopwatch.GetElapsedTime(start).TotalMilliseconds, 290, 2000);
+        Assert.InRange(Stopwatch.GetElapsedTime(start).TotalMilliseconds, 290, 2700);
         Assert.Equal("4", worker.Call("get-many a 4 15000"));
     }
 
@@ -61,11 +62,10 @@ public sealed class SilentDiskTests : SpillTest
         OnDisk(out string name, [.. Enumerable.Range(0, count).Select(static i => $"a-{i}")]);
         WorkerProcess worker = StartWithDelay("preadv", 3000);
         worker.Call($"open {name}");
-        int before = Threads(worker);
         int[] answer = [.. worker.Call($"spill gets a {count} 1000").Split(' ').Select(static word => int.Parse(word, CultureInfo.InvariantCulture))];
         Assert.Equal(0, answer[0]);
         Assert.InRange(answer[1], 990, 3000);
-        Assert.InRange(answer[2] - count - before, 1, 16 + 4); // Those that read, and some of the runtime's.
+        Assert.InRange(answer[2], 1, 16); // They are still reading.
         answer = [.. worker.Call($"spill gets a {count} 60000").Split(' ').Select(static word => int.Parse(word, CultureInfo.InvariantCulture))];
         Assert.Equal(count, answer[0]);
     }
@@ -88,7 +88,7 @@ public sealed class SilentDiskTests : SpillTest
         WorkerProcess worker = StartWithDelay("openat", 4000);
         long start = Stopwatch.GetTimestamp();
         worker.Call($"open {name} hurried");
-        Assert.InRange(Stopwatch.GetElapsedTime(start).TotalMilliseconds, 490, 2500);
+        Assert.InRange(Stopwatch.GetElapsedTime(start).TotalMilliseconds, 490, 3500);
         Assert.Contains($"{Folder} did not answer within 0.5 s", Late(() => worker.Call("await a 5000"), 0).Message, StringComparison.Ordinal);
         worker.Call("put b 1000 1"); // Memory is as usual.
         Assert.StartsWith("Ok ", worker.Call("get b 0"), StringComparison.Ordinal);
@@ -107,7 +107,7 @@ public sealed class SilentDiskTests : SpillTest
     public void An_attachment_that_is_closed_meanwhile_ends_when_the_disk_has_answered()
     {
         PlasmaStore store = OnDisk(out string name, "a");
-        WorkerProcess worker = StartWithDelay("preadv", 4000);
+        WorkerProcess worker = StartWithDelay("preadv", 8000);
         worker.Call($"open {name}");
         Late(() => worker.Call("await a 300"), 300);
         long start = Stopwatch.GetTimestamp();
@@ -138,9 +138,9 @@ public sealed class SilentDiskTests : SpillTest
         PlasmaStore store = Full(out string name);
         WorkerProcess worker = StartWithDelay("pwritev", 12_000);
         worker.Call($"open {name}");
-        WorkerException e = Late(() => worker.Call($"spill put new {Bytes} 1 0"), 3000, 6500);
+        WorkerException e = Late(() => worker.Call($"spill put new {Bytes} 1 0"), 3000, 11_000);
         Assert.Contains(SpillFile(Folder), e.Message, StringComparison.Ordinal);
-        e = Late(() => worker.Call($"spill put new {Bytes} 1 0"), 0, 1000);
+        e = Late(() => worker.Call($"spill put new {Bytes} 1 0"), 0, 2500);
         Assert.Contains("had not answered writes for some seconds", e.Message, StringComparison.Ordinal);
         Assert.Contains("had not answered writes", store.SpillInfo().Directories[0].Problem, StringComparison.Ordinal);
         Eventually.True(() => store.SpillInfo().Directories[0].Problem is null, "The directory has answered, and is not in use again.");
@@ -158,7 +158,7 @@ public sealed class SilentDiskTests : SpillTest
         worker.Call($"spill put new {Bytes} 1 10000");
         long start = Stopwatch.GetTimestamp();
         worker.Call($"spill put next {Bytes} 1 10000");
-        Assert.InRange(Stopwatch.GetElapsedTime(start).TotalMilliseconds, 0, 1500);
+        Assert.InRange(Stopwatch.GetElapsedTime(start).TotalMilliseconds, 0, 2700);
         Assert.True(store.SpillInfo().Directories[1].WrittenCount > 0);
         Kill(worker); // With writes in the kernel: what they claim is given back.
         AssertAllThere(store);
@@ -200,7 +200,7 @@ public sealed class SilentDiskTests : SpillTest
     {
         long start = Stopwatch.GetTimestamp();
         WorkerException e = Assert.ThrowsAny<WorkerException>(call);
-        Assert.InRange(Stopwatch.GetElapsedTime(start).TotalMilliseconds, fromMs - 10, toMs ?? fromMs + 1500);
+        Assert.InRange(Stopwatch.GetElapsedTime(start).TotalMilliseconds, fromMs - 10, toMs ?? fromMs + 2400);
         return e;
     }
 
@@ -210,6 +210,4 @@ public sealed class SilentDiskTests : SpillTest
         process.Kill();
         process.WaitForExit();
     }
-
-    private static int Threads(WorkerProcess worker) => Directory.GetDirectories($"/proc/{worker.Call("pid")}/task").Length;
 }
