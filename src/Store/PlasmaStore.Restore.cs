@@ -98,20 +98,20 @@ public sealed unsafe partial class PlasmaStore
     [MethodImpl(MethodImplOptions.NoInlining)]
     private PlasmaStatus TryPinRescued(ThreadSlots thread, in ObjectId id, out PlasmaObject obj)
     {
-        for (int round = 0; round < BringRounds && IsAway(id, out StateWord state, out uint entryIndex); round++)
+        for (int round = 0; round < BringRounds; round++)
         {
-            if (state.State != ObjectState.Unloading || Access != StoreAccess.ReadWrite)
+            if (IsAway(id, out StateWord state, out uint entryIndex))
             {
-                obj = default;
-                return PlasmaStatus.NotResident;
+                if (state.State != ObjectState.Unloading || Access != StoreAccess.ReadWrite)
+                    break;
+                Rescue(entryIndex, state);
             }
-            Rescue(entryIndex, state);
             PlasmaStatus status = TryPin(thread, id, out obj);
-            if (status != PlasmaStatus.NotFound)
-                return status;
+            if (status != PlasmaStatus.NotFound || !ContainsCore(id))
+                return status; // Else it has moved between the looks.
         }
         obj = default;
-        return PlasmaStatus.NotFound;
+        return PlasmaStatus.NotResident;
     }
 
     /// <summary>Unloading → Sealed: the unloader finds out by its exchange.</summary>

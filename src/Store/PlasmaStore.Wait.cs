@@ -142,7 +142,7 @@ public sealed unsafe partial class PlasmaStore
                     continue;
             }
             if (deadline.HasPassed)
-                return DescribeAway(thread, id) ? PlasmaStatus.NotResident : PlasmaStatus.Timeout;
+                return AtDeadline(thread, id, out obj);
             if (!_hasSpill || !IsAway(id, out _, out _))
                 ask.Look(Mailbox, id, deadline, NodePriority.Get);
             long before = Environment.TickCount64;
@@ -150,6 +150,17 @@ public sealed unsafe partial class PlasmaStore
             if (Environment.TickCount64 - before >= WaitWords.SliceMs - 1)
                 RecoverDeadCreator(id);
         }
+    }
+
+    /// <summary>The last look: an object may have moved between those before, and then it is no timeout.</summary>
+    private PlasmaStatus AtDeadline(ThreadSlots thread, in ObjectId id, out PlasmaObject obj)
+    {
+        PlasmaStatus status = _hasSpill ? TryPinRescued(thread, id, out obj) : TryPin(thread, id, out obj);
+        if (status == PlasmaStatus.NotFound)
+            return PlasmaStatus.Timeout;
+        if (status == PlasmaStatus.NotResident && !DescribeAway(thread, id))
+            NoteLate(thread, id, "it was moved between memory and disk all the while");
+        return status;
     }
 
     /// <summary>At a deadline: whether the object is there and only its bytes did not come, and then why as far as is known.</summary>
