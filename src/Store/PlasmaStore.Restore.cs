@@ -1,8 +1,6 @@
 using System.Globalization;
 using System.Runtime.CompilerServices;
 using FastPlasma.Allocator;
-using FastPlasma.Copying;
-using FastPlasma.Files;
 using FastPlasma.Format;
 using FastPlasma.Native;
 using FastPlasma.Nodes;

@@ -1,5 +1,4 @@
 using FastPlasma.Allocator;
-using FastPlasma.Files;
 using FastPlasma.Format;
 using FastPlasma.Native;
 using FastPlasma.Nodes;
