@@ -71,8 +71,20 @@ internal sealed unsafe partial class Session
         }
         foreach (Thread thread in threads)
             thread.Join();
-        int atDisk = Directory.GetDirectories("/proc/self/task").Count(static task => File.ReadAllText(Path.Combine(task, "comm")).Trim() == "fastplasma-disk");
+        int atDisk = Directory.GetDirectories("/proc/self/task").Count(IsAtDisk);
         return string.Create(CultureInfo.InvariantCulture, $"{got} {slowestMs} {atDisk}");
+
+        static bool IsAtDisk(string task)
+        {
+            try
+            {
+                return File.ReadAllText(Path.Combine(task, "comm")).Trim() == "fastplasma-disk";
+            }
+            catch (IOException)
+            {
+                return false; // The thread has ended since the folder was read.
+            }
+        }
 
         static void InterlockedMax(ref int place, int value)
         {
