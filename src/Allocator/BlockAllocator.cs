@@ -179,7 +179,8 @@ internal sealed unsafe partial class BlockAllocator
     }
 
     /// <summary>Gives free chunks back to the system. Returns bytes given back.</summary>
-    internal long Trim()
+    /// <param name="goesOn">Asked before each chunk.</param>
+    internal long Trim(Func<bool>? goesOn = null)
     {
         RetireEmpty(exact: true);
         long done = 0;
@@ -187,6 +188,8 @@ internal sealed unsafe partial class BlockAllocator
         {
             if (_map.ReadWord(chunk).State != ChunkState.Free)
                 continue;
+            if (goesOn?.Invoke() == false)
+                break;
             var punching = new ChunkWord(ChunkState.Punching, 0, _participant);
             if (!TryChange(chunk, new ChunkWord(ChunkState.Free), punching))
                 continue;

@@ -32,7 +32,7 @@ public sealed unsafe partial class PlasmaStore
             bool ended = work.Threads.Count > 0 && IsEnded(Task.WhenAll(work.Threads), deadline, () => work.IsStuck, cancellationToken);
             if (work.Error is { } error)
                 ExceptionDispatchInfo.Throw(error);
-            return ended && !work.HasFailed;
+            return ended && work.IsDone;
         }
         finally
         {
@@ -58,7 +58,8 @@ public sealed unsafe partial class PlasmaStore
         private int _next;
         private volatile bool _isStopped, _hasFailed;
 
-        internal bool HasFailed => _hasFailed;
+        /// <summary>Whether all copies were begun, and none has failed.</summary>
+        internal bool IsDone => !_hasFailed && Volatile.Read(ref _next) >= victims.Length;
 
         internal Exception? Error { get; private set; }
 
@@ -86,15 +87,17 @@ public sealed unsafe partial class PlasmaStore
             var watch = new WriteWatch();
             _watches.Add(watch);
             store.BeginDiskWork();
-            Threads.Add(store.OwnDiskThreads.Start(() => Run(watch)));
+            Threads.Add(store.OwnDiskThreads.Start(mayUseDisk => Run(watch, mayUseDisk)));
         }
 
-        private bool Run(WriteWatch watch)
+        private bool Run(WriteWatch watch, bool mayUseDisk)
         {
             ThreadSlots? own = null;
             try
             {
-                if (!store.TryEnter(out own))
+                if (!mayUseDisk)
+                    store.NoteSpillProblem(DiskThreads.Refused); // The other parts do its share.
+                if (!mayUseDisk || !store.TryEnter(out own))
                     return false;
                 while (!_isStopped && Interlocked.Increment(ref _next) is var taken && taken <= victims.Length) // Ends with the victims.
                 {

@@ -9,11 +9,15 @@ public sealed unsafe partial class PlasmaStore
 {
     private DiskThreads? _ownDiskThreads;
     private int _diskWork; // Of this attachment in other threads, whether or not anybody waits for it.
+    private int _givenUp; // Of RunOnDisk, and not ended.
+
+    /// <summary>Each keeps a thread in a disk that does not answer; calls that come then are not to keep more.</summary>
+    private const int GivenUpMax = 2;
 
     private DiskThreads OwnDiskThreads => LazyInitializer.EnsureInitialized(ref _ownDiskThreads, static () => new DiskThreads())!;
 
     /// <summary>How long calls wait for a disk that have no deadline of their own, for so many bytes.</summary>
-    private TimeSpan PatienceFor(long bytes) => !HasDiskThreads ? Timeout.InfiniteTimeSpan : _options.DiskPatience + TimeSpan.FromSeconds(bytes / DiskTurns.BytesPerSecond);
+    private TimeSpan PatienceFor(long bytes) => DiskWatch.PatienceFor(_options.DiskPatience, bytes);
 
     /// <summary>Whether other threads may work on the disk for this attachment.</summary>
     private bool HasDiskThreads => _options.DiskPatience != Timeout.InfiniteTimeSpan;
@@ -22,17 +26,17 @@ public sealed unsafe partial class PlasmaStore
     private bool HasAllTime(Deadline deadline, CancellationToken cancellationToken) => !HasDiskThreads || (deadline.IsNever && !cancellationToken.CanBeCanceled);
 
     /// <summary>Does work that the disk may keep: in this thread if there is all time, else in a thread for it, for whose end this one waits until the deadline.</summary>
-    /// <param name="work">Owns what it works with; the attachment stays until it has ended.</param>
+    /// <param name="work">Owns what it works with; the attachment stays until it has ended. Told whether it may use the disk: not when the system refuses a thread, then it gives back what it owns and says that.</param>
     /// <param name="deadline">Until when to wait.</param>
     /// <param name="late">Gets the result when nobody waits for it any more.</param>
     /// <param name="result">Of the work, if it has ended in time.</param>
     /// <param name="cancellationToken">Ends the wait at once.</param>
     /// <returns>Whether it has.</returns>
-    private bool TryOnDisk<T>(Func<T> work, Deadline deadline, Action<T>? late, out T? result, CancellationToken cancellationToken)
+    private bool TryOnDisk<T>(Func<bool, T> work, Deadline deadline, Action<T>? late, out T? result, CancellationToken cancellationToken)
     {
         if (HasAllTime(deadline, cancellationToken))
         {
-            result = work();
+            result = work(true);
             return true;
         }
         BeginDiskWork(); // The call that waits holds the attachment up to here.
@@ -94,14 +98,49 @@ public sealed unsafe partial class PlasmaStore
         return true;
     }
 
+    /// <summary>Work of several steps on the disk, each of which is waited for as long as a disk is waited for; the attachment stays until it has ended.</summary>
+    /// <exception cref="TimeoutException">A step has taken too long, or earlier work has that was given up.</exception>
+    private T RunOnDisk<T>(SpillSpace space, Func<DiskWatch, T> work, IProgress<double>? progress = null)
+    {
+        string paths = string.Join(", ", space.Paths);
+        if (Volatile.Read(ref _givenUp) >= GivenUpMax)
+            throw new TimeoutException($"{GivenUpMax} calls that were given up are not answered yet by the spill directories of store '{Name}': {paths}.");
+        BeginDiskWork();
+        int outcome = 0; // Whoever is first: 1 it has ended, 2 it was given up.
+        try
+        {
+            return DiskWatch.Run(paths, _options.DiskPatience, work, Ended, progress, ThrowIfClosing, OwnDiskThreads);
+        }
+        finally
+        {
+            Interlocked.Increment(ref _givenUp);
+            if (Interlocked.CompareExchange(ref outcome, 2, 0) != 0)
+                Interlocked.Decrement(ref _givenUp);
+        }
+
+        void Ended()
+        {
+            if (Interlocked.CompareExchange(ref outcome, 1, 0) != 0)
+                Interlocked.Decrement(ref _givenUp);
+            EndDiskWork();
+        }
+    }
+
     /// <summary>Detaches in another thread, because that may write catalogues, and waits for it as long as a disk is waited for.</summary>
     private void DetachByDisk(bool waits)
     {
-        Task<bool> detach = OwnDiskThreads.Start(() =>
+        Task<bool> detach;
+        long end = Environment.TickCount64 + OwnThreadsMs;
+        while ((detach = OwnDiskThreads.Start(TryDetach)) is { IsCompletedSuccessfully: true, Result: false }) // Ends with a thread, or the time.
         {
-            Detach();
-            return true;
-        });
+            if (!waits || Environment.TickCount64 > end)
+            {
+                Logger.LogWarning("Store '{Store}' is closed, and stays attached: {Why}. That is tried again.", Name, DiskThreads.Refused);
+                Volatile.Write(ref _detached, 0); // By the maintainer, who looks after closed stores.
+                return;
+            }
+            Thread.Sleep(10);
+        }
         ManualResetEventSlim? ended = null;
         if (waits && !DiskThreads.Wait(detach, ref ended, new Deadline(PatienceFor(0)).SliceMs(int.MaxValue), CancellationToken.None))
             Logger.LogWarning("Store '{Store}' is closed, and stays attached until its disk has answered: catalogues are being written, or files closed.", Name);
@@ -109,6 +148,13 @@ public sealed unsafe partial class PlasmaStore
             detach.GetAwaiter().GetResult();
         else
             _ = detach.ContinueWith(ended => Logger.LogError(ended.Exception, "Store '{Store}' could not be closed in order.", Name), CancellationToken.None, TaskContinuationOptions.OnlyOnFaulted, TaskScheduler.Default);
+
+        bool TryDetach(bool mayUseDisk)
+        {
+            if (mayUseDisk)
+                Detach();
+            return mayUseDisk;
+        }
     }
 
     /// <summary>Why nothing has come from a place on disk in time.</summary>

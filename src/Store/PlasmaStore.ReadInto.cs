@@ -134,11 +134,11 @@ public sealed unsafe partial class PlasmaStore
                 target.Close(); // Whoever reads on for nobody does not touch the caller's memory.
             }
 
-            string? Read()
+            string? Read(bool mayUseDisk)
             {
                 try
                 {
-                    return space.ReadRange(place, image, offset, target)?.Message.TrimEnd('.');
+                    return mayUseDisk ? space.ReadRange(place, image, offset, target)?.Message.TrimEnd('.') : DiskThreads.Refused;
                 }
                 finally
                 {

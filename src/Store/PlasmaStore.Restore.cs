@@ -315,13 +315,13 @@ public sealed unsafe partial class PlasmaStore
         internal string? Problem { get; private set; }
 
         /// <summary>Whether the object is in memory again and the slot its pin; if not, the slot is given back.</summary>
-        internal bool Run()
+        internal bool Run(bool mayUseDisk)
         {
             ObjectEntry* entry = store._entries + entryIndex;
             bool restored = false;
             try
             {
-                Problem = store._spill!.Read(place, image, store._memory.WritablePayload + offset)?.Message.TrimEnd('.');
+                Problem = mayUseDisk ? store._spill!.Read(place, image, store._memory.WritablePayload + offset)?.Message.TrimEnd('.') : DiskThreads.Refused;
                 if (Problem is null)
                 {
                     FailPoint.Pass("restore-read");

@@ -36,6 +36,7 @@ public sealed unsafe partial class PlasmaStore
     private readonly ConcurrentDictionary<ObjectId, long> _unreadable = []; // Until when, in milliseconds. By whoever reads for nobody any more; taken by the spiller.
     private readonly ForeignRequests _foreignRequests = new(); // The same.
     private SpillAhead? _spillAhead;
+    private volatile bool _mayMoveAhead; // From the end of opening on: catalogues are taken back before anything on disk is changed.
     private int _askedToSpill;
     private uint _copyCursor;
 
@@ -77,7 +78,7 @@ public sealed unsafe partial class PlasmaStore
         {
             uint sequence = _waits.Announce(RestoreWord); // PUBLISH flag, before the looks. OBSERVE in RestoreAsk and RingSpiller.
             bool more = ServeRestores();
-            if (isOurTurn())
+            if (_mayMoveAhead && isOurTurn())
                 more |= MoveAhead();
             DropRestored(Environment.TickCount64);
             if (!more)

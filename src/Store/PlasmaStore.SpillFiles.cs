@@ -1,5 +1,5 @@
 using FastPlasma.Spill;
-using FastPlasma.Waiting;
+using Microsoft.Extensions.Logging;
 
 namespace FastPlasma;
 
@@ -8,14 +8,14 @@ public sealed unsafe partial class PlasmaStore
 {
     /// <summary>The spill directories of the store, with their numbers; without directories when the store spills nothing, or for a reader of another user, who has no rights there.</summary>
     /// <remarks>A walk over all records and over the chunks of the spill files.</remarks>
-    /// <exception cref="TimeoutException">The file systems of the directories have not said for 30 seconds how much room they have.</exception>
+    /// <exception cref="TimeoutException">A directory's file system has not said for 30 seconds how much room it has; the message names the directory.</exception>
     public SpillInfo SpillInfo()
     {
         BeginSlowCall();
         try
         {
             if (_spill is { } space)
-                return InfoOf(space);
+                return RunOnDisk(space, watch => space.Info(_memory, watch));
             return new SpillInfo { Directories = [], LimitBytes = null, Reserve = 0, IsPersistent = false };
         }
         finally
@@ -24,34 +24,17 @@ public sealed unsafe partial class PlasmaStore
         }
     }
 
-    private SpillInfo InfoOf(SpillSpace space)
-    {
-        var deadline = new Deadline(PatienceFor(0));
-        if (space.InfoTurns.TryTake(0, deadline.SliceMs(int.MaxValue)) && TryOnDisk(Read, deadline, late: null, out SpillInfo? info, CancellationToken.None))
-            return info!;
-        throw new TimeoutException($"The file systems of the spill directories of store '{Name}' do not say how much room they have: {string.Join(", ", space.Paths)}.");
-
-        SpillInfo Read()
-        {
-            try
-            {
-                return space.Info(_memory);
-            }
-            finally
-            {
-                space.InfoTurns.GiveBack(0);
-            }
-        }
-    }
-
-    /// <summary>Reads every copy on disk and compares its checksums; changes nothing. Objects need not come into memory for that. Waits for the disk as long as that takes.</summary>
-    /// <param name="progress">Told the part done, 0 to 1; may throw to stop.</param>
+    /// <summary>Reads every copy on disk and compares its checksums; changes nothing. Objects need not come into memory for that.</summary>
+    /// <param name="progress">Told the part done, 0 to 1, by the caller's thread; may throw to stop.</param>
+    /// <exception cref="TimeoutException">The disk has not answered a read for 30 seconds, and a second more for each 32 MiB of it; the message names the file.</exception>
     public SpillVerifyReport VerifySpill(IProgress<double>? progress = null)
     {
         BeginSlowCall();
         try
         {
-            return _spill?.Verify(_memory, progress) ?? new SpillVerifyReport { CopyCount = 0, ImageBytes = 0, Errors = [] };
+            if (_spill is { } space)
+                return RunOnDisk(space, watch => space.Verify(_memory, watch), progress);
+            return new SpillVerifyReport { CopyCount = 0, ImageBytes = 0, Errors = [] };
         }
         finally
         {
@@ -59,14 +42,15 @@ public sealed unsafe partial class PlasmaStore
         }
     }
 
-    /// <summary>Gives disk space in which no copy lies back to the file systems; it is kept for the next copies otherwise. Waits for the disk as long as that takes. Returns bytes.</summary>
+    /// <summary>Gives disk space in which no copy lies back to the file systems; it is kept for the next copies otherwise. Returns bytes.</summary>
+    /// <exception cref="TimeoutException">A file system has not taken 2 MiB back within 30 seconds; the message names the file. What was given back before stays so.</exception>
     public long TrimSpill()
     {
         RequireWriter();
         BeginSlowCall();
         try
         {
-            return _spill?.Trim() ?? 0;
+            return _spill is { } space ? RunOnDisk(space, space.Trim) : 0;
         }
         finally
         {
@@ -74,15 +58,44 @@ public sealed unsafe partial class PlasmaStore
         }
     }
 
+    /// <summary>Makes catalogues void, which the last writer or an earlier store has left, before this attachment changes anything on disk. To a directory that does not answer nothing is written until it does.</summary>
+    private void TakeBackCatalogs()
+    {
+        if (_spill is { } space && Access == StoreAccess.ReadWrite && space.MayHaveCatalogs(Name))
+        {
+            string?[] paths = [.. Enumerable.Range(0, space.DirectoryCount).Select(d => space.Directory(d) is { File: not null } directory ? directory.Path : null)];
+            for (int d = 0; d < paths.Length; d++)
+            {
+                if (paths[d] is null)
+                    continue;
+                space.Directory(d).CloseForWriting($"the catalogue of an earlier store in {paths[d]} is not taken back yet");
+                BeginDiskWork(); // The work writes to the mappings.
+            }
+            DiskAnswer<bool>[] answers = DiskWatch.RunEach(paths, _options.DiskPatience, TakeBack, late: null, EndDiskWork, OwnDiskThreads);
+            foreach (string problem in answers.Select(static answer => answer.Problem).OfType<string>())
+                Logger.LogWarning("Nothing is spilled there by this attachment of store '{Store}': {Problem}.", Name, problem);
+        }
+        _mayMoveAhead = true;
+
+        bool TakeBack(int d, DiskWatch watch)
+        {
+            _spill!.TakeBackCatalog(_spill.Directory(d), Name, Logger);
+            return true;
+        }
+    }
+
     /// <summary>Spill files of whatever stores in a directory, and whether anybody wants them.</summary>
-    /// <exception cref="IOException">The directory cannot be read.</exception>
-    public static IReadOnlyList<SpillFileInfo> ListSpillFiles(string directory) => SpillJanitor.Look(Path.GetFullPath(directory));
+    /// <exception cref="IOException">The directory cannot be read; <see cref="DirectoryNotFoundException"/>: there is none.</exception>
+    /// <exception cref="UnauthorizedAccessException">The user has no right to read the directory.</exception>
+    /// <exception cref="TimeoutException">The directory has not answered for 30 seconds.</exception>
+    public static IReadOnlyList<SpillFileInfo> ListSpillFiles(string directory) => SpillJanitor.Look(Path.GetFullPath(directory), new PlasmaOptions().DiskPatience);
 
     /// <summary>Removes the spill files of stores that are gone. A create does the same in its own spill directories.</summary>
     /// <param name="directory">A spill directory.</param>
     /// <param name="persisted">Whether to remove also what persistent stores have left for their next creation.</param>
     /// <param name="damaged">Whether to remove also files with a damaged header or catalogue, whose objects nothing can be said about.</param>
     /// <returns>What was removed. Files in use are never among it.</returns>
+    /// <inheritdoc cref="ListSpillFiles" path="/exception"/>
     public static IReadOnlyList<SpillFileInfo> CleanSpillDirectory(string directory, bool persisted = false, bool damaged = false)
     {
         var also = new HashSet<SpillFileState>();
@@ -90,6 +103,6 @@ public sealed unsafe partial class PlasmaStore
             also.Add(SpillFileState.Persisted);
         if (damaged)
             also.Add(SpillFileState.Damaged);
-        return SpillJanitor.CleanUp(Path.GetFullPath(directory), also);
+        return SpillJanitor.CleanUp(Path.GetFullPath(directory), also, new PlasmaOptions().DiskPatience);
     }
 }

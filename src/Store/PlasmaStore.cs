@@ -124,8 +124,6 @@ public sealed unsafe partial class PlasmaStore : IDisposable
             _spill?.UseAs(participants.Index);
             if (files.IsNew)
                 _spill?.TakeOver(memory, _index, participants.Index, options.Logger);
-            else if (Access == StoreAccess.ReadWrite)
-                _spill?.TakeBackCatalogs(files.Name, options.Logger);
             _recovery = new Recovery(memory, participants, _scan, _reclaimer, _events, _waits, options.Logger);
             _slots = new SlotTable(participants);
             _scan.OpenForeign();
@@ -228,7 +226,7 @@ public sealed unsafe partial class PlasmaStore : IDisposable
         {
             StoreFiles? files = StoreFiles.TryOpen(name, options);
             if (files is not null)
-                return new PlasmaStore(files, options);
+                return new PlasmaStore(files, options).Opened();
             if (options.Access != StoreAccess.ReadWrite)
                 break;
             if (TryCreate(name, options) is { } store)
@@ -243,7 +241,7 @@ public sealed unsafe partial class PlasmaStore : IDisposable
     public static PlasmaStore Open(string name, PlasmaOptions? options = null)
     {
         options ??= new PlasmaOptions();
-        return new PlasmaStore(StoreFiles.TryOpen(name, options) ?? throw NoSuchStore(name, options), options);
+        return new PlasmaStore(StoreFiles.TryOpen(name, options) ?? throw NoSuchStore(name, options), options).Opened();
     }
 
     /// <summary>Creates a store whose name must be free.</summary>
@@ -271,7 +269,7 @@ public sealed unsafe partial class PlasmaStore : IDisposable
                 {
                     // CRASH spill-adopted: the store has the objects of an earlier one, and their catalogue is valid still; the next writer takes it back before it changes anything.
                     FailPoint.Pass("spill-adopted");
-                    store._spill?.TakeBackCatalogs(store.Name, options.Logger);
+                    store.TakeBackCatalogs();
                     return store;
                 }
                 store.Dispose();
@@ -293,14 +291,30 @@ public sealed unsafe partial class PlasmaStore : IDisposable
     public static PlasmaStore CreateAnonymous(PlasmaOptions? options = null)
     {
         options ??= new PlasmaOptions();
-        return new PlasmaStore(StoreFiles.CreateAnonymous(options), options);
+        return new PlasmaStore(StoreFiles.CreateAnonymous(options), options).Opened();
+    }
+
+    /// <summary>Last step of opening.</summary>
+    private PlasmaStore Opened()
+    {
+        try
+        {
+            TakeBackCatalogs();
+            return this;
+        }
+        catch
+        {
+            Dispose();
+            throw;
+        }
     }
 
     /// <summary>Removes a store's files; false when there was no store. Processes that have it open keep what they have mapped until they detach.</summary>
     /// <param name="name">The store.</param>
     /// <param name="directory">Folder of its files; null is the system's shared memory.</param>
     /// <param name="keepSpilled">Whether the objects on disk of a persistent store (<see cref="PlasmaOptions.Persist"/>) stay for the next store of that name. Of a store that is not persistent nothing stays.</param>
-    public static bool Destroy(string name, string? directory = null, bool keepSpilled = false) => StoreFiles.Destroy(name, directory, keepSpilled);
+    /// <exception cref="TimeoutException">The store is gone, but a spill directory has not answered for 30 seconds: the store's file there may be left, which the next creation with that directory removes, or <see cref="CleanSpillDirectory"/>.</exception>
+    public static bool Destroy(string name, string? directory = null, bool keepSpilled = false) => StoreFiles.Destroy(name, directory, keepSpilled, new PlasmaOptions().DiskPatience);
 
     /// <summary>Names of the stores in a directory (default: the system's shared memory), sorted.</summary>
     public static IReadOnlyList<string> ListStores(string? directory = null) => StoreFiles.List(directory);

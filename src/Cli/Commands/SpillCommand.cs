@@ -40,7 +40,7 @@ internal static class SpillCommand
     private static int List(Call call)
     {
         if (call.Value(Directories) is { Length: > 0 } directories)
-            return ListFiles(call, [.. directories.SelectMany(static directory => Look(directory))], removed: false);
+            return ListFiles(call, [.. directories.SelectMany(static directory => In(directory, () => PlasmaStore.ListSpillFiles(directory)))], removed: false);
         using PlasmaStore store = call.Open(StoreAccess.ReadOnly);
         SpillInfo info = store.SpillInfo();
         if (call.Json)
@@ -95,18 +95,15 @@ internal static class SpillCommand
     {
         long trimmedBytes = 0;
         string[] directories = call.Value(Directories) ?? [];
-        if (directories.Length == 0)
+        bool ofStore = directories.Length == 0;
+        if (ofStore)
         {
             using PlasmaStore store = call.Open(StoreAccess.ReadWrite);
             trimmedBytes = store.TrimSpill();
-            directories = [.. store.SpillInfo().Directories.Select(static directory => directory.Path).Where(Directory.Exists)];
+            directories = [.. store.SpillInfo().Directories.Select(static directory => directory.Path)];
         }
 
-        SpillFileInfo[] removed = [.. directories.SelectMany(directory =>
-        {
-            Require(directory);
-            return PlasmaStore.CleanSpillDirectory(directory, call.Value(Persisted), call.Value(Damaged));
-        })];
+        SpillFileInfo[] removed = [.. directories.SelectMany(directory => In(directory, () => PlasmaStore.CleanSpillDirectory(directory, call.Value(Persisted), call.Value(Damaged)), mayBeMissing: ofStore))];
         if (call.Json)
         {
             call.WriteJson(new SpillCollectedJson(trimmedBytes, removed), CliJson.Documents.SpillCollectedJson);
@@ -136,15 +133,17 @@ internal static class SpillCommand
 
     private static string StateText(SpillFileState state) => state == SpillFileState.InUse ? "in use" : state.ToString().ToLowerInvariant();
 
-    private static IReadOnlyList<SpillFileInfo> Look(string directory)
+    private static IReadOnlyList<SpillFileInfo> In(string directory, Func<IReadOnlyList<SpillFileInfo>> work, bool mayBeMissing = false)
     {
-        Require(directory);
-        return PlasmaStore.ListSpillFiles(directory);
-    }
-
-    private static void Require(string directory)
-    {
-        if (!Directory.Exists(directory))
+        try
+        {
+            return work();
+        }
+        catch (DirectoryNotFoundException)
+        {
+            if (mayBeMissing)
+                return [];
             throw CliException.Usage($"there is no directory {TextTable.Printable(directory)}");
+        }
     }
 }

@@ -22,6 +22,7 @@ internal sealed unsafe class StoreFiles : IDisposable
 
     // Held while the files have no name yet, so that nobody takes them for a dead creator's.
     private LifeTokens? _building;
+    private TimeSpan _diskPatience; // Of who made them.
 
     /// <summary>Empty for an anonymous store.</summary>
     internal string Name { get; }
@@ -141,8 +142,6 @@ internal sealed unsafe class StoreFiles : IDisposable
         if (System.IO.File.Exists(SharedFile.Combine(directory, StoreNames.Meta(name))))
             return null;
         RemoveOrphans(directory, dataDirectory, name, options.Logger);
-        foreach (string folder in options.SpillDirectories)
-            SpillJanitor.CleanUp(Path.GetFullPath(folder), logger: options.Logger);
         Guid uuid = OsRandom.NewGuid();
         uint mode = (uint)options.Mode;
         uint? gid = options.Group is null ? null : OsIdentity.GidOf(options.Group);
@@ -161,11 +160,11 @@ internal sealed unsafe class StoreFiles : IDisposable
             spill = SpillFiles.Create(directory, name, uuid, options, gid);
             Build(meta, data, pins, geometry, uuid, options, directory == dataDirectory ? "" : dataDirectory);
 
-            return new StoreFiles(name, directory, meta, data, geometry, uuid) { Pins = pins, Lock = locks, Domain = 0, Access = StoreAccess.ReadWrite, Spill = spill, _building = building };
+            return new StoreFiles(name, directory, meta, data, geometry, uuid) { Pins = pins, Lock = locks, Domain = 0, Access = StoreAccess.ReadWrite, Spill = spill, _building = building, _diskPatience = options.DiskPatience };
         }
         catch
         {
-            Discard(directory, dataDirectory, name, uuid);
+            Discard(directory, dataDirectory, name, uuid, options.DiskPatience);
             spill?.Dispose();
             building?.Dispose();
             meta?.Dispose();
@@ -214,7 +213,7 @@ internal sealed unsafe class StoreFiles : IDisposable
     {
         if (_building is null)
             return;
-        Discard(Directory, Path.GetDirectoryName(Data.Path)!, Name, Uuid);
+        Discard(Directory, Path.GetDirectoryName(Data.Path)!, Name, Uuid, _diskPatience);
         _building.Dispose();
         _building = null;
     }
@@ -251,7 +250,8 @@ internal sealed unsafe class StoreFiles : IDisposable
     }
 
     /// <summary>Removes a store's names; with <paramref name="keepSpilled"/> not those of its spill files, so that a catalogue that is there, or that the last writer will write, brings its objects back. Who has it open goes on with what it has mapped.</summary>
-    internal static bool Destroy(string name, string? directory, bool keepSpilled)
+    /// <exception cref="TimeoutException">A spill directory does not answer.</exception>
+    internal static bool Destroy(string name, string? directory, bool keepSpilled, TimeSpan diskPatience)
     {
         StoreNames.Check(name);
         (string metaDirectory, string dataDirectory) = Resolve(directory);
@@ -260,12 +260,12 @@ internal sealed unsafe class StoreFiles : IDisposable
         bool found = SharedFile.TryUnlink(metaDirectory, StoreNames.Meta(name)); // First: from here on nobody can attach to the rest.
         // CRASH store-unnamed: files with a UUID and no meta file, as in store-built.
         FailPoint.Pass("store-unnamed");
-        if (found && !keepSpilled)
-            SpillFiles.Remove(metaDirectory, name, uuid, adoptedToo: true); // While the map is there, which says where they are; else they are orphans.
+        string[] silent = found && !keepSpilled ? SpillFiles.Remove(metaDirectory, name, uuid, adoptedToo: true, diskPatience) : []; // While the map is there, which says where they are; else they are orphans.
         RemoveOrphans(metaDirectory, dataDirectory, name, null);
         if (recorded != dataDirectory && recorded != metaDirectory && System.IO.Directory.Exists(recorded))
             RemoveOrphans(metaDirectory, recorded, name, null); // Made with a directory of its own for the payload, destroyed by name alone.
-        return found;
+        return silent.Length == 0 ? found
+            : throw new TimeoutException($"Store '{name}' is destroyed, but its spill files may be left: {string.Join("; ", silent)}. The next creation with that directory removes them, or CleanSpillDirectory (fastplasma spill gc).");
     }
 
     /// <summary>Names of the stores in a directory.</summary>
@@ -533,9 +533,9 @@ internal sealed unsafe class StoreFiles : IDisposable
         }
     }
 
-    private static void Discard(string directory, string dataDirectory, string name, Guid uuid)
+    private static void Discard(string directory, string dataDirectory, string name, Guid uuid, TimeSpan diskPatience)
     {
-        SpillFiles.Remove(directory, name, uuid, adoptedToo: false);
+        SpillFiles.Remove(directory, name, uuid, adoptedToo: false, diskPatience);
         SharedFile.TryUnlink(directory, StoreNames.SpillMap(name, uuid));
         SharedFile.TryUnlink(dataDirectory, StoreNames.Data(name, uuid));
         SharedFile.TryUnlink(directory, StoreNames.Pins(name, uuid, StoreNames.WritersDomain));

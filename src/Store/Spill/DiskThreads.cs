@@ -4,14 +4,24 @@ namespace FastPlasma.Spill;
 /// <remarks>A thread is made when none is idle, and ends after a while without work. How many there can be is for those to limit who hand work over: by turns (<see cref="DiskTurns"/>, <see cref="SpillSpace.WriteTurns"/>), which they take before.</remarks>
 internal sealed class DiskThreads : TaskScheduler
 {
+    /// <summary>Why work was not begun, for people.</summary>
+    internal const string Refused = "the system refuses a thread that could wait for the disk";
+
     private const int IdleMs = 10_000;
+
+    [ThreadStatic]
+    private static bool t_isOne;
 
     private readonly object _gate = new();
     private readonly List<Worker> _idle = []; // The one that was busy last is the first to be busy again.
     private bool _isClosed;
 
-    /// <summary>Begins work in a thread of its own. On a system that refuses one the caller does the work, and waits for the disk: then it has ended when this returns.</summary>
-    internal Task<T> Start<T>(Func<T> work) => Task.Factory.StartNew(work, CancellationToken.None, TaskCreationOptions.HideScheduler, this);
+    /// <summary>Whether the caller is such a thread, and may wait for a disk as long as that takes.</summary>
+    internal static bool IsThisOne => t_isOne;
+
+    /// <summary>Begins work in a thread of its own. On a system that refuses one the work is called at once by the caller, with false: it gives back what it owns and leaves the disk alone.</summary>
+    /// <param name="work">Told whether it may use the disk.</param>
+    internal Task<T> Start<T>(Func<bool, T> work) => Task.Factory.StartNew(() => work(t_isOne), CancellationToken.None, TaskCreationOptions.HideScheduler, this);
 
     /// <summary>Waits for work without spinning: its thread may need the processor that the caller is on.</summary>
     internal static bool Wait(Task task, ref ManualResetEventSlim? ended, int timeoutMs, CancellationToken cancellationToken)
@@ -71,6 +81,7 @@ internal sealed class DiskThreads : TaskScheduler
 
     private void Run(object? first)
     {
+        t_isOne = true;
         var self = new Worker { Task = (Task?)first };
         do // Ends when there was no work for a while.
             TryExecuteTask(self.Task!);

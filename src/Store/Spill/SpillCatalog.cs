@@ -36,9 +36,10 @@ internal sealed unsafe class SpillCatalog
     /// <param name="name">The store's.</param>
     /// <param name="fileId">Of the spill file.</param>
     /// <param name="epoch">Epoch that the spill file has.</param>
+    /// <param name="watch">Told what is read.</param>
     /// <param name="state">What is the matter with it.</param>
     /// <param name="problem">The same for people.</param>
-    internal static SpillCatalog? TryRead(string folder, string name, Guid fileId, ulong epoch, out CatalogState state, out string? problem)
+    internal static SpillCatalog? TryRead(string folder, string name, Guid fileId, ulong epoch, DiskWatch watch, out CatalogState state, out string? problem)
     {
         problem = null;
         SharedFile? file;
@@ -61,6 +62,7 @@ internal sealed unsafe class SpillCatalog
         {
             try
             {
+                watch.TryBegin(path, Math.Min(file.Facts().SizeBytes, FileBytesMax));
                 SpillCatalog? catalog = Read(file, fileId, out problem);
                 state = catalog is null ? CatalogState.Damaged : catalog.Header.Epoch == epoch ? CatalogState.Valid : CatalogState.Stale;
                 if (state == CatalogState.Stale)

@@ -72,12 +72,14 @@ internal sealed unsafe partial class SpillDirectory
     /// <inheritdoc cref="DiskTurns.DescribeSlow"/>
     internal string? DescribeSlowWrites() => _writeTurns.DescribeSlow("writes", FilePath);
 
-    /// <summary>This attachment writes nothing there any more.</summary>
+    /// <summary>This attachment writes nothing there from now on.</summary>
     internal void CloseForWriting(string because)
     {
         _closedBecause = because;
         _isClosedForWriting = true;
     }
+
+    internal void OpenForWriting() => _isClosedForWriting = false;
 
     /// <summary>What keeps this attachment from writing there at the moment; null when nothing does.</summary>
     internal string? ProblemNow()

@@ -10,7 +10,8 @@ namespace FastPlasma.Spill;
 internal static unsafe class SpillJanitor
 {
     /// <summary>What is found in a spill directory: one row for each spill file, and for each catalogue without one.</summary>
-    internal static List<SpillFileInfo> Look(string directory)
+    /// <exception cref="TimeoutException">The directory does not answer.</exception>
+    internal static List<SpillFileInfo> Look(string directory, TimeSpan patience) => DiskWatch.Run(directory, patience, watch =>
     {
         var found = new List<SpillFileInfo>();
         foreach (string path in Directory.GetFiles(directory, StoreNames.Prefix + "*"))
@@ -18,44 +19,54 @@ internal static unsafe class SpillJanitor
             string fileName = Path.GetFileName(path);
             if (!StoreNames.TryParseSpill(fileName, out string name, out Guid fileId, out string kind))
                 continue;
+            if (!watch.TryBegin(path))
+                break;
             if (kind == "spill")
-                found.Add(Judge(directory, fileName, name, fileId, remove: null));
+                found.Add(Judge(directory, fileName, name, fileId, watch, remove: null));
             else if (!File.Exists(Path.Combine(directory, StoreNames.Spill(name, fileId))))
                 found.Add(new SpillFileInfo { Path = path, StoreName = name, State = SpillFileState.Orphan, Detail = "a catalogue without its spill file" });
         }
         found.Sort(static (a, b) => string.CompareOrdinal(a.Path, b.Path));
         return found;
-    }
+    });
 
     /// <summary>Removes the files of a spill directory that nobody wants: those of stores that are gone. What is in use, or not ours, stays.</summary>
     /// <param name="directory">The spill directory.</param>
     /// <param name="also">States of files to remove besides orphans; not InUse.</param>
-    /// <param name="logger">Told what was removed and what could not be.</param>
+    /// <param name="patience">How long the directory is waited for.</param>
     /// <returns>What was removed, with what it took.</returns>
-    internal static List<SpillFileInfo> CleanUp(string directory, IReadOnlySet<SpillFileState>? also = null, ILogger? logger = null)
+    /// <exception cref="TimeoutException">The directory does not answer.</exception>
+    internal static List<SpillFileInfo> CleanUp(string directory, IReadOnlySet<SpillFileState> also, TimeSpan patience) =>
+        DiskWatch.Run(directory, patience, watch => CleanUp(directory, also, watch, NullLogger.Instance));
+
+    /// <summary>The same by a creator, whose first step in a directory it is. What keeps him from it is no reason not to use the directory.</summary>
+    internal static void CleanUpForCreate(string directory, DiskWatch watch, ILogger logger)
     {
-        logger ??= NullLogger.Instance;
-        var removed = new List<SpillFileInfo>();
-        string[] paths;
         try
         {
-            paths = Directory.GetFiles(directory, StoreNames.Prefix + "*");
+            CleanUp(directory, new HashSet<SpillFileState>(), watch, logger);
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException)
         {
             logger.LogWarning(e, "No orphans are looked for in {Directory}.", directory);
-            return removed;
         }
-        foreach (string path in paths)
+    }
+
+    private static List<SpillFileInfo> CleanUp(string directory, IReadOnlySet<SpillFileState> also, DiskWatch watch, ILogger logger)
+    {
+        var removed = new List<SpillFileInfo>();
+        foreach (string path in Directory.GetFiles(directory, StoreNames.Prefix + "*"))
         {
             string fileName = Path.GetFileName(path);
             if (!StoreNames.TryParseSpill(fileName, out string name, out Guid fileId, out string kind))
                 continue;
+            if (!watch.TryBegin(path))
+                break;
             try
             {
                 if (kind == "spill")
                 {
-                    SpillFileInfo info = Judge(directory, fileName, name, fileId, state => state == SpillFileState.Orphan || (also?.Contains(state) ?? false));
+                    SpillFileInfo info = Judge(directory, fileName, name, fileId, watch, state => state == SpillFileState.Orphan || also.Contains(state));
                     if (info.IsRemoved)
                         removed.Add(info);
                 }
@@ -98,7 +109,7 @@ internal static unsafe class SpillJanitor
         }
     }
 
-    private static SpillFileInfo Judge(string directory, string fileName, string name, Guid fileId, Func<SpillFileState, bool>? remove)
+    private static SpillFileInfo Judge(string directory, string fileName, string name, Guid fileId, DiskWatch watch, Func<SpillFileState, bool>? remove)
     {
         string path = Path.Combine(directory, fileName);
         SharedFile? file;
@@ -131,7 +142,7 @@ internal static unsafe class SpillJanitor
                 return info with { Detail = $"store '{facts.StoreName}' in {facts.StoreDirectory} has it" };
             else
             {
-                SpillCatalog? catalog = SpillCatalog.TryRead(directory, name, fileId, facts.Epoch, out CatalogState state, out problem);
+                SpillCatalog? catalog = SpillCatalog.TryRead(directory, name, fileId, facts.Epoch, watch, out CatalogState state, out problem);
                 info = state switch
                 {
                     CatalogState.Valid => info with { State = SpillFileState.Persisted, ObjectCount = catalog!.Objects.Length, Detail = $"the next store '{facts.StoreName}' in {facts.StoreDirectory} takes it over" },

@@ -88,7 +88,7 @@ internal sealed unsafe class SpillSpace : IDisposable
     internal DiskTurns? ReadTurns(SpillPlace place) => place.IsPlace && place.Directory < _directories.Length ? _directories[place.Directory].ReadTurns : null;
 
     /// <summary>What of the reads where a place is has not been answered, for people.</summary>
-    internal string DescribeReads(SpillPlace place) => place.IsPlace && place.Directory < _directories.Length ? _directories[place.Directory].DescribeSlowReads() ?? _directories[place.Directory].FilePath : place.ToString();
+    internal string DescribeReads(SpillPlace place) => place.IsPlace && place.Directory < _directories.Length ? _directories[place.Directory].DescribeSlowReads() ?? FilePathOf(place) : place.ToString();
 
     /// <summary>Writes that have not been answered for a moment, for people; null when there are none.</summary>
     internal string? DescribeSlowWrites() => Join(_directories.Select(static directory => directory.DescribeSlowWrites()));
@@ -97,9 +97,6 @@ internal sealed unsafe class SpillSpace : IDisposable
     internal string? DescribeSlow() => Join(_directories.SelectMany(static directory => new[] { directory.DescribeSlowReads(), directory.DescribeSlowWrites() }));
 
     private static string? Join(IEnumerable<string?> parts) => string.Join("; ", parts.OfType<string>()) is { Length: > 0 } joined ? joined : null;
-
-    /// <summary>For calls that ask how much room there is.</summary>
-    internal DiskTurns InfoTurns { get; } = new(2);
 
     /// <summary>Writes a copy of an object to the first directory that takes it. The caller has announced itself and holds the entry's claim, so that the bytes stay and nobody else writes the same object.</summary>
     /// <param name="owner"><see cref="BlockOwner"/> of the entry.</param>
@@ -238,25 +235,30 @@ internal sealed unsafe class SpillSpace : IDisposable
         }
     }
 
-    /// <summary>Makes the catalogues void, before anything on disk is changed. A directory where that fails is read, not written.</summary>
-    internal void TakeBackCatalogs(string name, ILogger logger)
+    /// <summary>Whether there may be a catalogue of one of the directories that a writer has to make void before it changes anything there.</summary>
+    internal bool MayHaveCatalogs(string name)
     {
         if (name.Length == 0)
-            return;
+            return false;
+        bool mayHave = IsPersistent;
         foreach (SpillDirectory directory in _directories)
+            mayHave |= Volatile.Read(ref directory.Record->CatalogPending) != 0;
+        return mayHave;
+    }
+
+    /// <summary>Makes a directory's catalogue void, and opens the directory for writing then: before, nothing on disk may be changed.</summary>
+    internal void TakeBackCatalog(SpillDirectory directory, string name, ILogger logger)
+    {
+        if (directory.File is not { } file)
+            return;
+        if (SpillCatalog.TakeBack(directory.Path, name, directory.Record->FileId, file) is { } problem)
         {
-            if (directory.File is not { } file)
-                continue;
-            if (SpillCatalog.TakeBack(directory.Path, name, directory.Record->FileId, file) is { } problem)
-            {
-                directory.CloseForWriting($"the catalogue there could not be taken back: {problem}");
-                logger.LogWarning("Nothing is spilled to {Directory} by this attachment: {Problem}.", directory.Path, problem);
-            }
-            else
-            {
-                Volatile.Write(ref directory.Record->CatalogPending, 0);
-            }
+            directory.CloseForWriting($"the catalogue there could not be taken back: {problem}");
+            logger.LogWarning("Nothing is spilled to {Directory} by this attachment: {Problem}.", directory.Path, problem);
+            return;
         }
+        Volatile.Write(ref directory.Record->CatalogPending, 0);
+        directory.OpenForWriting();
     }
 
     /// <summary>The end of a writer's attachment: whoever is the last one of a persistent store leaves catalogues of what is on disk. The participant is detached; its mappings still are there.</summary>
@@ -346,12 +348,12 @@ internal sealed unsafe class SpillSpace : IDisposable
     }
 
     /// <summary>The space as it is now, for people and tools.</summary>
-    internal SpillInfo Info(StoreMemory memory) => new()
+    internal SpillInfo Info(StoreMemory memory, DiskWatch watch) => new()
     {
         LimitBytes = LimitBytes == long.MaxValue ? null : LimitBytes,
         Reserve = (double)_header->ReserveShare / SpillHeader.ReserveUnit,
         IsPersistent = IsPersistent,
-        Directories = [.. _directories.Select((directory, d) => directory.Info(CountCopies(memory, d)))],
+        Directories = [.. _directories.TakeWhile(directory => watch.TryBegin(directory.FilePath)).Select((directory, d) => directory.Info(CountCopies(memory, d)))],
     };
 
     private static int CountCopies(StoreMemory memory, int directory)
@@ -367,7 +369,7 @@ internal sealed unsafe class SpillSpace : IDisposable
     }
 
     /// <summary>Reads every copy and compares its checksums; changes nothing. A copy that is freed while it is read does not count.</summary>
-    internal SpillVerifyReport Verify(StoreMemory memory, IProgress<double>? progress)
+    internal SpillVerifyReport Verify(StoreMemory memory, DiskWatch watch)
     {
         var errors = new List<SpillError>();
         int copies = 0;
@@ -394,6 +396,8 @@ internal sealed unsafe class SpillSpace : IDisposable
                     buffer = (byte*)ForkMark.MapWiped(needed);
                     bufferBytes = needed;
                 }
+                if (!watch.TryBegin(FilePathOf(new SpillPlace(place)), image.ImageBytes))
+                    break;
                 SpillError? error = Read(new SpillPlace(place), image, buffer);
                 if (!IsUnchanged())
                     continue;
@@ -401,7 +405,7 @@ internal sealed unsafe class SpillSpace : IDisposable
                 bytes += image.ImageBytes;
                 if (error is not null)
                     errors.Add(error);
-                progress?.Report((double)e / memory.Geometry.ObjectCountMax);
+                watch.Report((double)e / memory.Geometry.ObjectCountMax);
 
                 // Also the same in another generation is another object.
                 bool IsUnchanged()
@@ -419,11 +423,11 @@ internal sealed unsafe class SpillSpace : IDisposable
     }
 
     /// <summary>Gives the disk space of chunks that hold nothing back to the file systems. Returns bytes.</summary>
-    internal long Trim()
+    internal long Trim(DiskWatch watch)
     {
         long trimmed = 0;
         foreach (SpillDirectory directory in _directories)
-            trimmed += directory.Allocator?.Trim() ?? 0;
+            trimmed += directory.Allocator?.Trim(() => watch.TryBegin(directory.FilePath)) ?? 0;
         return trimmed;
     }
 
@@ -445,14 +449,20 @@ internal sealed unsafe class SpillSpace : IDisposable
         {
             Kind = SpillErrorKind.BadPlace,
             Id = expected.Id,
-            File = place.IsPlace && place.Directory < _directories.Length ? _directories[place.Directory].FilePath : "",
+            File = FilePathOf(place),
             Offset = place.IsPlace ? place.Offset : -1,
             Message = $"object {expected.Id} names no copy on disk: its place is {place} (0x{place.Value:x}), expected an offset of at least {SpillFileHeader.DataOffset} in one of {_directories.Length} directories.",
         };
     }
 
+    private string FilePathOf(SpillPlace place) => place.IsPlace && place.Directory < _directories.Length ? _directories[place.Directory].FilePath : "";
+
     /// <summary>All that a forked child gives up.</summary>
-    internal void CloseFiles() => _files.Dispose();
+    internal void CloseFiles()
+    {
+        _files.Map.Dispose();
+        _files.CloseData();
+    }
 
     public void Dispose()
     {

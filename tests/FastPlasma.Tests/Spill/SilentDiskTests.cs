@@ -89,7 +89,7 @@ public sealed class SilentDiskTests : SpillTest
         long start = Stopwatch.GetTimestamp();
         worker.Call($"open {name} hurried");
         Assert.InRange(Stopwatch.GetElapsedTime(start).TotalMilliseconds, 490, 3500);
-        Assert.Contains($"{Folder} did not answer within 0.5 s", Late(() => worker.Call("await a 5000"), 0).Message, StringComparison.Ordinal);
+        Assert.Contains($"{Folder} has not answered within 0.5 s", Late(() => worker.Call("await a 5000"), 0).Message, StringComparison.Ordinal);
         worker.Call("put b 1000 1"); // Memory is as usual.
         Assert.StartsWith("Ok ", worker.Call("get b 0"), StringComparison.Ordinal);
     }
