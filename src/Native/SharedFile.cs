@@ -94,6 +94,16 @@ internal sealed unsafe class SharedFile : IDisposable
         return new FileFacts((stat.Mode & Libc.S_IFMT) == Libc.S_IFREG, stat.Uid, stat.Gid, (uint)stat.Mode & Libc.ALLPERMS, stat.Size, stat.Blocks * 512, stat.LinkCount);
     }
 
+    /// <summary>Whether there is something of that name, also a link that leads nowhere.</summary>
+    /// <exception cref="OsException">That cannot be known.</exception>
+    internal static bool Exists(string directory, string name)
+    {
+        if (Libc.statx(Libc.AT_FDCWD, Combine(directory, name), Libc.AT_SYMLINK_NOFOLLOW, Libc.STATX_BASIC_STATS, out _) == 0)
+            return true;
+        int errno = Marshal.GetLastPInvokeError();
+        return errno == Libc.ENOENT ? false : throw new OsException("statx", Combine(directory, name), errno);
+    }
+
     /// <summary>Owner of the file of that name, not of what a link there points to; null when there is none.</summary>
     internal static uint? OwnerOf(string path) => Libc.statx(Libc.AT_FDCWD, path, Libc.AT_SYMLINK_NOFOLLOW, Libc.STATX_BASIC_STATS, out Libc.Statx stat) == 0 ? stat.Uid : null;
 

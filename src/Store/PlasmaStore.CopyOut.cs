@@ -27,8 +27,8 @@ public sealed unsafe partial class PlasmaStore
         try
         {
             for (int i = 0; i < (together ? Math.Min(dirty.Length, CopiesAtATime) : 1); i++)
-                if (TryTakeWriteTurn(i == 0 ? deadline : new Deadline(TimeSpan.Zero), cancellationToken))
-                    work.Start();
+                if (TryTakeTurn(_spill!.WriteTurns, i == 0 ? deadline : new Deadline(TimeSpan.Zero), cancellationToken) && !work.TryStart() && i == 0)
+                    NoteSpillProblem(DiskThreads.Refused); // Without the others the first does their share.
             bool ended = work.Threads.Count > 0 && IsEnded(Task.WhenAll(work.Threads), deadline, () => work.IsStuck, cancellationToken);
             if (work.Error is { } error)
                 ExceptionDispatchInfo.Throw(error);
@@ -38,17 +38,6 @@ public sealed unsafe partial class PlasmaStore
         {
             work.Stop();
         }
-    }
-
-    private bool TryTakeWriteTurn(Deadline deadline, CancellationToken cancellationToken)
-    {
-        while (!_spill!.WriteTurns.Wait(deadline.SliceMs(WaitWords.SliceMs), cancellationToken)) // Ends with a turn, the deadline, a cancellation or the store's end.
-        {
-            ThrowIfClosing();
-            if (deadline.HasPassed)
-                return false;
-        }
-        return true;
     }
 
     /// <summary>Copies that several threads write, each taking the next one.</summary>
@@ -81,23 +70,33 @@ public sealed unsafe partial class PlasmaStore
         /// <summary>No further copy is begun.</summary>
         internal void Stop() => _isStopped = true;
 
-        /// <summary>Begins one thread's part, for which a turn was taken.</summary>
-        internal void Start()
+        /// <summary>Begins one thread's part, for which a turn was taken. False when the system refuses a thread.</summary>
+        internal bool TryStart()
         {
             var watch = new WriteWatch();
-            _watches.Add(watch);
             store.BeginDiskWork();
-            Threads.Add(store.OwnDiskThreads.Start(mayUseDisk => Run(watch, mayUseDisk)));
+            if (store.OwnDiskThreads.TryStart(() => Run(watch)) is { } part)
+            {
+                _watches.Add(watch);
+                Threads.Add(part);
+                return true;
+            }
+            End();
+            return false;
         }
 
-        private bool Run(WriteWatch watch, bool mayUseDisk)
+        private void End()
+        {
+            store._spill!.WriteTurns.Release();
+            store.EndDiskWork();
+        }
+
+        private bool Run(WriteWatch watch)
         {
             ThreadSlots? own = null;
             try
             {
-                if (!mayUseDisk)
-                    store.NoteSpillProblem(DiskThreads.Refused); // The other parts do its share.
-                if (!mayUseDisk || !store.TryEnter(out own))
+                if (!store.TryEnter(out own))
                     return false;
                 while (!_isStopped && Interlocked.Increment(ref _next) is var taken && taken <= victims.Length) // Ends with the victims.
                 {
@@ -116,8 +115,7 @@ public sealed unsafe partial class PlasmaStore
             {
                 if (own is not null)
                     Leave(own);
-                store._spill!.WriteTurns.Release();
-                store.EndDiskWork();
+                End();
             }
         }
     }

@@ -1,3 +1,4 @@
+using System.Collections.Concurrent;
 using FastPlasma.Spill;
 using FastPlasma.Waiting;
 using Microsoft.Extensions.Logging;
@@ -9,10 +10,14 @@ public sealed unsafe partial class PlasmaStore
 {
     private DiskThreads? _ownDiskThreads;
     private int _diskWork; // Of this attachment in other threads, whether or not anybody waits for it.
-    private int _givenUp; // Of RunOnDisk, and not ended.
 
-    /// <summary>Each keeps a thread in a disk that does not answer; calls that come then are not to keep more.</summary>
-    private const int GivenUpMax = 2;
+    /// <summary>How many calls that go through a whole directory, or over all of them, are under way at a time: each may leave a thread in a disk that does not answer.</summary>
+    private const int LongTurns = 8;
+
+    private readonly SemaphoreSlim _longTurns = new(LongTurns, LongTurns);
+
+    /// <summary>Closed attachments that wait for a thread to detach in; nobody else may know them any more.</summary>
+    private static readonly ConcurrentDictionary<PlasmaStore, bool> s_detachLater = [];
 
     private DiskThreads OwnDiskThreads => LazyInitializer.EnsureInitialized(ref _ownDiskThreads, static () => new DiskThreads())!;
 
@@ -26,7 +31,7 @@ public sealed unsafe partial class PlasmaStore
     private bool HasAllTime(Deadline deadline, CancellationToken cancellationToken) => !HasDiskThreads || (deadline.IsNever && !cancellationToken.CanBeCanceled);
 
     /// <summary>Does work that the disk may keep: in this thread if there is all time, else in a thread for it, for whose end this one waits until the deadline.</summary>
-    /// <param name="work">Owns what it works with; the attachment stays until it has ended. Told whether it may use the disk: not when the system refuses a thread, then it gives back what it owns and says that.</param>
+    /// <param name="work">Owns what it works with; the attachment stays until it has ended. Told whether it may use the disk: not when the system has refused a thread up to the deadline, then it gives back what it owns and says that.</param>
     /// <param name="deadline">Until when to wait.</param>
     /// <param name="late">Gets the result when nobody waits for it any more.</param>
     /// <param name="result">Of the work, if it has ended in time.</param>
@@ -40,7 +45,22 @@ public sealed unsafe partial class PlasmaStore
             return true;
         }
         BeginDiskWork(); // The call that waits holds the attachment up to here.
-        Task<T> task = OwnDiskThreads.Start(work);
+        Task<T>? task = null;
+        try
+        {
+            while ((task = OwnDiskThreads.TryStart(() => work(true))) is null && !deadline.HasPassed && !IsClosing && !cancellationToken.IsCancellationRequested) // Ends with a thread, the deadline, a cancellation or the store's end.
+                Thread.Sleep(DiskThreads.RefusedMs);
+        }
+        finally
+        {
+            if (task is null)
+                EndDiskWork();
+        }
+        if (task is null)
+        {
+            result = work(false);
+            return true;
+        }
         bool ended = false;
         try
         {
@@ -99,48 +119,51 @@ public sealed unsafe partial class PlasmaStore
     }
 
     /// <summary>Work of several steps on the disk, each of which is waited for as long as a disk is waited for; the attachment stays until it has ended.</summary>
-    /// <exception cref="TimeoutException">A step has taken too long, or earlier work has that was given up.</exception>
+    /// <exception cref="TimeoutException">A step has taken too long, or earlier work is not answered.</exception>
     private T RunOnDisk<T>(SpillSpace space, Func<DiskWatch, T> work, IProgress<double>? progress = null)
     {
         string paths = string.Join(", ", space.Paths);
-        if (Volatile.Read(ref _givenUp) >= GivenUpMax)
-            throw new TimeoutException($"{GivenUpMax} calls that were given up are not answered yet by the spill directories of store '{Name}': {paths}.");
+        if (!TryTakeTurn(_longTurns, new Deadline(PatienceFor(0)), CancellationToken.None))
+            throw new TimeoutException($"{LongTurns} calls of this kind have not been answered by the spill directories of store '{Name}': {paths}.");
         BeginDiskWork();
-        int outcome = 0; // Whoever is first: 1 it has ended, 2 it was given up.
-        try
-        {
-            return DiskWatch.Run(paths, _options.DiskPatience, work, Ended, progress, ThrowIfClosing, OwnDiskThreads);
-        }
-        finally
-        {
-            Interlocked.Increment(ref _givenUp);
-            if (Interlocked.CompareExchange(ref outcome, 2, 0) != 0)
-                Interlocked.Decrement(ref _givenUp);
-        }
+        return DiskWatch.Run(paths, _options.DiskPatience, work, EndLongWork, progress, ThrowIfClosing, OwnDiskThreads);
+    }
 
-        void Ended()
+    private void EndLongWork()
+    {
+        _longTurns.Release();
+        EndDiskWork();
+    }
+
+    /// <summary>Waits for one of the turns that limit how many threads can be left in a disk.</summary>
+    private bool TryTakeTurn(SemaphoreSlim turns, Deadline deadline, CancellationToken cancellationToken)
+    {
+        while (!turns.Wait(deadline.SliceMs(WaitWords.SliceMs), cancellationToken)) // Ends with a turn, the deadline, a cancellation or the store's end.
         {
-            if (Interlocked.CompareExchange(ref outcome, 1, 0) != 0)
-                Interlocked.Decrement(ref _givenUp);
-            EndDiskWork();
+            ThrowIfClosing();
+            if (deadline.HasPassed)
+                return false;
         }
+        return true;
     }
 
     /// <summary>Detaches in another thread, because that may write catalogues, and waits for it as long as a disk is waited for.</summary>
     private void DetachByDisk(bool waits)
     {
-        Task<bool> detach;
-        long end = Environment.TickCount64 + OwnThreadsMs;
-        while ((detach = OwnDiskThreads.Start(TryDetach)) is { IsCompletedSuccessfully: true, Result: false }) // Ends with a thread, or the time.
+        Task<bool>? detach = null;
+        try
         {
-            if (!waits || Environment.TickCount64 > end)
-            {
-                Logger.LogWarning("Store '{Store}' is closed, and stays attached: {Why}. That is tried again.", Name, DiskThreads.Refused);
-                Volatile.Write(ref _detached, 0); // By the maintainer, who looks after closed stores.
-                return;
-            }
-            Thread.Sleep(10);
+            long end = Environment.TickCount64 + OwnThreadsMs;
+            while ((detach = OwnDiskThreads.TryStart(Detached)) is null && waits && Environment.TickCount64 < end) // Ends with a thread, or the time.
+                Thread.Sleep(DiskThreads.RefusedMs);
         }
+        finally
+        {
+            if (detach is null)
+                DetachLater();
+        }
+        if (detach is null)
+            return;
         ManualResetEventSlim? ended = null;
         if (waits && !DiskThreads.Wait(detach, ref ended, new Deadline(PatienceFor(0)).SliceMs(int.MaxValue), CancellationToken.None))
             Logger.LogWarning("Store '{Store}' is closed, and stays attached until its disk has answered: catalogues are being written, or files closed.", Name);
@@ -149,12 +172,21 @@ public sealed unsafe partial class PlasmaStore
         else
             _ = detach.ContinueWith(ended => Logger.LogError(ended.Exception, "Store '{Store}' could not be closed in order.", Name), CancellationToken.None, TaskContinuationOptions.OnlyOnFaulted, TaskScheduler.Default);
 
-        bool TryDetach(bool mayUseDisk)
+        bool Detached()
         {
-            if (mayUseDisk)
-                Detach();
-            return mayUseDisk;
+            s_detachLater.TryRemove(this, out _);
+            Detach();
+            return true;
         }
+    }
+
+    /// <summary>The maintainer tries it again.</summary>
+    private void DetachLater()
+    {
+        bool isFirst = s_detachLater.TryAdd(this, true);
+        Volatile.Write(ref _detaches, 0);
+        if (isFirst)
+            Logger.LogWarning("Store '{Store}' is closed, and stays attached for now: {Why}.", Name, DiskThreads.Refused);
     }
 
     /// <summary>Why nothing has come from a place on disk in time.</summary>

@@ -277,6 +277,8 @@ public sealed unsafe partial class PlasmaStore
             text.Append(CultureInfo.InvariantCulture, $" Objects cannot be moved to disk, or only shorter ones: {problem}.");
         else if (_spill?.DescribeSlowWrites() is { } slow)
             text.Append(CultureInfo.InvariantCulture, $" Objects are being moved to disk, which is slow: {slow}.");
+        else if (Volatile.Read(ref _spillProblem) is { } last)
+            text.Append(CultureInfo.InvariantCulture, $" The last object that was to be moved to disk could not be: {last}.");
         foreach (MemoryHolder h in r.Holders.Take(HoldersShown))
             text.Append(CultureInfo.InvariantCulture, $" Process {Describe(h)} holds {h.Bytes} bytes in {h.Pins} pins since {h.Since:u}.");
         foreach (MemoryHolder h in r.Creators.Take(HoldersShown))

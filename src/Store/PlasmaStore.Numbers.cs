@@ -11,7 +11,7 @@ public sealed unsafe partial class PlasmaStore
     private const uint SlotCountMax = ParticipantBlock.ChunkCountMax * SlotTable.SlotsPerChunkStride;
 
     /// <summary>Whether the attachment has ended: its mappings are gone, and none of its handles is open.</summary>
-    internal bool IsDetached => Volatile.Read(ref _detached) != 0;
+    internal bool IsDetached => _detached;
 
     /// <summary>Number of a record, to be given back to <see cref="TryRestore(uint, uint, long, out PlasmaObject)"/> or <see cref="Release(uint, uint, long)"/>.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]

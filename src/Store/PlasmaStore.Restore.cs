@@ -199,6 +199,11 @@ public sealed unsafe partial class PlasmaStore
             NoteLate(thread, id, DescribeSilence(_spill, place));
             return PlasmaStatus.NotResident;
         }
+        if (landing.IsRefused)
+        {
+            NoteLate(thread, id, $"it has not come from disk: {DiskThreads.Refused}");
+            return PlasmaStatus.NotResident;
+        }
         if (landing.Problem is { } unreadable)
         {
             NoteLate(thread, id, unreadable, AwayReason.Disk);
@@ -314,6 +319,9 @@ public sealed unsafe partial class PlasmaStore
         /// <summary>Why the copy could not be read, or null.</summary>
         internal string? Problem { get; private set; }
 
+        /// <summary>Whether it was not to be read.</summary>
+        internal bool IsRefused { get; private set; }
+
         /// <summary>Whether the object is in memory again and the slot its pin; if not, the slot is given back.</summary>
         internal bool Run(bool mayUseDisk)
         {
@@ -321,8 +329,10 @@ public sealed unsafe partial class PlasmaStore
             bool restored = false;
             try
             {
-                Problem = mayUseDisk ? store._spill!.Read(place, image, store._memory.WritablePayload + offset)?.Message.TrimEnd('.') : DiskThreads.Refused;
-                if (Problem is null)
+                IsRefused = !mayUseDisk;
+                if (mayUseDisk)
+                    Problem = store._spill!.Read(place, image, store._memory.WritablePayload + offset)?.Message.TrimEnd('.');
+                if (mayUseDisk && Problem is null)
                 {
                     FailPoint.Pass("restore-read");
                     entry->DataOffset = offset;

@@ -34,9 +34,6 @@ public sealed unsafe partial class PlasmaStore
     /// <summary>Whether objects of this store can be on disk, also when this attachment cannot read them there.</summary>
     internal bool HasSpill => _hasSpill;
 
-    /// <summary>Why objects cannot be moved to disk at the moment, or null.</summary>
-    internal string? SpillProblem => Volatile.Read(ref _spillProblem);
-
     /// <summary>What became of a copy.</summary>
     private enum CopyOutcome
     {
@@ -107,7 +104,7 @@ public sealed unsafe partial class PlasmaStore
                     victims.AddRange(_evictor.Choose(SpillBytesMin, Evictor.Movable)); // One that is in it already is moved once.
                 if (!MoveOut(thread, victims, deadline, out bool failed, cancellationToken))
                     lost++;
-                if (failed && (deadline.HasPassed || _spill.ProblemNow() is not null))
+                if (failed && (deadline.HasPassed || _spill.ProblemNow() is not null || Volatile.Read(ref _spillProblem) == DiskThreads.Refused))
                     lost = LostEvictionsMax; // Another attempt would meet the same disk; what could be moved was.
             }
             else if (!everywhere)

@@ -43,14 +43,14 @@ public sealed unsafe partial class PlasmaStore
     }
 
     /// <summary>Gives disk space in which no copy lies back to the file systems; it is kept for the next copies otherwise. Returns bytes.</summary>
-    /// <exception cref="TimeoutException">A file system has not taken 2 MiB back within 30 seconds; the message names the file. What was given back before stays so.</exception>
+    /// <exception cref="TimeoutException">A file system has not taken 2 MiB back within 30 seconds; the message names the file. What the others took is given back all the same.</exception>
     public long TrimSpill()
     {
         RequireWriter();
         BeginSlowCall();
         try
         {
-            return _spill is { } space ? RunOnDisk(space, space.Trim) : 0;
+            return _spill is { } space ? TrimEach(space) : 0;
         }
         finally
         {
@@ -58,20 +58,32 @@ public sealed unsafe partial class PlasmaStore
         }
     }
 
+    private long TrimEach(SpillSpace space)
+    {
+        long trimmed = 0;
+        var silent = new List<string>();
+        for (int d = 0; d < space.DirectoryCount; d++)
+        {
+            try
+            {
+                int index = d;
+                trimmed += RunOnDisk(space, watch => space.Trim(index, watch));
+            }
+            catch (TimeoutException e)
+            {
+                silent.Add(e.Message);
+            }
+        }
+        return silent.Count == 0 ? trimmed : throw new TimeoutException($"{string.Join(' ', silent)} Other directories have given back {trimmed} bytes.");
+    }
+
     /// <summary>Makes catalogues void, which the last writer or an earlier store has left, before this attachment changes anything on disk. To a directory that does not answer nothing is written until it does.</summary>
     private void TakeBackCatalogs()
     {
-        if (_spill is { } space && Access == StoreAccess.ReadWrite && space.MayHaveCatalogs(Name))
+        if (_spill is { } space && Access == StoreAccess.ReadWrite)
         {
-            string?[] paths = [.. Enumerable.Range(0, space.DirectoryCount).Select(d => space.Directory(d) is { File: not null } directory ? directory.Path : null)];
-            for (int d = 0; d < paths.Length; d++)
-            {
-                if (paths[d] is null)
-                    continue;
-                space.Directory(d).CloseForWriting($"the catalogue of an earlier store in {paths[d]} is not taken back yet");
-                BeginDiskWork(); // The work writes to the mappings.
-            }
-            DiskAnswer<bool>[] answers = DiskWatch.RunEach(paths, _options.DiskPatience, TakeBack, late: null, EndDiskWork, OwnDiskThreads);
+            string?[] paths = [.. Enumerable.Range(0, space.DirectoryCount).Select(d => space.Directory(d) is { IsClosedForWriting: true } directory ? directory.Path : null)];
+            DiskAnswer<bool>[] answers = DiskWatch.RunEach(paths, _options.DiskPatience, TakeBack, late: null, BeginDiskWork, EndDiskWork, OwnDiskThreads);
             foreach (string problem in answers.Select(static answer => answer.Problem).OfType<string>())
                 Logger.LogWarning("Nothing is spilled there by this attachment of store '{Store}': {Problem}.", Name, problem);
         }

@@ -73,7 +73,8 @@ public sealed unsafe partial class PlasmaStore : IDisposable
     private int _openMark;
     private int _slowCalls;
     private int _mayDetach;
-    private int _detached;
+    private int _detaches; // Somebody has begun to.
+    private volatile bool _detached;
 
     /// <summary>Held by the background thread while it is busy with this store, and by Dispose while it detaches.</summary>
     private readonly Lock _maintenance = new();
@@ -122,6 +123,8 @@ public sealed unsafe partial class PlasmaStore : IDisposable
             _allocator = new BlockAllocator(memory.Chunks, reserver, _reclaimer, participants.Index);
             _reclaimer.Allocator = _allocator;
             _spill?.UseAs(participants.Index);
+            if (Access == StoreAccess.ReadWrite)
+                _spill?.CloseUntilTakenBack(files.Name);
             if (files.IsNew)
                 _spill?.TakeOver(memory, _index, participants.Index, options.Logger);
             _recovery = new Recovery(memory, participants, _scan, _reclaimer, _events, _waits, options.Logger);
@@ -423,7 +426,7 @@ public sealed unsafe partial class PlasmaStore : IDisposable
         {
             if (all[i].Owner == this)
                 return t_last = all[i];
-            if (Volatile.Read(ref all[i].Owner._detached) != 0)
+            if (Volatile.Read(ref all[i].Owner._detaches) != 0)
                 all.RemoveAt(i);
         }
         ThrowIfClosing();
@@ -497,7 +500,7 @@ public sealed unsafe partial class PlasmaStore : IDisposable
     internal void TryDetach(bool waits = true)
     {
         // Before the barrier of Dispose, a call that is not seen in AnyInUse may still be in progress. Nothing shared is touched here: it may be unmapped already.
-        if (IsForked || Volatile.Read(ref _mayDetach) == 0 || Volatile.Read(ref _slowCalls) != 0 || _slots.AnyInUse() || Interlocked.Exchange(ref _detached, 1) != 0)
+        if (IsForked || Volatile.Read(ref _mayDetach) == 0 || Volatile.Read(ref _slowCalls) != 0 || _slots.AnyInUse() || Interlocked.Exchange(ref _detaches, 1) != 0)
             return;
         if (_spill is not null && HasDiskThreads)
             DetachByDisk(waits); // Catalogues may be written, and files of another machine closed.
@@ -541,6 +544,7 @@ public sealed unsafe partial class PlasmaStore : IDisposable
             _memory.Dispose();
             _participants.Dispose();
             _slots.GiveSequencesBack();
+            _detached = true;
         }
     }
 

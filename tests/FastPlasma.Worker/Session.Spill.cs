@@ -35,9 +35,18 @@ internal sealed unsafe partial class Session
                 return "ok";
             case "gets": // spill gets PREFIX N TIMEOUT: as many threads get an object each; answers what they got, the slowest, and how many threads are at the disk then.
                 return $"ok {GetTogether(a[2], Int(a[3]), Ms(a[4]))}";
-            case "read": // spill read ID BYTES MS: the first bytes; cancelled after so long.
+            case "read" when a[4] == "never": // spill read ID BYTES never: the first bytes.
+                return $"ok {Store.ReadInto(Id(a[2]), 0, new byte[Int(a[3])])}";
+            case "read": // spill read ID BYTES MS: the same, cancelled after so long.
                 using (var cancellation = new CancellationTokenSource(Int(a[4])))
                     return $"ok {Store.ReadInto(Id(a[2]), 0, new byte[Int(a[3])], cancellation.Token)}";
+            case "verify": // spill verify: how many copies, and how many are wrong.
+                SpillVerifyReport report = Store.VerifySpill();
+                return $"ok {report.CopyCount} {report.Errors.Count}";
+            case "trim":
+                return $"ok {Store.TrimSpill()}";
+            case "problem": // spill problem D: of that directory.
+                return $"ok {Store.SpillInfo().Directories[Int(a[2])].Problem}";
             case "unload": // spill unload BYTES
                 return $"ok {Store.Unload(long.Parse(a[2], CultureInfo.InvariantCulture))}";
             default:

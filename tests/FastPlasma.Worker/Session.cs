@@ -52,12 +52,15 @@ internal sealed unsafe partial class Session
         _store = null;
     }
 
+    /// <summary>How long to wait for a disk: as long as anybody, or half a second.</summary>
+    private static TimeSpan Patience(string[] a) => a.Contains("hurried") ? TimeSpan.FromSeconds(0.5) : new PlasmaOptions().DiskPatience;
+
     private string Run(string[] a)
     {
         switch (a[0])
         {
             case "open":
-                _store = PlasmaStore.Open(a[1], new PlasmaOptions { Access = a.Contains("ro") ? StoreAccess.ReadOnly : StoreAccess.ReadWrite, DiskPatience = TimeSpan.FromSeconds(a.Contains("hurried") ? 0.5 : 30) });
+                _store = PlasmaStore.Open(a[1], new PlasmaOptions { Access = a.Contains("ro") ? StoreAccess.ReadOnly : StoreAccess.ReadWrite, DiskPatience = Patience(a) });
                 return "ok";
             case "vectors":
                 return $"ok {VectorCheck.Run(Int(a[1]))}";
@@ -76,6 +79,14 @@ internal sealed unsafe partial class Session
             case "make":
                 _store = PlasmaStore.Create(a[1], new PlasmaOptions { CapacityBytes = 16 << 20, ObjectCountMax = 1024 });
                 return "ok";
+            case "make-spilling": // make-spilling NAME DIR[,DIR] [hurried] [persist]
+                _store = PlasmaStore.Create(a[1], new PlasmaOptions
+                {
+                    CapacityBytes = 16 << 20, ObjectCountMax = 1024, SpillDirectories = a[2].Split(','), SpillReserve = 0, SpillsAhead = false, Persist = a.Contains("persist"), DiskPatience = Patience(a),
+                });
+                return "ok";
+            case "destroy": // destroy NAME [hurried]
+                return $"ok {Files.StoreFiles.Destroy(a[1], null, keepSpilled: false, Patience(a))}";
             case "descriptors": // Of stores; the runtime opens files too.
                 return $"ok {Directory.GetFileSystemEntries("/proc/self/fd").Count(static fd => new FileInfo(fd).LinkTarget?.Contains("fastplasma.", StringComparison.Ordinal) == true)}";
             case "pid": // Behind a wrapper it is not that of the process that was started.

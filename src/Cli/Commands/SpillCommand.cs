@@ -96,15 +96,19 @@ internal static class SpillCommand
         long trimmedBytes = 0;
         string[] directories = call.Value(Directories) ?? [];
         bool ofStore = directories.Length == 0;
+        TimeoutException? silence = null; // Of one directory; the others are looked after all the same.
         if (ofStore)
         {
             using PlasmaStore store = call.Open(StoreAccess.ReadWrite);
-            trimmedBytes = store.TrimSpill();
+            silence = Try(() => trimmedBytes = store.TrimSpill());
             directories = [.. store.SpillInfo().Directories.Select(static directory => directory.Path)];
         }
 
-        SpillFileInfo[] removed = [.. directories.SelectMany(directory => In(directory, () => PlasmaStore.CleanSpillDirectory(directory, call.Value(Persisted), call.Value(Damaged)), mayBeMissing: ofStore))];
-        if (call.Json)
+        var all = new List<SpillFileInfo>();
+        foreach (string directory in directories)
+            silence = Try(() => all.AddRange(In(directory, () => PlasmaStore.CleanSpillDirectory(directory, call.Value(Persisted), call.Value(Damaged)), mayBeMissing: ofStore))) ?? silence;
+        SpillFileInfo[] removed = [.. all];
+        if (silence is null && call.Json)
         {
             call.WriteJson(new SpillCollectedJson(trimmedBytes, removed), CliJson.Documents.SpillCollectedJson);
             return ExitCodes.Ok;
@@ -112,8 +116,23 @@ internal static class SpillCommand
 
         if (removed.Length > 0)
             ListFiles(call, removed, removed: true);
+        if (silence is not null)
+            throw silence;
         call.WriteLine($"removed {Sizes.Count(removed.Length)} files, {Sizes.Bytes(removed.Sum(static file => file.AllocatedBytes))}; gave back {Sizes.Bytes(trimmedBytes)} of the store's");
         return ExitCodes.Ok;
+
+        static TimeoutException? Try(Action work)
+        {
+            try
+            {
+                work();
+                return null;
+            }
+            catch (TimeoutException e)
+            {
+                return e;
+            }
+        }
     }
 
     private static int ListFiles(Call call, SpillFileInfo[] files, bool removed)

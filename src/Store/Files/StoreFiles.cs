@@ -260,12 +260,12 @@ internal sealed unsafe class StoreFiles : IDisposable
         bool found = SharedFile.TryUnlink(metaDirectory, StoreNames.Meta(name)); // First: from here on nobody can attach to the rest.
         // CRASH store-unnamed: files with a UUID and no meta file, as in store-built.
         FailPoint.Pass("store-unnamed");
-        string[] silent = found && !keepSpilled ? SpillFiles.Remove(metaDirectory, name, uuid, adoptedToo: true, diskPatience) : []; // While the map is there, which says where they are; else they are orphans.
+        string[] left = found && !keepSpilled ? SpillFiles.Remove(metaDirectory, name, uuid, adoptedToo: true, diskPatience) : []; // While the map is there, which says where they are; else they are orphans.
         RemoveOrphans(metaDirectory, dataDirectory, name, null);
         if (recorded != dataDirectory && recorded != metaDirectory && System.IO.Directory.Exists(recorded))
             RemoveOrphans(metaDirectory, recorded, name, null); // Made with a directory of its own for the payload, destroyed by name alone.
-        return silent.Length == 0 ? found
-            : throw new TimeoutException($"Store '{name}' is destroyed, but its spill files may be left: {string.Join("; ", silent)}. The next creation with that directory removes them, or CleanSpillDirectory (fastplasma spill gc).");
+        return left.Length == 0 ? found
+            : throw new TimeoutException($"Store '{name}' is destroyed, but its spill files may be left: {string.Join("; ", left)}. 'fastplasma spill gc' (CleanSpillDirectory) removes them, with --persisted also those of a persistent store, whose objects the next store of that name would have again.");
     }
 
     /// <summary>Names of the stores in a directory.</summary>

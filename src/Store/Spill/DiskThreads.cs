@@ -7,6 +7,9 @@ internal sealed class DiskThreads : TaskScheduler
     /// <summary>Why work was not begun, for people.</summary>
     internal const string Refused = "the system refuses a thread that could wait for the disk";
 
+    /// <summary>How long to wait before the system is asked for a thread again.</summary>
+    internal const int RefusedMs = 10;
+
     private const int IdleMs = 10_000;
 
     [ThreadStatic]
@@ -19,9 +22,20 @@ internal sealed class DiskThreads : TaskScheduler
     /// <summary>Whether the caller is such a thread, and may wait for a disk as long as that takes.</summary>
     internal static bool IsThisOne => t_isOne;
 
-    /// <summary>Begins work in a thread of its own. On a system that refuses one the work is called at once by the caller, with false: it gives back what it owns and leaves the disk alone.</summary>
-    /// <param name="work">Told whether it may use the disk.</param>
-    internal Task<T> Start<T>(Func<bool, T> work) => Task.Factory.StartNew(() => work(t_isOne), CancellationToken.None, TaskCreationOptions.HideScheduler, this);
+    /// <summary>Begins work in a thread of its own; null, and nothing is begun, when the system refuses one.</summary>
+    internal Task<T>? TryStart<T>(Func<T> work)
+    {
+        var task = new Task<T>(work, TaskCreationOptions.HideScheduler);
+        try
+        {
+            task.Start(this);
+            return task;
+        }
+        catch (TaskSchedulerException e) when (e.InnerException is OutOfMemoryException or ThreadStartException)
+        {
+            return null;
+        }
+    }
 
     /// <summary>Waits for work without spinning: its thread may need the processor that the caller is on.</summary>
     internal static bool Wait(Task task, ref ManualResetEventSlim? ended, int timeoutMs, CancellationToken cancellationToken)
@@ -67,9 +81,10 @@ internal sealed class DiskThreads : TaskScheduler
         {
             new Thread(Run) { IsBackground = true, Name = "fastplasma-disk" }.UnsafeStart(task);
         }
-        catch (Exception e) when (e is OutOfMemoryException or ThreadStartException or ThreadInterruptedException)
+        catch (ThreadInterruptedException)
         {
-            TryExecuteTask(task); // Once, whoever is first.
+            TryExecuteTask(task); // Once, by whoever is first: nobody says whether the thread runs.
+            Thread.CurrentThread.Interrupt();
         }
     }
 

@@ -1,5 +1,4 @@
 using System.Globalization;
-using System.Runtime.ExceptionServices;
 using FastPlasma.Waiting;
 
 namespace FastPlasma.Spill;
@@ -39,17 +38,16 @@ internal sealed class DiskWatch(TimeSpan patience)
     /// <summary>Does work in a thread that may be left in a disk, and waits for it.</summary>
     /// <param name="path">What the first step is about.</param>
     /// <param name="patience">For each step; infinite: the caller does the work.</param>
-    /// <param name="work">To be done; owns what it works with. Not called when the system refuses a thread.</param>
-    /// <param name="ended">Called when the work has ended or is not to be done, in whatever thread.</param>
+    /// <param name="work">To be done; owns what it works with.</param>
+    /// <param name="ended">Called when the work has ended or cannot be done, in whatever thread.</param>
     /// <param name="progress">Told by the caller how far the work is; may throw to stop it.</param>
     /// <param name="look">By the caller now and then; may throw to stop it.</param>
     /// <param name="threads">Where; null: in one for this.</param>
-    /// <exception cref="TimeoutException">A step has taken too long; the message names its path.</exception>
-    /// <exception cref="IOException">The system refuses a thread.</exception>
+    /// <exception cref="TimeoutException">A step has taken too long; the message names its path. Or the system has refused a thread for as long.</exception>
     internal static T Run<T>(string path, TimeSpan patience, Func<DiskWatch, T> work, Action? ended = null, IProgress<double>? progress = null, Action? look = null, DiskThreads? threads = null)
     {
         var watch = new DiskWatch(patience);
-        Task<DiskAnswer<T>> task = watch.Start(threads, path, work, ended);
+        Task<T> task = watch.Start(threads, path, work, ended);
         ManualResetEventSlim? signal = null;
         double told = 0;
         try
@@ -67,84 +65,94 @@ internal sealed class DiskWatch(TimeSpan patience)
         {
             watch.GiveUp(); // Work that has ended does not see it.
         }
-        DiskAnswer<T> answer = task.GetAwaiter().GetResult();
-        return answer.Problem is null ? answer.Result! : throw new IOException($"{path}: {answer.Problem}.");
+        return task.GetAwaiter().GetResult();
     }
 
     /// <summary>Does work in several directories at the same time, each in a thread that may be left there, and waits for each.</summary>
     /// <param name="paths">The directories; null where nothing is to be done.</param>
     /// <param name="patience">For each step; infinite: the caller does the work, in one after the other.</param>
-    /// <param name="work">To be done in the directory of that index; owns what it works with. Not called when the system refuses a thread.</param>
+    /// <param name="work">To be done in the directory of that index; owns what it works with.</param>
     /// <param name="late">Gets a result that comes when nobody waits for it any more, in the thread that it came from.</param>
-    /// <param name="ended">Called for each that is to be done, when it has ended or cannot be done, in whatever thread.</param>
+    /// <param name="begins">Called before each is begun.</param>
+    /// <param name="ended">Called for each that <paramref name="begins"/> was called for, when it has ended or cannot be done, in whatever thread.</param>
     /// <param name="threads">Where; null: in some for this.</param>
-    /// <returns>For each its result, or why there is none.</returns>
-    internal static DiskAnswer<T>[] RunEach<T>(string?[] paths, TimeSpan patience, Func<int, DiskWatch, T> work, Action<T>? late = null, Action? ended = null, DiskThreads? threads = null)
+    /// <returns>For each its result, or that it has not answered.</returns>
+    /// <exception cref="TimeoutException">The system has refused a thread for as long as a disk is waited for. Then, and after an exception of any work, the results of the others are handed to <paramref name="late"/>.</exception>
+    internal static DiskAnswer<T>[] RunEach<T>(string?[] paths, TimeSpan patience, Func<int, DiskWatch, T> work, Action<T>? late = null, Action? begins = null, Action? ended = null, DiskThreads? threads = null)
     {
         var watches = new DiskWatch[paths.Length];
-        var tasks = new Task<DiskAnswer<T>>?[paths.Length];
-        for (int d = 0; d < paths.Length; d++)
-        {
-            int index = d;
-            if (paths[d] is { } path)
-                tasks[d] = (watches[d] = new DiskWatch(patience)).Start(threads, path, watch => work(index, watch), ended);
-        }
+        var tasks = new Task<T>?[paths.Length];
         var answers = new DiskAnswer<T>[paths.Length];
-        Exception? error = null;
-        for (int d = 0; d < paths.Length; d++)
+        bool done = false;
+        try
         {
-            if (tasks[d] is not { } task)
-                continue;
-            ManualResetEventSlim? signal = null;
-            string? silence = null;
-            while (silence is null && !DiskThreads.Wait(task, ref signal, LookMs, CancellationToken.None)) // Ends with the work, or a step that takes too long.
-                silence = watches[d].DescribeSilence();
-            if (silence is not null)
+            for (int d = 0; d < paths.Length; d++)
             {
-                watches[d].GiveUp();
-                answers[d] = new DiskAnswer<T>(default, silence);
-                End(task, late);
-                tasks[d] = null;
+                int index = d;
+                if (paths[d] is not { } path)
+                    continue;
+                begins?.Invoke();
+                tasks[d] = (watches[d] = new DiskWatch(patience)).Start(threads, path, watch => work(index, watch), ended);
             }
-            else if (task.IsCompletedSuccessfully)
-                answers[d] = task.Result;
-            else
-                error ??= task.Exception!.InnerException;
-        }
-        if (error is null)
+            for (int d = 0; d < paths.Length; d++)
+            {
+                if (tasks[d] is not { } task)
+                    continue;
+                ManualResetEventSlim? signal = null;
+                string? silence = null;
+                while (silence is null && !DiskThreads.Wait(task, ref signal, LookMs, CancellationToken.None)) // Ends with the work, or a step that takes too long.
+                    silence = watches[d].DescribeSilence();
+                answers[d] = silence is null ? new DiskAnswer<T>(task.GetAwaiter().GetResult(), null) : new DiskAnswer<T>(default, silence);
+            }
+            done = true;
             return answers;
-        foreach (Task<DiskAnswer<T>> task in tasks.OfType<Task<DiskAnswer<T>>>())
-            End(task, late); // All or nothing.
-        ExceptionDispatchInfo.Throw(error);
-        return answers;
+        }
+        finally
+        {
+            for (int d = 0; d < paths.Length; d++)
+                if (tasks[d] is { } task && (!done || answers[d].Problem is not null))
+                    watches[d].HandOver(task, late);
+        }
     }
 
-    private Task<DiskAnswer<T>> Start<T>(DiskThreads? threads, string path, Func<DiskWatch, T> work, Action? ended)
+    private Task<T> Start<T>(DiskThreads? threads, string path, Func<DiskWatch, T> work, Action? ended)
     {
         TryBegin(path);
         if (patience == Timeout.InfiniteTimeSpan)
         {
             try
             {
-                return Task.FromResult(Do(mayUseDisk: true));
+                return Task.FromResult(Do());
             }
             catch (Exception e)
             {
-                return Task.FromException<DiskAnswer<T>>(e); // Thrown by who waits.
+                return Task.FromException<T>(e); // Thrown by who waits.
             }
         }
-        if (threads is not null)
-            return threads.Start(Do);
-        threads = new DiskThreads();
-        Task<DiskAnswer<T>> task = threads.Start(Do);
-        threads.Close();
-        return task;
+        DiskThreads? own = threads is null ? new DiskThreads() : null;
+        Task<T>? task = null;
+        try
+        {
+            while ((task = (threads ?? own)!.TryStart(Do)) is null) // Ends with a thread, or the time.
+            {
+                if (DescribeSilence() is not null)
+                    return Task.FromException<T>(new TimeoutException($"{path} is not waited for: {DiskThreads.Refused}."));
+                Thread.Sleep(DiskThreads.RefusedMs);
+            }
+            return task;
+        }
+        finally
+        {
+            own?.Close();
+            if (task is null)
+                ended?.Invoke();
+        }
 
-        DiskAnswer<T> Do(bool mayUseDisk)
+        T Do()
         {
             try
             {
-                return mayUseDisk ? new DiskAnswer<T>(work(this), null) : new DiskAnswer<T>(default, DiskThreads.Refused);
+                return work(this);
             }
             finally
             {
@@ -153,18 +161,14 @@ internal sealed class DiskWatch(TimeSpan patience)
         }
     }
 
-    /// <summary>Hands a result over that nobody waits for.</summary>
-    private static void End<T>(Task<DiskAnswer<T>> task, Action<T>? late) => _ = task.ContinueWith(
-        ended =>
-        {
-            if (ended.Result.Problem is null)
-                late?.Invoke(ended.Result.Result!);
-        },
-        CancellationToken.None,
-        TaskContinuationOptions.ExecuteSynchronously | TaskContinuationOptions.OnlyOnRanToCompletion,
-        TaskScheduler.Default);
+    /// <summary>By who waits no longer: the work ends before its next step, and its result, if it has one, goes elsewhere.</summary>
+    private void HandOver<T>(Task<T> task, Action<T>? late)
+    {
+        GiveUp();
+        if (late is not null)
+            _ = task.ContinueWith(ended => late(ended.Result), CancellationToken.None, TaskContinuationOptions.ExecuteSynchronously | TaskContinuationOptions.OnlyOnRanToCompletion, TaskScheduler.Default);
+    }
 
-    /// <summary>By who waits: the work ends before its next step.</summary>
     private void GiveUp()
     {
         lock (_gate)
@@ -181,5 +185,5 @@ internal sealed class DiskWatch(TimeSpan patience)
 
 /// <summary>What has become of work in one directory.</summary>
 /// <param name="Result">Of the work; counts if there is no <paramref name="Problem"/>.</param>
-/// <param name="Problem">Why there is none, for people: the directory has not answered, or the system refused a thread.</param>
+/// <param name="Problem">That the directory has not answered, for people.</param>
 internal readonly record struct DiskAnswer<T>(T? Result, string? Problem);

@@ -138,7 +138,7 @@ internal sealed unsafe class SpillCatalog
     {
         try
         {
-            if (!File.Exists(SharedFile.Combine(folder, StoreNames.Catalog(name, fileId))))
+            if (!SharedFile.Exists(folder, StoreNames.Catalog(name, fileId)))
                 return null;
             if (SpillFiles.RaiseEpoch(data) is { } problem)
                 return problem;

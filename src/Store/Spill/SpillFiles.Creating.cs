@@ -45,15 +45,12 @@ internal sealed unsafe partial class SpillFiles
             DiskAnswer<Made>[] made = DiskWatch.RunEach(files.Paths, options.DiskPatience, Make, static late => late.Undo());
             for (int d = 0; d < count; d++)
             {
-                Made? one = made[d].Result;
-                if ((made[d].Problem ?? one!.Problem) is { } problem)
-                {
-                    files.Problems[d] = problem;
-                    options.Logger.LogWarning("Nothing is spilled to {Directory}, which cannot be used: {Problem}.", files.Paths[d], problem);
-                    continue;
-                }
-                (files._data[d], ids[d], files.Adopted[d], chunkCounts[d]) = (one!.File, one.Id, one.Catalog, one.ChunkCount);
+                Made one = made[d].Result ?? new Made { Problem = made[d].Problem };
+                (files._data[d], ids[d], files.Adopted[d], chunkCounts[d], files.Problems[d]) = (one.File, one.Id, one.Catalog, one.ChunkCount, one.Problem);
             }
+            for (int d = 0; d < count; d++)
+                if (files.Problems[d] is { } problem)
+                    options.Logger.LogWarning("Nothing is spilled to {Directory}, which cannot be used: {Problem}.", files.Paths[d], problem);
             long adopted = files.Adopted.Sum(static catalog => (long)(catalog?.Objects.Length ?? 0));
             int records = StoreGeometry.From(options).ObjectCountMax;
             if (adopted > records)
@@ -147,7 +144,8 @@ internal sealed unsafe partial class SpillFiles
     {
         for (int attempt = 1; ; attempt++) // Ends: at most so many attempts.
         {
-            watch.TryBegin(path);
+            if (!watch.TryBegin(path))
+                throw new OsException("create a spill file in", path, Libc.ETIMEDOUT);
             var id = OsRandom.NewGuid();
             string fileName = StoreNames.Spill(folder is null ? AnonymousName : name, id);
             SharedFile file = SharedFile.Create(path, fileName, mode);
@@ -185,7 +183,8 @@ internal sealed unsafe partial class SpillFiles
         {
             if (!StoreNames.TryParseSpill(Path.GetFileName(found), out string owner, out Guid fileId, out _) || owner != name)
                 continue;
-            watch.TryBegin(path);
+            if (!watch.TryBegin(path))
+                return null;
             SharedFile? file = null;
             string? problem = null;
             try
@@ -205,6 +204,9 @@ internal sealed unsafe partial class SpillFiles
                     problem = $"{file.Path} belongs to the store '{name}' that is there";
                 else if (SpillCatalog.TryRead(path, name, fileId, facts.Epoch, watch, out CatalogState state, out problem) is { } catalog)
                 {
+                    if (!watch.TryBegin(path))
+                        throw new OsException("take over", file.Path, Libc.ETIMEDOUT);
+
                     // Not changed, and its catalogue stays, until the store has its name: then SpillCatalog.TakeBack.
                     file.TryLock(AttachedLock, exclusive: false);
                     file.TryLock(WriterLock, exclusive: false);

@@ -116,9 +116,17 @@ internal sealed unsafe partial class SpillFiles : IDisposable
 
     private static string[] RemoveNames(string name, string[] paths, Guid[] ids, TimeSpan patience)
     {
-        DiskAnswer<bool>[] answers = DiskWatch.RunEach(Used(paths, ids), patience, (d, _) =>
-            TryRemove(paths[d], StoreNames.Catalog(name, ids[d])) | TryRemove(paths[d], StoreNames.Spill(name, ids[d]))); // In this order: a catalogue without its file means nothing, a file with it is kept.
-        return [.. answers.Select(static answer => answer.Problem).OfType<string>()];
+        // In this order: a catalogue without its file means nothing, a file with it is kept. What comes late takes the file from nobody who has taken it over meanwhile: without the catalogue nobody does.
+        try
+        {
+            DiskAnswer<bool>[] answers = DiskWatch.RunEach(Used(paths, ids), patience, (d, watch) =>
+                TryRemove(paths[d], StoreNames.Catalog(name, ids[d])) | (watch.TryBegin(paths[d]) && TryRemove(paths[d], StoreNames.Spill(name, ids[d]))));
+            return [.. answers.Select(static answer => answer.Problem).OfType<string>()];
+        }
+        catch (TimeoutException e)
+        {
+            return [e.Message.TrimEnd('.')]; // There was no thread.
+        }
     }
 
     internal static bool TryRemove(string folder, string fileName)
@@ -161,11 +169,22 @@ internal sealed unsafe partial class SpillFiles : IDisposable
             CloseData();
             return;
         }
-        DiskWatch.RunEach(Array.ConvertAll(_data, static data => data?.Path), _patience, (d, _) =>
+        try
         {
-            _data[d]!.Dispose();
-            return true;
-        });
+            DiskWatch.RunEach(Array.ConvertAll(_data, static data => data?.Path), _patience, (d, _) =>
+            {
+                _data[d]!.Dispose();
+                return true;
+            });
+        }
+        catch (TimeoutException)
+        {
+            CloseData(); // There was no thread: the locks must not stay.
+        }
+        catch (ThreadInterruptedException)
+        {
+            Thread.CurrentThread.Interrupt(); // For the caller's own next wait; the threads go on.
+        }
     }
 
     /// <summary>The same in this thread, however long that takes.</summary>

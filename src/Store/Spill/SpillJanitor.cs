@@ -23,7 +23,7 @@ internal static unsafe class SpillJanitor
                 break;
             if (kind == "spill")
                 found.Add(Judge(directory, fileName, name, fileId, watch, remove: null));
-            else if (!File.Exists(Path.Combine(directory, StoreNames.Spill(name, fileId))))
+            else if (!SharedFile.Exists(directory, StoreNames.Spill(name, fileId)))
                 found.Add(new SpillFileInfo { Path = path, StoreName = name, State = SpillFileState.Orphan, Detail = "a catalogue without its spill file" });
         }
         found.Sort(static (a, b) => string.CompareOrdinal(a.Path, b.Path));
@@ -70,7 +70,7 @@ internal static unsafe class SpillJanitor
                     if (info.IsRemoved)
                         removed.Add(info);
                 }
-                else if (!File.Exists(Path.Combine(directory, StoreNames.Spill(name, fileId))) && SharedFile.TryUnlink(directory, fileName))
+                else if (!SharedFile.Exists(directory, StoreNames.Spill(name, fileId)) && watch.TryBegin(path) && SharedFile.TryUnlink(directory, fileName))
                 {
                     removed.Add(new SpillFileInfo { Path = path, StoreName = name, State = SpillFileState.Orphan, Detail = "a catalogue without its spill file", IsRemoved = true });
                 }
@@ -150,7 +150,7 @@ internal static unsafe class SpillJanitor
                     _ => info with { State = SpillFileState.Orphan, Detail = $"store '{facts.StoreName}' in {facts.StoreDirectory} is gone" },
                 };
             }
-            if (remove is null || !remove(info.State))
+            if (remove is null || !remove(info.State) || !watch.TryBegin(path))
                 return info;
             SharedFile.TryUnlink(directory, StoreNames.CatalogNew(name, fileId));
             SharedFile.TryUnlink(directory, StoreNames.Catalog(name, fileId));

@@ -235,15 +235,19 @@ internal sealed unsafe class SpillSpace : IDisposable
         }
     }
 
-    /// <summary>Whether there may be a catalogue of one of the directories that a writer has to make void before it changes anything there.</summary>
-    internal bool MayHaveCatalogs(string name)
+    /// <summary>Directories where there may be a catalogue, of the last writer or of an earlier store, that a writer has to make void before it changes anything there.</summary>
+    private IEnumerable<SpillDirectory> MayHaveCatalogs(string name)
     {
-        if (name.Length == 0)
-            return false;
-        bool mayHave = IsPersistent;
-        foreach (SpillDirectory directory in _directories)
-            mayHave |= Volatile.Read(ref directory.Record->CatalogPending) != 0;
-        return mayHave;
+        return _directories.Where(directory => name.Length > 0 && directory.File is not null && (IsPersistent || IsPending(directory)));
+
+        static bool IsPending(SpillDirectory directory) => Volatile.Read(ref directory.Record->CatalogPending) != 0;
+    }
+
+    /// <summary>The first thing that a writer does: nothing is written to those directories before <see cref="TakeBackCatalog"/>.</summary>
+    internal void CloseUntilTakenBack(string name)
+    {
+        foreach (SpillDirectory directory in MayHaveCatalogs(name))
+            directory.CloseForWriting($"the catalogue of an earlier store in {directory.Path} is not taken back yet");
     }
 
     /// <summary>Makes a directory's catalogue void, and opens the directory for writing then: before, nothing on disk may be changed.</summary>
@@ -270,8 +274,15 @@ internal sealed unsafe class SpillSpace : IDisposable
         for (int d = 0; d < _directories.Length; d++)
         {
             SpillDirectory directory = _directories[d];
-            if (directory.File is not { } file || directory.IsClosedForWriting)
+            if (directory.File is not { } file)
                 continue;
+            if (directory.IsClosedForWriting)
+                TakeBackCatalog(directory, name, logger); // It may have been a passing trouble, and what others have written since is to be there again.
+            if (directory.IsClosedForWriting)
+            {
+                logger.LogError("The objects in {File} will not be there again after the store is gone, or those of an earlier catalogue will be: no catalogue could be written.", directory.FilePath);
+                continue;
+            }
             try
             {
                 file.Unlock(SpillFiles.WriterLock);
@@ -422,13 +433,11 @@ internal sealed unsafe class SpillSpace : IDisposable
         return new SpillVerifyReport { CopyCount = copies, ImageBytes = bytes, Errors = errors };
     }
 
-    /// <summary>Gives the disk space of chunks that hold nothing back to the file systems. Returns bytes.</summary>
-    internal long Trim(DiskWatch watch)
+    /// <summary>Gives the disk space of chunks that hold nothing back to a directory's file system. Returns bytes.</summary>
+    internal long Trim(int index, DiskWatch watch)
     {
-        long trimmed = 0;
-        foreach (SpillDirectory directory in _directories)
-            trimmed += directory.Allocator?.Trim(() => watch.TryBegin(directory.FilePath)) ?? 0;
-        return trimmed;
+        SpillDirectory directory = _directories[index];
+        return directory.IsClosedForWriting ? 0 : directory.Allocator?.Trim(() => watch.TryBegin(directory.FilePath)) ?? 0; // Of a closed one a catalogue may say what lies there.
     }
 
     /// <summary>Chunks of all directories that have disk space, or that somebody is giving some.</summary>

@@ -79,22 +79,22 @@ public sealed class DiskTurnsTests
     public async Task Work_runs_in_the_thread_that_was_busy_last_and_not_in_the_one_that_waits()
     {
         var threads = new DiskThreads();
-        int first = await threads.Start(static _ => Environment.CurrentManagedThreadId);
+        int first = await threads.TryStart(static () => Environment.CurrentManagedThreadId)!;
         Assert.NotEqual(Environment.CurrentManagedThreadId, first);
         using var begun = new Barrier(3);
-        Task<int>[] together = [.. Enumerable.Range(0, 2).Select(_ => threads.Start(_ =>
+        Task<int>[] together = [.. Enumerable.Range(0, 2).Select(_ => threads.TryStart(() =>
         {
             begun.SignalAndWait(TimeSpan.FromSeconds(20)); // So there are two.
             return Environment.CurrentManagedThreadId;
-        }))];
+        })!)];
         Assert.True(begun.SignalAndWait(TimeSpan.FromSeconds(20)));
         int[] ids = await Task.WhenAll(together);
         Assert.NotEqual(ids[0], ids[1]);
         var used = new HashSet<int>();
         for (int i = 0; i < 100; i++)
-            used.Add(await threads.Start(static _ => Environment.CurrentManagedThreadId));
+            used.Add(await threads.TryStart(static () => Environment.CurrentManagedThreadId)!);
         Assert.InRange(used.Count, 1, 10); // A thread is idle a moment after its work.
         threads.Close();
-        Assert.NotEqual(Environment.CurrentManagedThreadId, await threads.Start(static _ => Environment.CurrentManagedThreadId)); // Late work still has a thread.
+        Assert.NotEqual(Environment.CurrentManagedThreadId, await threads.TryStart(static () => Environment.CurrentManagedThreadId)!); // Late work still has a thread.
     }
 }

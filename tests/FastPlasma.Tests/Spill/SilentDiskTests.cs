@@ -5,10 +5,8 @@ namespace FastPlasma.Tests.Spill;
 
 /// <summary>Disks that answer neither with bytes nor with an error: every call ends at its deadline and says why, what was begun goes on, and nothing is lost or held for good.</summary>
 [Trait("Anchor", "26")]
-public sealed class SilentDiskTests : SpillTest
+public sealed class SilentDiskTests : SilentTest
 {
-    private const int Bytes = 900_000;
-
     [Theory]
     [InlineData("")]
     [InlineData(" async")]
@@ -162,52 +160,5 @@ public sealed class SilentDiskTests : SpillTest
         Assert.True(store.SpillInfo().Directories[1].WrittenCount > 0);
         Kill(worker); // With writes in the kernel: what they claim is given back.
         AssertAllThere(store);
-    }
-
-    /// <summary>A store whose objects are on disk only.</summary>
-    private PlasmaStore OnDisk(out string name, params string[] objects)
-    {
-        PlasmaStore store = Named(out name, WithSpill() with { CapacityBytes = 64 << 20, SpillsAhead = false });
-        foreach (string id in objects)
-            store.Put(Id(id), Content(id, Bytes));
-        Assert.True(store.Unload(long.MaxValue) > 0);
-        return store;
-    }
-
-    private const int Fillers = 13;
-
-    /// <summary>A store whose memory is full of objects that have no copy on disk.</summary>
-    private PlasmaStore Full(out string name, params string[] more)
-    {
-        PlasmaStore store = Named(out name, WithSpill([Folder, .. more]) with { CapacityBytes = 12 << 20, SpillsAhead = false });
-        for (int i = 0; i < Fillers; i++)
-            store.Put(Id($"f{i}"), Content($"f{i}", Bytes));
-        Assert.Equal(0, store.SpillInfo().Directories[0].WrittenCount);
-        return store;
-    }
-
-    private static void AssertAllThere(PlasmaStore store)
-    {
-        for (int i = 0; i < Fillers; i++)
-        {
-            using PlasmaObject obj = store.Get(Id($"f{i}"), TimeSpan.FromSeconds(20));
-            Same(Content($"f{i}", Bytes), obj.Span);
-        }
-        Eventually.True(() => store.Verify().Problems.Count == 0, "The store is not whole.");
-    }
-
-    private static WorkerException Late(Action call, int fromMs, int? toMs = null)
-    {
-        long start = Stopwatch.GetTimestamp();
-        WorkerException e = Assert.ThrowsAny<WorkerException>(call);
-        Assert.InRange(Stopwatch.GetElapsedTime(start).TotalMilliseconds, fromMs - 10, toMs ?? fromMs + 2400);
-        return e;
-    }
-
-    private static void Kill(WorkerProcess worker)
-    {
-        using Process process = Process.GetProcessById(int.Parse(worker.Call("pid"), CultureInfo.InvariantCulture)); // The worker started is the tracer.
-        process.Kill();
-        process.WaitForExit();
     }
 }
