@@ -82,7 +82,13 @@ internal sealed unsafe partial class Session
             case "make-spilling": // make-spilling NAME DIR[,DIR] [hurried] [persist]
                 _store = PlasmaStore.Create(a[1], new PlasmaOptions
                 {
-                    CapacityBytes = 16 << 20, ObjectCountMax = 1024, SpillDirectories = a[2].Split(','), SpillReserve = 0, SpillsAhead = false, Persist = a.Contains("persist"), DiskPatience = Patience(a),
+                    CapacityBytes = 16 << 20,
+                    ObjectCountMax = 1024,
+                    SpillDirectories = a[2].Split(','),
+                    SpillReserve = 0,
+                    SpillsAhead = false,
+                    Persist = a.Contains("persist"),
+                    DiskPatience = Patience(a),
                 });
                 return "ok";
             case "destroy": // destroy NAME [hurried]
