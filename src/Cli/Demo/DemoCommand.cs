@@ -38,7 +38,10 @@ internal static class DemoCommand
         });
         Option<long> large = new("--large")
         {
-            Description = "With --nodes: size of each of the large objects. Default 64MiB.", HelpName = "SIZE", DefaultValueFactory = _ => 64 << 20, CustomParser = Sizes.ParseBytes,
+            Description = "With --nodes: size of each of the large objects. Default 64MiB.",
+            HelpName = "SIZE",
+            DefaultValueFactory = _ => 64 << 20,
+            CustomParser = Sizes.ParseBytes,
         };
         large.Validators.Add(result =>
         {
