@@ -26,9 +26,20 @@ public sealed unsafe partial class PlasmaStore
         var work = new CopyWork(this, dirty);
         try
         {
-            for (int i = 0; i < (together ? Math.Min(dirty.Length, CopiesAtATime) : 1); i++)
-                if (TryTakeTurn(_spill!.WriteTurns, i == 0 ? deadline : new Deadline(TimeSpan.Zero), cancellationToken) && !work.TryStart() && i == 0)
-                    NoteSpillProblem(DiskThreads.Refused); // Without the others the first does their share.
+            while (TryTakeTurn(_spill!.WriteTurns, deadline, cancellationToken) && !work.TryStart()) // Ends with a thread, the deadline, a cancellation or the store's end.
+            {
+                if (deadline.HasPassed)
+                {
+                    NoteSpillProblem(DiskThreads.Refused);
+                    break;
+                }
+                Thread.Sleep(deadline.SliceMs(DiskThreads.RefusedMs));
+            }
+            if (work.Threads.Count > 0)
+                Interlocked.CompareExchange(ref _spillProblem, null, DiskThreads.Refused);
+            for (int i = work.Threads.Count; together && i > 0 && i < Math.Min(dirty.Length, CopiesAtATime); i++)
+                if (TryTakeTurn(_spill!.WriteTurns, new Deadline(TimeSpan.Zero), cancellationToken))
+                    work.TryStart(); // Without it the others do its share.
             bool ended = work.Threads.Count > 0 && IsEnded(Task.WhenAll(work.Threads), deadline, () => work.IsStuck, cancellationToken);
             if (work.Error is { } error)
                 ExceptionDispatchInfo.Throw(error);

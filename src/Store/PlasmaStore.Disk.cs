@@ -31,7 +31,7 @@ public sealed unsafe partial class PlasmaStore
     private bool HasAllTime(Deadline deadline, CancellationToken cancellationToken) => !HasDiskThreads || (deadline.IsNever && !cancellationToken.CanBeCanceled);
 
     /// <summary>Does work that the disk may keep: in this thread if there is all time, else in a thread for it, for whose end this one waits until the deadline.</summary>
-    /// <param name="work">Owns what it works with; the attachment stays until it has ended. Told whether it may use the disk: not when the system has refused a thread up to the deadline, then it gives back what it owns and says that.</param>
+    /// <param name="work">Owns what it works with; the attachment stays until it has ended. Told whether it may use the disk: not when the system refuses a thread, then it gives back what it owns and says that.</param>
     /// <param name="deadline">Until when to wait.</param>
     /// <param name="late">Gets the result when nobody waits for it any more.</param>
     /// <param name="result">Of the work, if it has ended in time.</param>
@@ -45,19 +45,9 @@ public sealed unsafe partial class PlasmaStore
             return true;
         }
         BeginDiskWork(); // The call that waits holds the attachment up to here.
-        Task<T>? task = null;
-        try
+        if (OwnDiskThreads.TryStart(() => work(true)) is not { } task)
         {
-            while ((task = OwnDiskThreads.TryStart(() => work(true))) is null && !deadline.HasPassed && !IsClosing && !cancellationToken.IsCancellationRequested) // Ends with a thread, the deadline, a cancellation or the store's end.
-                Thread.Sleep(DiskThreads.RefusedMs);
-        }
-        finally
-        {
-            if (task is null)
-                EndDiskWork();
-        }
-        if (task is null)
-        {
+            EndDiskWork();
             result = work(false);
             return true;
         }
@@ -124,7 +114,7 @@ public sealed unsafe partial class PlasmaStore
     {
         string paths = string.Join(", ", space.Paths);
         if (!TryTakeTurn(_longTurns, new Deadline(PatienceFor(0)), CancellationToken.None))
-            throw new TimeoutException($"{LongTurns} calls of this kind have not been answered by the spill directories of store '{Name}': {paths}.");
+            throw new TimeoutException($"{LongTurns} calls that look through the spill directories of store '{Name}' are under way, and none has ended: {paths}.");
         BeginDiskWork();
         return DiskWatch.Run(paths, _options.DiskPatience, work, EndLongWork, progress, ThrowIfClosing, OwnDiskThreads);
     }
@@ -153,8 +143,8 @@ public sealed unsafe partial class PlasmaStore
         Task<bool>? detach = null;
         try
         {
-            long end = Environment.TickCount64 + OwnThreadsMs;
-            while ((detach = OwnDiskThreads.TryStart(Detached)) is null && waits && Environment.TickCount64 < end) // Ends with a thread, or the time.
+            var deadline = new Deadline(waits ? PatienceFor(0) : TimeSpan.Zero);
+            while ((detach = OwnDiskThreads.TryStart(Detached)) is null && !deadline.HasPassed) // Ends with a thread, or the time.
                 Thread.Sleep(DiskThreads.RefusedMs);
         }
         finally

@@ -124,21 +124,31 @@ public sealed unsafe partial class PlasmaStore
         fixed (byte* to = destination)
         {
             var target = new ReadTarget(to, bytes);
+            bool isRefused = false;
             handedOver = true;
             try
             {
-                return TryOnDisk(Read, deadline, late: null, out string? problem, cancellationToken) ? problem : DescribeSilence(space, place);
+                if (!TryOnDisk(Read, deadline, late: null, out string? problem, cancellationToken))
+                    return DescribeSilence(space, place);
+                if (!isRefused)
+                    return problem;
             }
             finally
             {
                 target.Close(); // Whoever reads on for nobody does not touch the caller's memory.
             }
+            Thread.Sleep(deadline.SliceMs(DiskThreads.RefusedMs));
+            cancellationToken.ThrowIfCancellationRequested();
+            ThrowIfClosing();
+            again = AnotherLook.Later;
+            return DiskThreads.Refused;
 
             string? Read(bool mayUseDisk)
             {
                 try
                 {
-                    return mayUseDisk ? space.ReadRange(place, image, offset, target)?.Message.TrimEnd('.') : DiskThreads.Refused;
+                    isRefused = !mayUseDisk;
+                    return mayUseDisk ? space.ReadRange(place, image, offset, target)?.Message.TrimEnd('.') : null;
                 }
                 finally
                 {

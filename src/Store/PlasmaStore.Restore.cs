@@ -201,6 +201,12 @@ public sealed unsafe partial class PlasmaStore
         }
         if (landing.IsRefused)
         {
+            Thread.Sleep(deadline.SliceMs(DiskThreads.RefusedMs)); // With nothing that others may need.
+            if (!deadline.HasPassed)
+            {
+                again = AnotherLook.Later;
+                return PlasmaStatus.NotFound;
+            }
             NoteLate(thread, id, $"it has not come from disk: {DiskThreads.Refused}");
             return PlasmaStatus.NotResident;
         }

@@ -104,7 +104,7 @@ public sealed unsafe partial class PlasmaStore
                     victims.AddRange(_evictor.Choose(SpillBytesMin, Evictor.Movable)); // One that is in it already is moved once.
                 if (!MoveOut(thread, victims, deadline, out bool failed, cancellationToken))
                     lost++;
-                if (failed && (deadline.HasPassed || _spill.ProblemNow() is not null || Volatile.Read(ref _spillProblem) == DiskThreads.Refused))
+                if (failed && (deadline.HasPassed || _spill.ProblemNow() is not null))
                     lost = LostEvictionsMax; // Another attempt would meet the same disk; what could be moved was.
             }
             else if (!everywhere)

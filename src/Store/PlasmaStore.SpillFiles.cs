@@ -83,9 +83,20 @@ public sealed unsafe partial class PlasmaStore
         if (_spill is { } space && Access == StoreAccess.ReadWrite)
         {
             string?[] paths = [.. Enumerable.Range(0, space.DirectoryCount).Select(d => space.Directory(d) is { IsClosedForWriting: true } directory ? directory.Path : null)];
-            DiskAnswer<bool>[] answers = DiskWatch.RunEach(paths, _options.DiskPatience, TakeBack, late: null, BeginDiskWork, EndDiskWork, OwnDiskThreads);
-            foreach (string problem in answers.Select(static answer => answer.Problem).OfType<string>())
-                Logger.LogWarning("Nothing is spilled there by this attachment of store '{Store}': {Problem}.", Name, problem);
+            try
+            {
+                foreach (DiskAnswer<bool> answer in DiskWatch.RunEach(paths, _options.DiskPatience, TakeBack, late: null, BeginDiskWork, EndDiskWork, OwnDiskThreads))
+                    if (answer.Problem is { } silence)
+                        Logger.LogWarning("Nothing is spilled there by this attachment of store '{Store}' before there is an answer: {Problem}.", Name, silence);
+            }
+            catch (TimeoutException e)
+            {
+                Logger.LogWarning(e, "Nothing is spilled by this attachment of store '{Store}'.", Name); // There was no thread. The store has its name already, and what is closed stays so.
+            }
+            catch (ThreadInterruptedException)
+            {
+                Thread.CurrentThread.Interrupt(); // For the caller's own next wait.
+            }
         }
         _mayMoveAhead = true;
 

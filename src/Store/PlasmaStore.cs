@@ -323,7 +323,7 @@ public sealed unsafe partial class PlasmaStore : IDisposable
     public static IReadOnlyList<string> ListStores(string? directory = null) => StoreFiles.List(directory);
 
     /// <summary>Detaches. Handles that are still open keep their bytes; the last one that is disposed ends the attachment. A second call does nothing.</summary>
-    /// <remarks>When no handle is open and no call of another thread in progress, the attachment has ended when this returns, so the process may end at once and leaves nothing to recover; unless a disk does not answer: then it ends when that does, which the log says. In a forked child of the process that opened the store only the child's copies of the descriptors are closed; the attachment is the parent's.</remarks>
+    /// <remarks>When no handle is open and no call of another thread in progress, the attachment has ended when this returns, so the process may end at once and leaves nothing to recover; unless a disk does not answer, or the system refuses a thread that could wait for it: then it ends later, which the log says. In a forked child of the process that opened the store only the child's copies of the descriptors are closed; the attachment is the parent's.</remarks>
     public void Dispose()
     {
         if (IsForked)
@@ -538,13 +538,19 @@ public sealed unsafe partial class PlasmaStore : IDisposable
         }
         finally
         {
-            Maintainer.Unregister(this);
-            _scan.Dispose();
-            _spill?.Dispose();
-            _memory.Dispose();
-            _participants.Dispose();
-            _slots.GiveSequencesBack();
-            _detached = true;
+            try
+            {
+                Maintainer.Unregister(this);
+                _scan.Dispose();
+                _spill?.Dispose();
+                _memory.Dispose();
+                _participants.Dispose();
+                _slots.GiveSequencesBack();
+            }
+            finally
+            {
+                _detached = true;
+            }
         }
     }
 

@@ -96,41 +96,36 @@ internal static class SpillCommand
         long trimmedBytes = 0;
         string[] directories = call.Value(Directories) ?? [];
         bool ofStore = directories.Length == 0;
-        TimeoutException? silence = null; // Of one directory; the others are looked after all the same.
+        var failures = new List<Exception>(); // Of single directories; the others are looked after all the same.
         if (ofStore)
         {
             using PlasmaStore store = call.Open(StoreAccess.ReadWrite);
-            silence = Try(() => trimmedBytes = store.TrimSpill());
-            directories = [.. store.SpillInfo().Directories.Select(static directory => directory.Path)];
+            Try(() => trimmedBytes = store.TrimSpill());
+            directories = [.. store.Spill?.Paths ?? []];
         }
 
-        var all = new List<SpillFileInfo>();
+        var removed = new List<SpillFileInfo>();
         foreach (string directory in directories)
-            silence = Try(() => all.AddRange(In(directory, () => PlasmaStore.CleanSpillDirectory(directory, call.Value(Persisted), call.Value(Damaged)), mayBeMissing: ofStore))) ?? silence;
-        SpillFileInfo[] removed = [.. all];
-        if (silence is null && call.Json)
-        {
-            call.WriteJson(new SpillCollectedJson(trimmedBytes, removed), CliJson.Documents.SpillCollectedJson);
-            return ExitCodes.Ok;
-        }
-
-        if (removed.Length > 0)
-            ListFiles(call, removed, removed: true);
-        if (silence is not null)
-            throw silence;
-        call.WriteLine($"removed {Sizes.Count(removed.Length)} files, {Sizes.Bytes(removed.Sum(static file => file.AllocatedBytes))}; gave back {Sizes.Bytes(trimmedBytes)} of the store's");
+            Try(() => removed.AddRange(In(directory, () => PlasmaStore.CleanSpillDirectory(directory, call.Value(Persisted), call.Value(Damaged)), mayBeMissing: ofStore)));
+        if (failures.Count == 0 && call.Json)
+            call.WriteJson(new SpillCollectedJson(trimmedBytes, [.. removed]), CliJson.Documents.SpillCollectedJson);
+        else if (removed.Count > 0 && !call.Json)
+            ListFiles(call, [.. removed], removed: true);
+        if (failures.Count > 0)
+            throw failures.Count == 1 ? failures[0] : new IOException(string.Join(' ', failures.Select(Failure.MessageOf)));
+        if (!call.Json)
+            call.WriteLine($"removed {Sizes.Count(removed.Count)} files, {Sizes.Bytes(removed.Sum(static file => file.AllocatedBytes))}; gave back {Sizes.Bytes(trimmedBytes)} of the store's");
         return ExitCodes.Ok;
 
-        static TimeoutException? Try(Action work)
+        void Try(Action work)
         {
             try
             {
                 work();
-                return null;
             }
-            catch (TimeoutException e)
+            catch (Exception e) when (e is TimeoutException or IOException or UnauthorizedAccessException)
             {
-                return e;
+                failures.Add(e);
             }
         }
     }

@@ -260,10 +260,11 @@ internal sealed unsafe class StoreFiles : IDisposable
         bool found = SharedFile.TryUnlink(metaDirectory, StoreNames.Meta(name)); // First: from here on nobody can attach to the rest.
         // CRASH store-unnamed: files with a UUID and no meta file, as in store-built.
         FailPoint.Pass("store-unnamed");
-        string[] left = found && !keepSpilled ? SpillFiles.Remove(metaDirectory, name, uuid, adoptedToo: true, diskPatience) : []; // While the map is there, which says where they are; else they are orphans.
+        (string[], Guid[]) spill = found && !keepSpilled ? SpillFiles.Find(metaDirectory, name, uuid, adoptedToo: true) : ([], []); // While the map is there, which says where they are; else they are orphans.
         RemoveOrphans(metaDirectory, dataDirectory, name, null);
         if (recorded != dataDirectory && recorded != metaDirectory && System.IO.Directory.Exists(recorded))
             RemoveOrphans(metaDirectory, recorded, name, null); // Made with a directory of its own for the payload, destroyed by name alone.
+        string[] left = SpillFiles.Remove(name, spill, diskPatience); // Last: memory is not kept for a disk.
         return left.Length == 0 ? found
             : throw new TimeoutException($"Store '{name}' is destroyed, but its spill files may be left: {string.Join("; ", left)}. 'fastplasma spill gc' (CleanSpillDirectory) removes them, with --persisted also those of a persistent store, whose objects the next store of that name would have again.");
     }
@@ -535,7 +536,7 @@ internal sealed unsafe class StoreFiles : IDisposable
 
     private static void Discard(string directory, string dataDirectory, string name, Guid uuid, TimeSpan diskPatience)
     {
-        SpillFiles.Remove(directory, name, uuid, adoptedToo: false, diskPatience);
+        SpillFiles.Remove(name, SpillFiles.Find(directory, name, uuid, adoptedToo: false), diskPatience);
         SharedFile.TryUnlink(directory, StoreNames.SpillMap(name, uuid));
         SharedFile.TryUnlink(dataDirectory, StoreNames.Data(name, uuid));
         SharedFile.TryUnlink(directory, StoreNames.Pins(name, uuid, StoreNames.WritersDomain));

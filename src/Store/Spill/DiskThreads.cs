@@ -56,7 +56,7 @@ internal sealed class DiskThreads : TaskScheduler
         Uninterrupted.Enter(_gate);
         _isClosed = true;
         foreach (Worker worker in _idle)
-            worker.Called.Set();
+            Uninterrupted.Set(worker.Called);
         _idle.Clear();
         Monitor.Exit(_gate);
     }
@@ -74,7 +74,7 @@ internal sealed class DiskThreads : TaskScheduler
         if (idle is not null)
         {
             idle.Task = task;
-            idle.Called.Set();
+            Uninterrupted.Set(idle.Called);
             return;
         }
         try

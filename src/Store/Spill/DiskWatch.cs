@@ -47,7 +47,7 @@ internal sealed class DiskWatch(TimeSpan patience)
     internal static T Run<T>(string path, TimeSpan patience, Func<DiskWatch, T> work, Action? ended = null, IProgress<double>? progress = null, Action? look = null, DiskThreads? threads = null)
     {
         var watch = new DiskWatch(patience);
-        Task<T> task = watch.Start(threads, path, work, ended);
+        Task<T> task = watch.Start(threads, path, new Deadline(patience), work, ended, look);
         ManualResetEventSlim? signal = null;
         double told = 0;
         try
@@ -84,6 +84,7 @@ internal sealed class DiskWatch(TimeSpan patience)
         var tasks = new Task<T>?[paths.Length];
         var answers = new DiskAnswer<T>[paths.Length];
         bool done = false;
+        var start = new Deadline(patience);
         try
         {
             for (int d = 0; d < paths.Length; d++)
@@ -92,7 +93,7 @@ internal sealed class DiskWatch(TimeSpan patience)
                 if (paths[d] is not { } path)
                     continue;
                 begins?.Invoke();
-                tasks[d] = (watches[d] = new DiskWatch(patience)).Start(threads, path, watch => work(index, watch), ended);
+                tasks[d] = (watches[d] = new DiskWatch(patience)).Start(threads, path, start, watch => work(index, watch), ended);
             }
             for (int d = 0; d < paths.Length; d++)
             {
@@ -115,9 +116,8 @@ internal sealed class DiskWatch(TimeSpan patience)
         }
     }
 
-    private Task<T> Start<T>(DiskThreads? threads, string path, Func<DiskWatch, T> work, Action? ended)
+    private Task<T> Start<T>(DiskThreads? threads, string path, Deadline start, Func<DiskWatch, T> work, Action? ended, Action? look = null)
     {
-        TryBegin(path);
         if (patience == Timeout.InfiniteTimeSpan)
         {
             try
@@ -135,7 +135,8 @@ internal sealed class DiskWatch(TimeSpan patience)
         {
             while ((task = (threads ?? own)!.TryStart(Do)) is null) // Ends with a thread, or the time.
             {
-                if (DescribeSilence() is not null)
+                look?.Invoke();
+                if (start.HasPassed)
                     return Task.FromException<T>(new TimeoutException($"{path} is not waited for: {DiskThreads.Refused}."));
                 Thread.Sleep(DiskThreads.RefusedMs);
             }
@@ -152,6 +153,7 @@ internal sealed class DiskWatch(TimeSpan patience)
         {
             try
             {
+                TryBegin(path);
                 return work(this);
             }
             finally

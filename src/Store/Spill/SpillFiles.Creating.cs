@@ -64,7 +64,7 @@ internal sealed unsafe partial class SpillFiles
         {
             if (folder is not null)
             {
-                RemoveNames(name, files.Paths, [.. ids.Select((id, d) => files.Adopted[d] is null ? id : Guid.Empty)], options.DiskPatience);
+                Remove(name, (files.Paths, [.. ids.Select((id, d) => files.Adopted[d] is null ? id : Guid.Empty)]), options.DiskPatience);
                 SharedFile.TryUnlink(folder, StoreNames.SpillMap(name, uuid));
             }
             files.Dispose();

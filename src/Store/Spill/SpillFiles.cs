@@ -91,31 +91,32 @@ internal sealed unsafe partial class SpillFiles : IDisposable
         }
     }
 
-    /// <summary>Removes the names of a store's spill files. What cannot be removed is left for the next clean-up.</summary>
+    /// <summary>The directories of a store and the numbers of its spill files there, to be removed; <see cref="Guid.Empty"/> where there is none. What cannot be known is left for the next clean-up.</summary>
     /// <param name="folder">Of the store's map.</param>
     /// <param name="name">The store's.</param>
     /// <param name="uuid">The store's.</param>
     /// <param name="adoptedToo">Whether also files that were taken over from an earlier store and not changed yet, which a store that never got its name must leave.</param>
-    /// <param name="patience">How long a directory is waited for.</param>
-    /// <returns>What has not been answered, for people: it may be removed later, as long as this process is there.</returns>
-    internal static string[] Remove(string folder, string name, Guid uuid, bool adoptedToo, TimeSpan patience)
+    internal static (string[] Paths, Guid[] Ids) Find(string folder, string name, Guid uuid, bool adoptedToo)
     {
         try
         {
             using SharedFile? map = SharedFile.TryOpen(folder, StoreNames.SpillMap(name, uuid), writable: false);
             if (map is null)
-                return [];
+                return ([], []);
             ReadRecords(map, out string[] paths, out Guid[] ids, out bool[] pending);
-            return RemoveNames(name, paths, [.. ids.Select((id, d) => pending[d] && !adoptedToo ? Guid.Empty : id)], patience);
+            return (paths, [.. ids.Select((id, d) => pending[d] && !adoptedToo ? Guid.Empty : id)]);
         }
         catch (Exception e) when (e is OsException or PlasmaFormatException)
         {
-            return []; // The files stay as orphans, which the next creator with the same directories, or "spill gc", removes.
+            return ([], []); // The files stay as orphans, which the next creator with the same directories, or "spill gc", removes.
         }
     }
 
-    private static string[] RemoveNames(string name, string[] paths, Guid[] ids, TimeSpan patience)
+    /// <summary>Removes the names of a store's spill files. What cannot be removed is left for the next clean-up.</summary>
+    /// <returns>What has not been answered within <paramref name="patience"/>, for people: it may be removed later, as long as this process is there.</returns>
+    internal static string[] Remove(string name, (string[] Paths, Guid[] Ids) files, TimeSpan patience)
     {
+        (string[] paths, Guid[] ids) = files;
         // In this order: a catalogue without its file means nothing, a file with it is kept. What comes late takes the file from nobody who has taken it over meanwhile: without the catalogue nobody does.
         try
         {

@@ -94,7 +94,7 @@ internal static unsafe class SpillJanitor
             return true; // Made in this boot where that path is another file system: by a container with a shared memory of its own.
         Guid uuid = StoreFiles.UuidOf(facts.StoreDirectory, facts.StoreName);
         if (uuid == Guid.Empty)
-            return File.Exists(Path.Combine(facts.StoreDirectory, StoreNames.Meta(facts.StoreName))); // Not ours to read.
+            return MayExist(facts.StoreDirectory, StoreNames.Meta(facts.StoreName)); // Not ours to read.
         try
         {
             using SharedFile? map = SharedFile.TryOpen(facts.StoreDirectory, StoreNames.SpillMap(facts.StoreName, uuid), writable: false);
@@ -106,6 +106,18 @@ internal static unsafe class SpillJanitor
         catch (Exception e) when (e is OsException or PlasmaFormatException)
         {
             return true; // It cannot be read: nothing is known, so nothing is removed.
+        }
+    }
+
+    private static bool MayExist(string directory, string name)
+    {
+        try
+        {
+            return SharedFile.Exists(directory, name);
+        }
+        catch (OsException)
+        {
+            return true; // Nothing is known, so nothing is removed.
         }
     }
 

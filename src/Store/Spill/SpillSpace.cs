@@ -276,18 +276,18 @@ internal sealed unsafe class SpillSpace : IDisposable
             SpillDirectory directory = _directories[d];
             if (directory.File is not { } file)
                 continue;
-            if (directory.IsClosedForWriting)
-                TakeBackCatalog(directory, name, logger); // It may have been a passing trouble, and what others have written since is to be there again.
-            if (directory.IsClosedForWriting)
-            {
-                logger.LogError("The objects in {File} will not be there again after the store is gone, or those of an earlier catalogue will be: no catalogue could be written.", directory.FilePath);
-                continue;
-            }
             try
             {
                 file.Unlock(SpillFiles.WriterLock);
                 if (!file.TryLock(SpillFiles.WriterLock, exclusive: true) || file.Facts().LinkCount == 0)
                     continue; // Others write still, or the file was removed with its store.
+                if (directory.IsClosedForWriting)
+                    TakeBackCatalog(directory, name, logger); // It may have been a passing trouble, and what others have written since is to be there again.
+                if (directory.IsClosedForWriting)
+                {
+                    logger.LogError("The objects in {File} will not be there again after the store is gone, or those of an earlier catalogue will be: no catalogue could be written.", directory.FilePath);
+                    continue;
+                }
                 List<SpillRecordHeader> objects = Copies(memory, d);
                 if (objects.Count > 0)
                     SpillCatalog.Write(directory.Path, name, directory.Record->FileId, file, SpillFiles.EpochOf(file), _header->StoreUuid, file.Facts().Mode, directory.ChunkWords(), objects);

@@ -73,7 +73,7 @@ public sealed class SilentDirectoryTests : SilentTest
         worker.Call($"open {name} hurried");
         for (int i = 0; i < 8; i++)
             Assert.Contains($"TimeoutException: {SpillFile(Folder)} has not answered within 0.5 s", Late(() => worker.Call("spill verify"), 490).Message, StringComparison.Ordinal);
-        Assert.Contains("8 calls of this kind have not been answered by the spill directories", Late(() => worker.Call("spill verify"), 490).Message, StringComparison.Ordinal);
+        Assert.Contains("8 calls that look through the spill directories", Late(() => worker.Call("spill verify"), 490).Message, StringComparison.Ordinal);
         long start = Stopwatch.GetTimestamp();
         worker.Call("close");
         Assert.InRange(Stopwatch.GetElapsedTime(start).TotalMilliseconds, 0, 3000);
