@@ -1,4 +1,3 @@
-using System.Collections.Concurrent;
 using FastPlasma.Spill;
 using FastPlasma.Waiting;
 using Microsoft.Extensions.Logging;
@@ -15,9 +14,6 @@ public sealed unsafe partial class PlasmaStore
     private const int LongTurns = 8;
 
     private readonly SemaphoreSlim _longTurns = new(LongTurns, LongTurns);
-
-    /// <summary>Closed attachments that wait for a thread to detach in; nobody else may know them any more.</summary>
-    private static readonly ConcurrentDictionary<PlasmaStore, bool> s_detachLater = [];
 
     private DiskThreads OwnDiskThreads => LazyInitializer.EnsureInitialized(ref _ownDiskThreads, static () => new DiskThreads())!;
 
@@ -135,48 +131,6 @@ public sealed unsafe partial class PlasmaStore
                 return false;
         }
         return true;
-    }
-
-    /// <summary>Detaches in another thread, because that may write catalogues, and waits for it as long as a disk is waited for.</summary>
-    private void DetachByDisk(bool waits)
-    {
-        Task<bool>? detach = null;
-        try
-        {
-            var deadline = new Deadline(waits ? PatienceFor(0) : TimeSpan.Zero);
-            while ((detach = OwnDiskThreads.TryStart(Detached)) is null && !deadline.HasPassed) // Ends with a thread, or the time.
-                Thread.Sleep(DiskThreads.RefusedMs);
-        }
-        finally
-        {
-            if (detach is null)
-                DetachLater();
-        }
-        if (detach is null)
-            return;
-        ManualResetEventSlim? ended = null;
-        if (waits && !DiskThreads.Wait(detach, ref ended, new Deadline(PatienceFor(0)).SliceMs(int.MaxValue), CancellationToken.None))
-            Logger.LogWarning("Store '{Store}' is closed, and stays attached until its disk has answered: catalogues are being written, or files closed.", Name);
-        if (waits && detach.IsCompleted)
-            detach.GetAwaiter().GetResult();
-        else
-            _ = detach.ContinueWith(ended => Logger.LogError(ended.Exception, "Store '{Store}' could not be closed in order.", Name), CancellationToken.None, TaskContinuationOptions.OnlyOnFaulted, TaskScheduler.Default);
-
-        bool Detached()
-        {
-            s_detachLater.TryRemove(this, out _);
-            Detach();
-            return true;
-        }
-    }
-
-    /// <summary>The maintainer tries it again.</summary>
-    private void DetachLater()
-    {
-        bool isFirst = s_detachLater.TryAdd(this, true);
-        Volatile.Write(ref _detaches, 0);
-        if (isFirst)
-            Logger.LogWarning("Store '{Store}' is closed, and stays attached for now: {Why}.", Name, DiskThreads.Refused);
     }
 
     /// <summary>Why nothing has come from a place on disk in time.</summary>
