@@ -312,7 +312,7 @@ public sealed unsafe partial class PlasmaStore : IDisposable
     /// <param name="name">The store.</param>
     /// <param name="directory">Folder of its files; null is the system's shared memory.</param>
     /// <param name="keepSpilled">Whether the objects on disk of a persistent store (<see cref="PlasmaOptions.Persist"/>) stay for the next store of that name. Of a store that is not persistent nothing stays.</param>
-    /// <exception cref="TimeoutException">The store is gone, but a spill directory has not answered for 30 seconds: the store's file there may be left, which the next creation with that directory removes, or <see cref="CleanSpillDirectory"/>.</exception>
+    /// <exception cref="TimeoutException">The store is gone, but a spill directory has not answered for 30 seconds: the store's file there may be left for <see cref="CleanSpillDirectory"/>. That of a persistent store counts as persisted: until it is removed, the next store of that name has its objects again.</exception>
     public static bool Destroy(string name, string? directory = null, bool keepSpilled = false) => StoreFiles.Destroy(name, directory, keepSpilled, new PlasmaOptions().DiskPatience);
 
     /// <summary>Names of the stores in a directory (default: the system's shared memory), sorted.</summary>

@@ -80,8 +80,18 @@ internal sealed unsafe partial class Session
         }
         foreach (Thread thread in threads)
             thread.Join();
-        int atDisk = Directory.GetDirectories("/proc/self/task").Count(IsAtDisk);
-        return string.Create(CultureInfo.InvariantCulture, $"{got} {slowestMs} {atDisk}");
+        return string.Create(CultureInfo.InvariantCulture, $"{got} {slowestMs} {DiskThreadCount()}");
+
+        static void InterlockedMax(ref int place, int value)
+        {
+            for (int seen = Volatile.Read(ref place); value > seen;) // Ends: the place only rises.
+                seen = Interlocked.CompareExchange(ref place, value, seen) is var now && now == seen ? value : now;
+        }
+    }
+
+    private static int DiskThreadCount()
+    {
+        return Directory.GetDirectories("/proc/self/task").Count(IsAtDisk);
 
         static bool IsAtDisk(string task)
         {
@@ -93,12 +103,6 @@ internal sealed unsafe partial class Session
             {
                 return false; // The thread has ended since the folder was read.
             }
-        }
-
-        static void InterlockedMax(ref int place, int value)
-        {
-            for (int seen = Volatile.Read(ref place); value > seen;) // Ends: the place only rises.
-                seen = Interlocked.CompareExchange(ref place, value, seen) is var now && now == seen ? value : now;
         }
     }
 

@@ -91,6 +91,8 @@ internal sealed unsafe partial class Session
                     DiskPatience = Patience(a),
                 });
                 return "ok";
+            case "at-disk": // How many threads wait for a disk, or did lately.
+                return $"ok {DiskThreadCount()}";
             case "destroy": // destroy NAME [hurried]
                 return $"ok {Files.StoreFiles.Destroy(a[1], null, keepSpilled: false, Patience(a))}";
             case "descriptors": // Of stores; the runtime opens files too.
